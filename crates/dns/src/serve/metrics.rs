@@ -1,0 +1,66 @@
+//! Counters of a DNS server.
+
+use journey::dns::Transport;
+use prometheus_client::{metrics::counter::Counter, metrics::family::Family, registry::Registry};
+
+type Label = [(&'static str, String); 1];
+
+/// Counters of a DNS server. Every label is resolved at the start, so that a query costs an addition and no look-up.
+#[derive(Debug)]
+pub struct Metrics {
+    udp: Counter,
+    tcp: Counter,
+    ignored: Counter,
+    overloaded: Counter,
+    replies: [Counter; 16],
+}
+
+const RCODES: [&str; 16] = [
+    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH",
+    "NOTZONE", "RCODE11", "RCODE12", "RCODE13", "RCODE14", "RCODE15",
+];
+
+impl Metrics {
+    /// Counters that show in this registry.
+    pub fn new(registry: &mut Registry) -> Self {
+        let queries = Family::<Label, Counter>::default();
+        let replies = Family::<Label, Counter>::default();
+        let (ignored, overloaded) = (Counter::default(), Counter::default());
+        registry.register("dns_queries", "Queries read", queries.clone());
+        registry.register("dns_replies", "Replies made, by the response code in the header", replies.clone());
+        registry.register("dns_ignored", "Messages too short to answer, or answers themselves", ignored.clone());
+        registry.register("dns_overloaded", "Queries dropped because too many were waiting", overloaded.clone());
+        let counter = |family: &Family<Label, Counter>, label, value: &str| {
+            family.get_or_create(&[(label, value.to_owned())]).clone()
+        };
+        Self {
+            udp: counter(&queries, "transport", "udp"),
+            tcp: counter(&queries, "transport", "tcp"),
+            ignored,
+            overloaded,
+            replies: RCODES.map(|rcode| counter(&replies, "rcode", rcode)),
+        }
+    }
+
+    pub(super) fn query(&self, transport: Transport) {
+        match transport {
+            Transport::Udp => self.udp.inc(),
+            Transport::Tcp => self.tcp.inc(),
+        };
+    }
+
+    pub(super) fn reply(&self, bytes: &[u8]) {
+        // The low four bits of the header's fourth byte (RFC 1035 §4.1.1).
+        if let Some(byte) = bytes.get(3) {
+            self.replies[usize::from(byte & 0x0f)].inc();
+        }
+    }
+
+    pub(super) fn ignored(&self) {
+        self.ignored.inc();
+    }
+
+    pub(super) fn overloaded(&self) {
+        self.overloaded.inc();
+    }
+}

@@ -1,0 +1,103 @@
+//! A DNS message in the journey's words.
+
+use hickory_proto::{
+    op::{Message, Query, ResponseCode},
+    rr::{self, RecordType},
+};
+use journey::dns::{DATA_LIMIT, Edns, Flags, Meaning, Question, Record, Reply, SECTION_LIMIT};
+
+use crate::options;
+
+/// A question; the name as it was asked.
+pub fn question(query: &Query) -> Question {
+    Question { name: query.name().to_ascii(), rtype: query.query_type().to_string() }
+}
+
+/// A record; long data is cut at [`DATA_LIMIT`].
+pub fn record(record: &rr::Record) -> Record {
+    let mut data = record.data.to_string();
+    if let Some((end, _)) = data.char_indices().nth(DATA_LIMIT) {
+        data.truncate(end);
+        data.push('…');
+    }
+    Record { name: record.name.to_ascii(), rtype: record.record_type().to_string(), ttl: record.ttl, data }
+}
+
+/// A reply of `bytes` bytes on the wire.
+pub fn reply(message: &Message, bytes: usize) -> Reply {
+    let section = |records: &[rr::Record]| records.iter().take(SECTION_LIMIT).map(record).collect();
+    Reply {
+        rcode: rcode(message.metadata.response_code),
+        meaning: meaning(message),
+        flags: Flags {
+            aa: message.metadata.authoritative,
+            tc: message.metadata.truncation,
+            rd: message.metadata.recursion_desired,
+            ra: message.metadata.recursion_available,
+            ad: message.metadata.authentic_data,
+        },
+        answer: section(&message.answers),
+        authority: section(&message.authorities),
+        additional: section(&message.additionals),
+        counts: [message.answers.len(), message.authorities.len(), message.additionals.len()],
+        edns: message.edns.as_ref().map(|edns| Edns {
+            udp_payload: edns.max_payload(),
+            nsid: options::nsid_of(edns),
+            errors: options::ede_of(edns),
+        }),
+        bytes,
+    }
+}
+
+/// What a reply means for whoever asked.
+pub fn meaning(message: &Message) -> Meaning {
+    if message.metadata.truncation {
+        return Meaning::Truncated;
+    }
+    match message.metadata.response_code {
+        ResponseCode::NoError => {}
+        ResponseCode::NXDomain => return Meaning::NoSuchName,
+        ResponseCode::ServFail => return Meaning::ServerFailure,
+        ResponseCode::Refused => return Meaning::Refused,
+        _ => return Meaning::Other,
+    }
+    let asked = message.queries.first().map(Query::query_type);
+    let has = |records: &[rr::Record], rtype| records.iter().any(|r| r.record_type() == rtype);
+    let answered = match asked {
+        None | Some(RecordType::ANY) => !message.answers.is_empty(),
+        Some(rtype) => has(&message.answers, rtype),
+    };
+    if answered {
+        Meaning::Answer
+    } else if has(&message.answers, RecordType::CNAME) {
+        Meaning::Alias
+    } else if has(&message.authorities, RecordType::NS)
+        && !has(&message.authorities, RecordType::SOA)
+        && !message.metadata.authoritative
+    {
+        // A referral is NOERROR with NS and without SOA; with SOA it is "no data" (RFC 2308 §2.2).
+        Meaning::Referral
+    } else {
+        Meaning::NoData
+    }
+}
+
+/// A response code as dig writes it.
+pub fn rcode(code: ResponseCode) -> String {
+    let name = match code {
+        ResponseCode::NoError => "NOERROR",
+        ResponseCode::FormErr => "FORMERR",
+        ResponseCode::ServFail => "SERVFAIL",
+        ResponseCode::NXDomain => "NXDOMAIN",
+        ResponseCode::NotImp => "NOTIMP",
+        ResponseCode::Refused => "REFUSED",
+        ResponseCode::YXDomain => "YXDOMAIN",
+        ResponseCode::YXRRSet => "YXRRSET",
+        ResponseCode::NXRRSet => "NXRRSET",
+        ResponseCode::NotAuth => "NOTAUTH",
+        ResponseCode::NotZone => "NOTZONE",
+        ResponseCode::BADVERS | ResponseCode::BADSIG => "BADVERS",
+        other => return format!("RCODE{}", u16::from(other)),
+    };
+    name.to_owned()
+}

@@ -1,0 +1,145 @@
+//! The record of one visit.
+//!
+//! A [`Journey`] is what `visit` knows about opening one URL: the [`Hop`]s with their [`Stage`]s, the [`Event`]s that
+//! this machine saw and that other hosts reported, and the [`Outcome`]. It is data: no sockets, no clock, no printing,
+//! so every view of it (screen, JSON, …) is a pure function, and a saved journey can be shown again without a network.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`evidence`] | how a value came to be known |
+//! | [`dns`] | DNS messages in words: questions, records, replies |
+//! | [`event`] | what happened at a host at a time |
+//! | [`stage`] | the steps of one request and what each found out |
+//! | [`outcome`] | reached, or which stage failed at which host and why |
+//! | [`report`] | what a service tells on `/events` |
+//! | [`trace`] | the id that joins what several hosts say about one visit |
+//!
+//! ```
+//! use journey::{Evidence, Stage, StageState, stage::{Did, Url}};
+//!
+//! let stage = Stage {
+//!     state: StageState::Done,
+//!     start_us: Some(0),
+//!     duration_us: Some(12),
+//!     evidence: Evidence::Observed,
+//!     did: Did::Url(Url { scheme: "http".into(), host: "www.example.local".into(), port: 80, target: "/".into() }),
+//!     failure: None,
+//!     note: None,
+//! };
+//! assert_eq!(serde_json::to_value(&stage).unwrap()["name"], "url");
+//! ```
+
+pub mod dns;
+pub mod event;
+pub mod evidence;
+pub mod outcome;
+pub mod report;
+pub mod stage;
+pub mod trace;
+
+pub use event::{Event, What};
+pub use evidence::Evidence;
+pub use outcome::{Outcome, Reason};
+pub use stage::{Hop, Stage, StageName, StageState};
+pub use trace::TraceId;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The version of the shape of [`Journey`] in JSON. It grows when a reader of the old shape could misread the new one.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The whole record of one visit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Journey {
+    /// See [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Which program made this record.
+    pub made_by: MadeBy,
+    /// Wall-clock time at which the visit began, RFC 3339, UTC. For people; durations never come from it.
+    pub started_at: String,
+    /// What was asked for, user information and password removed.
+    pub url: String,
+    /// The id under which the hosts of the world recorded this visit, or null where it was sent to nobody.
+    pub trace: Option<TraceId>,
+    /// Where the visit took place.
+    pub place: Place,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What the process exits with.
+    pub exit_code: u8,
+    /// Microseconds from the begin of the first stage to the end of the last; collecting reports is not part of it.
+    pub total_us: u64,
+    /// The requests in order; more than one after a redirect.
+    pub hops: Vec<Hop>,
+    /// Everything that happened, as far as it is known; ordered by [`Event::at_us`], then as reported.
+    pub events: Vec<Event>,
+    /// The hosts that were asked for a report, and what came of it.
+    pub observers: Vec<Observer>,
+}
+
+/// The program that made a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MadeBy {
+    /// Its name: `visit`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// Where a visit took place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Place {
+    /// In a lab inside this process, its addresses stood in for by loopback sockets.
+    EmbeddedLab {
+        /// Microseconds from the decision to start the lab until every service was ready.
+        ready_us: u64,
+        /// How many hosts run.
+        hosts: usize,
+    },
+    /// In a lab that runs elsewhere, described by an address book or a world file.
+    RunningLab {
+        /// The file that describes it.
+        described_by: String,
+    },
+    /// On whatever network this machine is connected to.
+    Internet,
+}
+
+impl Place {
+    /// Whether the world, its hosts and their admin ports are known.
+    pub fn is_lab(&self) -> bool {
+        !matches!(self, Self::Internet)
+    }
+}
+
+/// A host that was asked what it recorded of the visit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Observer {
+    /// The host's name in the world.
+    pub host: String,
+    /// What came of asking.
+    #[serde(flatten)]
+    pub said: Said,
+}
+
+/// What came of asking a host for its report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "said", rename_all = "snake_case")]
+pub enum Said {
+    /// It answered.
+    Reported {
+        /// How many events of this visit it told.
+        events: usize,
+        /// Whether its times could be placed on this machine's time line: they come from the same kernel's clock.
+        same_clock: bool,
+        /// How many of its events, of any visit, had been overwritten before it was asked.
+        overwritten: u64,
+    },
+    /// It did not answer, or not with a report.
+    Silent {
+        /// Why, in words.
+        why: String,
+    },
+}

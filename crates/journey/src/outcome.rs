@@ -1,0 +1,109 @@
+//! How a visit ended.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::StageName;
+
+/// How a visit ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Outcome {
+    /// Whether a complete response came, whatever its status.
+    pub reached: bool,
+    /// The stage that failed.
+    pub failed_stage: Option<StageName>,
+    /// The host at which it ended: the one that answered, or the one where it broke.
+    pub host: Option<String>,
+    /// Why it failed, for programs.
+    pub reason: Option<Reason>,
+    /// One sentence for people.
+    pub verdict: String,
+    /// What to try next, as one would type or do it.
+    pub next: Option<String>,
+}
+
+/// Why a stage failed, for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// url: it cannot be parsed.
+    UrlMalformed,
+    /// url: the scheme is not one that `visit` speaks.
+    SchemeUnsupported,
+    /// name: there is no such name.
+    NoSuchName,
+    /// name: the name has no address.
+    NoAddress,
+    /// name: the resolver answered SERVFAIL.
+    ServerFailure,
+    /// name: the resolver refused to answer.
+    QueryRefused,
+    /// name: nothing listens where the resolver should be.
+    ResolverDown,
+    /// name: no resolver is known to this machine.
+    NoResolver,
+    /// name: no usable reply came.
+    BadReply,
+    /// connect: nothing listens on any of the addresses.
+    ConnectionRefused,
+    /// connect: there is no way to any of the addresses.
+    Unreachable,
+    /// connect: the addresses failed in different ways.
+    ConnectFailed,
+    /// send: the connection broke while the request was written.
+    SendFailed,
+    /// wait: the server closed the connection without a byte.
+    EmptyReply,
+    /// wait or receive: the server reset the connection.
+    Reset,
+    /// receive: the connection broke.
+    ReceiveFailed,
+    /// receive: the server closed before the end of the content.
+    BodyCut,
+    /// receive: what came is not HTTP.
+    MalformedResponse,
+    /// receive: the response is over a size limit.
+    TooLarge,
+    /// Any stage: a time limit passed.
+    Timeout,
+    /// The whole visit ran past `--max-time`.
+    MaxTime,
+    /// The status is 400 or above and `--fail` was given.
+    HttpStatus,
+    /// The user stopped the visit.
+    Interrupted,
+}
+
+/// The exit codes, curl's number for the stage where one exists.
+pub mod exit {
+    use super::Reason;
+    use crate::StageName;
+
+    /// Reached.
+    pub const REACHED: u8 = 0;
+    /// Wrong usage.
+    pub const USAGE: u8 = 2;
+    /// A local file could not be written.
+    pub const WRITE: u8 = 23;
+    /// The lab could not be started or reached, or something else on this machine failed.
+    pub const LOCAL: u8 = 2;
+
+    /// What to exit with when this stage failed for this reason.
+    pub fn code(stage: StageName, reason: Reason) -> u8 {
+        match (reason, stage) {
+            (Reason::Interrupted, _) => 130,
+            (Reason::MaxTime, _) => 28,
+            (Reason::HttpStatus, _) => 22,
+            (Reason::TooLarge, _) => 63,
+            (Reason::SchemeUnsupported, _) => 1,
+            (_, StageName::Url) => 3,
+            (_, StageName::Name) => 6,
+            (_, StageName::Connect) => 7,
+            (_, StageName::Send) => 55,
+            (Reason::EmptyReply, _) => 52,
+            (Reason::BodyCut, _) => 18,
+            (Reason::MalformedResponse, _) => 8,
+            (_, StageName::Wait | StageName::Receive | StageName::Close) => 56,
+        }
+    }
+}

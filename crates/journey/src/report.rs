@@ -1,0 +1,35 @@
+//! What a service tells on `/events`: its own events, on its own clock.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{TraceId, What};
+
+/// The body of `/events`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// The host's name in the world.
+    pub host: String,
+    /// Which service speaks: `nameserver`, `resolver`, `app`.
+    pub service: String,
+    /// Which clock [`Reported::at_ns`] is of. Equal ids mean the same kernel's monotonic clock, so times can be compared.
+    pub clock: String,
+    /// How many events were overwritten by newer ones since the service started.
+    pub overwritten: u64,
+    /// The events that were asked for, oldest first.
+    pub events: Vec<Reported>,
+}
+
+/// One event as its host recorded it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Reported {
+    /// Its number at this host, from 0.
+    pub seq: u64,
+    /// Nanoseconds on [`Report::clock`].
+    pub at_ns: u64,
+    /// The visit it belongs to; null where the protocol cannot carry one (`talk`, `echo`).
+    pub trace: Option<TraceId>,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: What,
+}

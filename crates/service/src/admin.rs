@@ -1,0 +1,149 @@
+//! The admin port of a service, for operators, tests and `visit` itself; on loopback or the lab's own network.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/live` | 200 while the process runs |
+//! | `/ready` | 200 when the service takes clients, 503 before and while it drains |
+//! | `/metrics` | Prometheus text |
+//! | `/events` | JSON, see [`journey::report`]; `?trace=ID` one visit, `?peer=IP:PORT` one connection |
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{ALLOW, CONTENT_TYPE},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::{encoding::text, registry::Registry};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use tracing::debug;
+
+use crate::{Ready, Recorder, Stop, ring::Wanted};
+
+/// More connections than this wait in the accept queue.
+const MAX_CONNECTIONS: usize = 64;
+/// A client that has not sent its request's head by then is closed.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection lives no longer than this.
+const LIFE: Duration = Duration::from_secs(60);
+
+/// What the admin port tells.
+#[derive(Debug)]
+pub struct Admin {
+    /// For `/events`.
+    pub recorder: Recorder,
+    /// For `/ready`.
+    pub ready: Ready,
+    /// For `/metrics`.
+    pub registry: Registry,
+}
+
+/// Serves on every one of these listeners until `stop`. It should be stopped after the service has drained, so that
+/// `/ready` says 503 meanwhile.
+pub async fn serve(listeners: Vec<TcpListener>, admin: Admin, stop: Stop) {
+    let admin = Arc::new(admin);
+    let serve = |listener| serve_one(listener, Arc::clone(&admin), stop.clone());
+    listeners.into_iter().map(serve).collect::<JoinSet<()>>().join_all().await;
+}
+
+/// Serves until `stop`; open connections are then dropped, as nothing here is worth waiting for.
+async fn serve_one(listener: TcpListener, admin: Arc<Admin>, stop: Stop) {
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        // The semaphore is never closed.
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        while connections.try_join_next().is_some() {}
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, mostly: without a pause this loop would spin until one is free.
+                debug!(%error, "admin port cannot accept");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let admin = Arc::clone(&admin);
+        connections.spawn(async move {
+            let _permit = permit;
+            let service = service_fn(|request| {
+                let response = answer(&admin, &request);
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT)
+                .max_buf_size(16 * 1024)
+                .serve_connection(TokioIo::new(stream), service);
+            if let Ok(Err(error)) = tokio::time::timeout(LIFE, connection).await {
+                debug!(%peer, %error, "admin connection ended");
+            }
+        });
+    }
+}
+
+fn answer(admin: &Admin, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD only\n");
+        response.headers_mut().insert(ALLOW, "GET, HEAD".parse().expect("a literal"));
+        return response;
+    }
+    match request.uri().path() {
+        "/live" => plain(StatusCode::OK, "live\n"),
+        "/ready" if admin.ready.is_ready() => plain(StatusCode::OK, "ready\n"),
+        "/ready" => plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        "/metrics" => metrics(&admin.registry),
+        "/events" => match wanted(request.uri().query().unwrap_or_default()) {
+            Ok(wanted) => {
+                let body = serde_json::to_vec(&admin.recorder.report(wanted)).expect("a report is plain data");
+                with_type(StatusCode::OK, "application/json", body)
+            }
+            Err(why) => plain(StatusCode::BAD_REQUEST, why),
+        },
+        _ => plain(StatusCode::NOT_FOUND, "/live /ready /metrics /events\n"),
+    }
+}
+
+fn wanted(query: &str) -> Result<Wanted, &'static str> {
+    let mut wanted = Wanted::default();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("trace", id)) => wanted.trace = Some(id.parse().map_err(|_| "trace: 32 hexadecimal digits\n")?),
+            // Brackets and colons of an address may come percent-encoded.
+            Some(("peer", peer)) => {
+                let peer = peer.replace("%3A", ":").replace("%5B", "[").replace("%5D", "]");
+                wanted.peer = Some(peer.parse().map_err(|_| "peer: IP:PORT or [IP]:PORT\n")?);
+            }
+            _ => return Err("known parameters: trace, peer\n"),
+        }
+    }
+    Ok(wanted)
+}
+
+fn metrics(registry: &Registry) -> Response<Full<Bytes>> {
+    let mut body = String::new();
+    match text::encode(&mut body, registry) {
+        Ok(()) => with_type(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", body),
+        Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "metrics could not be written\n"),
+    }
+}
+
+fn plain(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
+    with_type(status, "text/plain; charset=utf-8", body)
+}
+
+fn with_type(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, content_type.parse().expect("a literal"));
+    response
+}

@@ -1,0 +1,86 @@
+//! The command line that all services share.
+
+use std::{io, net::SocketAddr, path::PathBuf};
+
+use clap::Parser;
+use world::{FileError, Files, Host, LabNet, World, WorldError};
+
+/// What a service is told on its command line.
+#[derive(Clone, Debug, Parser)]
+pub struct Args {
+    /// What to do; nothing: serve until SIGTERM or SIGINT
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The file that describes the world: its hosts and what runs on them
+    #[arg(long, global = true, env = "VISIT_WORLD", value_name = "FILE", default_value = "lab/world.toml")]
+    pub world: PathBuf,
+    /// Which of its hosts this is
+    #[arg(long, global = true, env = "VISIT_HOST", value_name = "NAME", default_value = "")]
+    pub host: String,
+    /// The lab on another private /16 network, given by its first two numbers
+    #[arg(long, global = true, env = "VISIT_LAB_NET", value_name = "N.N")]
+    pub lab_net: Option<LabNet>,
+}
+
+/// What a service can do besides serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Subcommand)]
+pub enum Command {
+    /// Ask the running service whether it is ready; exits 0 or 1
+    Healthcheck,
+    /// Read the configuration and the files that it names, say what is wrong, exit 0 or 1
+    Check,
+}
+
+/// What a service was told, read.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The host's name.
+    pub name: String,
+    /// The host.
+    pub host: Host,
+    /// The world it lives in.
+    pub world: World,
+    /// Where the world's other files are.
+    pub files: Files,
+}
+
+/// The world could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ArgsError {
+    /// No file, or it cannot be read.
+    #[error("cannot read the world's file {path}: {source} (--world FILE, or VISIT_WORLD)")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// What is in it cannot be used.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// A file that it names cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl Args {
+    /// Reads the world and finds the host in it.
+    pub fn read(&self) -> Result<Told, ArgsError> {
+        let path = self.world.display().to_string();
+        let text =
+            std::fs::read_to_string(&self.world).map_err(|source| ArgsError::Read { path: path.clone(), source })?;
+        let mut world = World::parse(&text, &path)?;
+        if let Some(lab_net) = self.lab_net {
+            world = world.renumbered(lab_net);
+        }
+        let host = world.host(&self.host, &path)?.clone();
+        Ok(Told { name: self.host.clone(), host, world, files: Files::beside(&self.world) })
+    }
+}
+
+impl Told {
+    /// The host's admin port, as `healthcheck` asks it: its first address.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(*self.host.addresses.first()?, self.world.network.admin_port))
+    }
+}

@@ -1,0 +1,26 @@
+//! What the services share, so that each of them starts, tells, drains and ends in the same way.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`ring`] | the bounded ring of a service's own events, and its clock |
+//! | [`ready`] | the latch that `/ready` reads |
+//! | [`admin`] | the admin port: `/live`, `/ready`, `/metrics`, `/events` |
+//! | [`args`] | the command line: `--world FILE --host NAME`, `healthcheck`, `check` |
+//! | [`bind`] | sockets, bound before anything else is started |
+//! | [`start`] | logging, signals, the health check |
+//!
+//! A service is a library with `run(sockets, config, stop)`: whoever calls owns the sockets and the stop signal.
+
+pub mod admin;
+pub mod args;
+pub mod bind;
+pub mod ready;
+pub mod ring;
+pub mod start;
+
+pub use args::{Args, Command, Told};
+pub use bind::Bound;
+pub use ready::Ready;
+pub use ring::Recorder;
+pub use start::{Ended, Service, Signals};
+pub use tokio_util::sync::CancellationToken as Stop;

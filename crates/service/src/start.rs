@@ -1,0 +1,175 @@
+//! How a service starts and ends: the [`Service`] trait and its [`main`], logging, signals, the health check.
+
+use std::{future::Future, io, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use clap::Parser;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::Notify,
+};
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+use world::Protocol;
+
+use crate::{Args, Bound, Command, Ready, Stop, Told};
+
+/// How long a service may finish what it has begun once it was told to stop.
+pub const GRACE: Duration = Duration::from_secs(3);
+
+/// Sends logs to stderr. `RUST_LOG` decides what is said; without it, `info` of our own crates and errors of hickory,
+/// which warns of every name without data.
+pub fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,hickory_server=error,hickory_resolver=error,hickory_net=error"));
+    let ansi = io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(ansi).init();
+}
+
+/// Cancels `stop` at the first SIGTERM or SIGINT and says so. Signals are taken over when this is called, not later.
+pub fn stop_on_signals(stop: Stop) -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        info!(signal = name, "stopping");
+        stop.cancel();
+    })
+}
+
+/// Why a service is not healthy.
+#[derive(Debug, thiserror::Error)]
+pub enum Unhealthy {
+    /// Nobody answered.
+    #[error("no answer from http://{admin}/ready: {source}")]
+    NoAnswer {
+        /// The admin port asked.
+        admin: SocketAddr,
+        /// What went wrong.
+        source: reqwest::Error,
+    },
+    /// It answered, but not with 200.
+    #[error("http://{admin}/ready answered {status}")]
+    NotReady {
+        /// The admin port asked.
+        admin: SocketAddr,
+        /// What it said.
+        status: u16,
+    },
+}
+
+/// Asks the admin port of a running service whether it is ready: the `healthcheck` sub-command of containers, which have
+/// no shell to do it with.
+pub async fn healthcheck(admin: SocketAddr) -> Result<(), Unhealthy> {
+    let no_answer = |source| Unhealthy::NoAnswer { admin, source };
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build().map_err(no_answer)?;
+    let status = client.get(format!("http://{admin}/ready")).send().await.map_err(no_answer)?.status();
+    if status.is_success() { Ok(()) } else { Err(Unhealthy::NotReady { admin, status: status.as_u16() }) }
+}
+
+/// A service, as [`main`] and the embedded lab run it.
+pub trait Service {
+    /// Its name: `nameserver`, `resolver`, `app`.
+    const NAME: &'static str;
+    /// What it needs to run, read and checked.
+    type Config: Send + 'static;
+    /// Why it cannot be configured; the text names the file and the line, the key or the name.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Reads and checks everything; touches no socket.
+    fn configure(told: &Told) -> Result<Self::Config, Self::Error>;
+
+    /// Serves on these sockets until it is told to stop, then finishes what it began.
+    fn run(sockets: Bound, config: Self::Config, signals: Signals) -> impl Future<Output = io::Result<Ended>> + Send;
+}
+
+/// What a running service is told from outside.
+#[derive(Clone, Debug, Default)]
+pub struct Signals {
+    /// Cancelled when the service must end.
+    pub stop: Stop,
+    /// Notified when it should read its files again.
+    pub reload: Arc<Notify>,
+    /// Says whether it takes clients; `/ready` reads it.
+    pub ready: Ready,
+}
+
+/// How a service ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// What was still unfinished when the grace period was over.
+    pub cut_off: usize,
+}
+
+/// The whole life of a service as a program. Exit codes: 0 it ended as told, 1 it could not start or is not healthy, 2
+/// wrong usage.
+pub fn main<S: Service>() -> ExitCode {
+    let args = Args::parse();
+    match act::<S>(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The one message of a program that could not start; the subscriber may not be there yet.
+            #[allow(clippy::print_stderr)]
+            {
+                eprintln!("{}: {error}", S::NAME);
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act<S: Service>(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
+    let told = args.read()?;
+    match args.command {
+        Some(Command::Healthcheck) => {
+            let admin = told.admin().ok_or("the host has no address")?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            Ok(runtime.block_on(healthcheck(admin))?)
+        }
+        Some(Command::Check) => {
+            S::configure(&told)?;
+            Ok(())
+        }
+        None => serve::<S>(&told),
+    }
+}
+
+fn serve<S: Service>(told: &Told) -> Result<(), Box<dyn std::error::Error>> {
+    log_to_stderr();
+    let config = S::configure(told)?;
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut sockets = Bound::default();
+    for (name, protocol, address) in told.host.listens(&told.world.network) {
+        // One UDP socket for each worker: a single one would be the server's bottleneck.
+        let copies = if protocol == Protocol::Udp { workers } else { 1 };
+        for _ in 0..copies {
+            sockets.bind(name, protocol, address, copies > 1)?;
+        }
+    }
+    let mut said = sockets.addresses();
+    said.dedup();
+    for (name, protocol, address) in said {
+        info!(host = told.name, service = S::NAME, socket = name, protocol, %address, "listening");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    let ended = runtime.block_on(async {
+        let signals = Signals::default();
+        tokio::spawn(stop_on_signals(signals.stop.clone())?);
+        tokio::spawn(reload_on_signal(Arc::clone(&signals.reload))?);
+        S::run(sockets, config, signals).await
+    })?;
+    info!(host = told.name, service = S::NAME, cut_off = ended.cut_off, "stopped");
+    Ok(())
+}
+
+fn reload_on_signal(reload: Arc<Notify>) -> io::Result<impl Future<Output = ()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            info!(signal = "SIGHUP", "reloading");
+            reload.notify_one();
+        }
+    })
+}

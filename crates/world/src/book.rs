@@ -1,0 +1,206 @@
+//! The address book of one running lab: which real socket stands behind each of the world's addresses.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+use serde::{Deserialize, Serialize};
+
+use crate::World;
+
+/// Which real socket stands behind each of the world's addresses. Its JSON is what `visit lab serve --json` prints and
+/// `VISIT_WORLD` reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddressBook {
+    /// The world's IPv4 network.
+    pub v4: Ipv4Net,
+    /// The world's IPv6 network.
+    pub v6: Ipv6Net,
+    /// Names at or under these are the lab's.
+    pub names: Vec<String>,
+    /// The hosts.
+    pub hosts: Vec<BookHost>,
+    /// What stands in for a port on which nothing listens; null where the world's addresses are real.
+    pub closed: Option<Closed>,
+}
+
+/// A host of the book.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BookHost {
+    /// Its name.
+    pub name: String,
+    /// What it is, in words.
+    pub about: String,
+    /// Its addresses in the world.
+    pub addresses: Vec<IpAddr>,
+    /// What it listens on.
+    pub services: Vec<BookService>,
+}
+
+/// A socket of a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BookService {
+    /// `dns`, `http`, `talk`, `echo`, `admin`.
+    pub name: String,
+    /// The transport.
+    pub protocol: Protocol,
+    /// The world's address.
+    pub address: SocketAddr,
+    /// The socket that really listens; the same where the world's addresses are real.
+    pub socket: SocketAddr,
+}
+
+/// Stand-ins for ports on which nothing listens: bound by the lab and never listened on, so the kernel refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Closed {
+    /// For TCP over IPv4.
+    pub tcp_v4: SocketAddr,
+    /// For TCP over IPv6, where this machine has it.
+    pub tcp_v6: Option<SocketAddr>,
+}
+
+/// The transport of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// UDP.
+    Udp,
+    /// TCP.
+    Tcp,
+}
+
+/// Where to send what is meant for one of the world's addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// To the address itself.
+    Direct,
+    /// To this socket, which stands in for it.
+    Via(SocketAddr),
+    /// The host is there, but nothing listens on that port; the socket, where there is one, refuses as the host would.
+    NothingListens(Option<SocketAddr>),
+    /// No host of the lab has that address.
+    NoHost,
+}
+
+impl AddressBook {
+    /// The book of a world whose addresses are real: containers, namespaces.
+    pub fn direct(world: &World) -> Self {
+        Self::new(world, None, |_, _, address| Some(address))
+    }
+
+    /// The book of a world whose sockets are told by `socket`; what it answers `None` for is left out (an address family
+    /// that this machine lacks).
+    pub fn new(
+        world: &World,
+        closed: Option<Closed>,
+        mut socket: impl FnMut(&str, Protocol, SocketAddr) -> Option<SocketAddr>,
+    ) -> Self {
+        let mut book_host = |(name, host): (&String, &crate::Host)| BookHost {
+            name: name.clone(),
+            about: host.about.clone(),
+            addresses: host.addresses.clone(),
+            services: host
+                .listens(&world.network)
+                .into_iter()
+                .filter_map(|(service, protocol, address)| {
+                    let socket = socket(name, protocol, address)?;
+                    Some(BookService { name: service.to_owned(), protocol, address, socket })
+                })
+                .collect(),
+        };
+        Self {
+            v4: world.network.v4,
+            v6: world.network.v6,
+            names: world.network.names.clone(),
+            hosts: world.hosts.iter().map(&mut book_host).collect(),
+            closed,
+        }
+    }
+
+    /// Where to send what is meant for `to`.
+    pub fn route(&self, protocol: Protocol, to: SocketAddr) -> Route {
+        let Some(closed) = self.closed else { return Route::Direct };
+        let inside = match to.ip() {
+            IpAddr::V4(ip) => self.v4.contains(&ip),
+            IpAddr::V6(ip) => self.v6.contains(&ip),
+        };
+        if !inside {
+            return Route::Direct;
+        }
+        let Some(host) = self.hosts.iter().find(|host| host.addresses.contains(&to.ip())) else {
+            return Route::NoHost;
+        };
+        let service = host.services.iter().find(|s| s.protocol == protocol && s.address == to);
+        match (service, protocol) {
+            (Some(service), _) => Route::Via(service.socket),
+            (None, Protocol::Tcp) if to.is_ipv4() => Route::NothingListens(Some(closed.tcp_v4)),
+            (None, Protocol::Tcp) => Route::NothingListens(closed.tcp_v6),
+            (None, Protocol::Udp) => Route::NothingListens(None),
+        }
+    }
+
+    /// The host that has this address.
+    pub fn host_of(&self, ip: IpAddr) -> Option<&str> {
+        self.hosts.iter().find(|host| host.addresses.contains(&ip)).map(|host| host.name.as_str())
+    }
+
+    /// The host of that name.
+    pub fn host(&self, name: &str) -> Option<&BookHost> {
+        self.hosts.iter().find(|host| host.name == name)
+    }
+
+    /// The lab's resolver: the first host of that name, and its DNS service over UDP.
+    pub fn resolver(&self) -> Option<(&BookHost, &BookService)> {
+        let host = self.host("resolver")?;
+        Some((host, host.service("dns", Protocol::Udp)?))
+    }
+}
+
+impl BookHost {
+    /// The first service of that name and transport.
+    pub fn service(&self, name: &str, protocol: Protocol) -> Option<&BookService> {
+        self.services.iter().find(|service| service.name == name && service.protocol == protocol)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loopback_book() -> AddressBook {
+        let mut port = 40_000;
+        let closed = Closed { tcp_v4: ([127, 0, 0, 1], 1).into(), tcp_v6: None };
+        AddressBook::new(&World::built_in(), Some(closed), |_, _, address| {
+            port += 1;
+            address.is_ipv4().then(|| ([127, 0, 0, 1], port).into())
+        })
+    }
+
+    #[test]
+    fn routes() {
+        let book = loopback_book();
+        let check = |protocol, to: &str, expected: fn(&Route) -> bool| {
+            let route = book.route(protocol, to.parse().unwrap());
+            assert!(expected(&route), "{to}: {route:?}");
+        };
+        check(Protocol::Udp, "10.78.1.53:53", |r| matches!(r, Route::Via(s) if s.ip().is_loopback()));
+        check(Protocol::Tcp, "10.78.2.20:80", |r| matches!(r, Route::NothingListens(Some(_))));
+        check(Protocol::Tcp, "[fd10:78:1ab:2::81]:80", |r| matches!(r, Route::NothingListens(None)));
+        check(Protocol::Tcp, "10.78.2.99:80", |r| *r == Route::NoHost);
+        check(Protocol::Tcp, "127.0.0.1:8080", |r| *r == Route::Direct);
+        assert_eq!(
+            AddressBook::direct(&World::built_in()).route(Protocol::Tcp, "10.78.2.99:80".parse().unwrap()),
+            Route::Direct
+        );
+    }
+
+    #[test]
+    fn json_round_trip() {
+        let book = loopback_book();
+        let text = serde_json::to_string(&book).unwrap();
+        assert_eq!(serde_json::from_str::<AddressBook>(&text).unwrap(), book);
+    }
+}

@@ -1,0 +1,399 @@
+//! The world file: hosts, addresses and what runs on them.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    str::FromStr,
+    time::Duration,
+};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use serde::Deserialize;
+
+use crate::Files;
+
+/// The world: its network and its hosts. Unknown keys are refused, so a typing error is not silently a default.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct World {
+    /// What all hosts share.
+    pub network: Network,
+    /// The hosts by name.
+    pub hosts: BTreeMap<String, Host>,
+    /// How addresses in zone files are to be changed; not part of the file, see [`World::renumbered`].
+    #[serde(skip)]
+    pub renumber: Option<Renumber>,
+}
+
+/// What all hosts share.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// The IPv4 network of all hosts.
+    pub v4: Ipv4Net,
+    /// The IPv6 network of all hosts.
+    pub v6: Ipv6Net,
+    /// Names at or under these are looked up in the lab without being told to; fully qualified, lower case.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// The port of every host's admin service.
+    #[serde(default = "default_admin_port")]
+    pub admin_port: u16,
+}
+
+impl Network {
+    /// Whether the address lies in the world's network.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        match ip {
+            IpAddr::V4(ip) => self.v4.contains(&ip),
+            IpAddr::V6(ip) => self.v6.contains(&ip),
+        }
+    }
+}
+
+/// A host.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    /// What it is, in words.
+    #[serde(default)]
+    pub about: String,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// It runs an authoritative name server.
+    pub nameserver: Option<Nameserver>,
+    /// It runs a recursive resolver.
+    pub resolver: Option<Resolver>,
+    /// It runs an application server.
+    pub app: Option<App>,
+}
+
+/// An authoritative name server.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nameserver {
+    /// UDP and TCP port.
+    #[serde(default = "dns_port")]
+    pub port: u16,
+    /// Zone files by the name of the zone, fully qualified.
+    pub zones: BTreeMap<String, String>,
+    /// TCP connections held open at once; more wait in the accept queue.
+    #[serde(default = "default_tcp_connections")]
+    pub tcp_connections: usize,
+    /// A TCP connection without a query for so long is closed (RFC 7766 §6.2.3), in milliseconds.
+    #[serde(default = "default_tcp_idle_ms")]
+    pub tcp_idle_ms: u64,
+}
+
+/// A recursive resolver.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resolver {
+    /// UDP and TCP port.
+    #[serde(default = "dns_port")]
+    pub port: u16,
+    /// The root hints file.
+    pub roots: String,
+    /// Who may ask for recursion; loopback and the world's network where nothing is said.
+    pub allow: Option<Vec<IpNet>>,
+    /// A server that has not answered by then counts as dead for this question, in milliseconds.
+    #[serde(default = "default_upstream_timeout_ms")]
+    pub upstream_timeout_ms: u64,
+    /// A client waits no longer than this for its answer, in milliseconds; then it gets SERVFAIL and the reason.
+    #[serde(default = "default_answer_timeout_ms")]
+    pub answer_timeout_ms: u64,
+    /// TCP connections held open at once; more wait in the accept queue.
+    #[serde(default = "default_tcp_connections")]
+    pub tcp_connections: usize,
+    /// A TCP connection without a query for so long is closed, in milliseconds.
+    #[serde(default = "default_tcp_idle_ms")]
+    pub tcp_idle_ms: u64,
+}
+
+/// An application server.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct App {
+    /// TCP port of HTTP.
+    pub http_port: u16,
+    /// TCP port that answers whatever bytes a client sends.
+    pub talk_port: u16,
+    /// UDP port that sends back what it gets (RFC 862).
+    pub echo_port: u16,
+    /// Connections held open at once on each TCP port; more wait in the accept queue.
+    pub connections: usize,
+    /// Bytes that a request's head may have.
+    pub max_head_bytes: usize,
+    /// Bytes that a request's body may have.
+    pub max_body_bytes: u64,
+    /// A client that has not sent its request's head, or nothing more of its body, by then is closed, in milliseconds.
+    pub read_timeout_ms: u64,
+    /// An idle kept-alive connection is closed after this, in milliseconds.
+    pub idle_timeout_ms: u64,
+}
+
+impl Default for App {
+    fn default() -> Self {
+        Self {
+            http_port: 80,
+            talk_port: 8080,
+            echo_port: 7,
+            connections: 1024,
+            max_head_bytes: 16 * 1024,
+            max_body_bytes: 1024 * 1024,
+            read_timeout_ms: 10_000,
+            idle_timeout_ms: 15_000,
+        }
+    }
+}
+
+fn default_admin_port() -> u16 {
+    9080
+}
+
+fn dns_port() -> u16 {
+    53
+}
+
+fn default_tcp_connections() -> usize {
+    128
+}
+
+fn default_tcp_idle_ms() -> u64 {
+    5_000
+}
+
+fn default_upstream_timeout_ms() -> u64 {
+    500
+}
+
+fn default_answer_timeout_ms() -> u64 {
+    4_000
+}
+
+/// A world file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// It is not TOML, or has an unknown key or a wrong value; the text says which line.
+    #[error("{path}: {source}")]
+    Syntax {
+        /// The file.
+        path: String,
+        /// Line, column and what is wrong.
+        source: Box<toml::de::Error>,
+    },
+    /// A host has no service, or more than one.
+    #[error("{path}: host {host}: exactly one of nameserver, resolver, app is needed, not {count}")]
+    OneService {
+        /// The file.
+        path: String,
+        /// The host.
+        host: String,
+        /// How many it has.
+        count: usize,
+    },
+    /// An address is outside the world's network, or stands twice.
+    #[error("{path}: host {host}: address {address} {why}")]
+    Address {
+        /// The file.
+        path: String,
+        /// The host.
+        host: String,
+        /// The address.
+        address: IpAddr,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// No such host.
+    #[error("{path}: there is no host {host:?}; hosts: {known}")]
+    NoSuchHost {
+        /// The file.
+        path: String,
+        /// The name asked for.
+        host: String,
+        /// Those that exist.
+        known: String,
+    },
+}
+
+impl World {
+    /// The world that this program carries.
+    pub fn built_in() -> Self {
+        let text = Files::BuiltIn.read("world.toml").expect("it is one of the built-in files");
+        Self::parse(&text, "(built in) lab/world.toml").expect("a test parses it")
+    }
+
+    /// Reads a world file's text; `path` names it in errors.
+    pub fn parse(text: &str, path: &str) -> Result<Self, WorldError> {
+        let world: Self = toml::from_str(text)
+            .map_err(|source| WorldError::Syntax { path: path.to_owned(), source: Box::new(source) })?;
+        let mut seen = Vec::new();
+        for (name, host) in &world.hosts {
+            let services = [host.nameserver.is_some(), host.resolver.is_some(), host.app.is_some()];
+            let count = services.into_iter().filter(|there| *there).count();
+            if count != 1 {
+                return Err(WorldError::OneService { path: path.to_owned(), host: name.clone(), count });
+            }
+            for &address in &host.addresses {
+                let bad = |why| WorldError::Address { path: path.to_owned(), host: name.clone(), address, why };
+                if !world.network.contains(address) {
+                    return Err(bad("is outside the world's network"));
+                }
+                if seen.contains(&address) {
+                    return Err(bad("is another host's already"));
+                }
+                seen.push(address);
+            }
+        }
+        Ok(world)
+    }
+
+    /// The host of that name; `path` names the world file in the error.
+    pub fn host(&self, name: &str, path: &str) -> Result<&Host, WorldError> {
+        self.hosts.get(name).ok_or_else(|| WorldError::NoSuchHost {
+            path: path.to_owned(),
+            host: name.to_owned(),
+            known: self.hosts.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// The same world on another IPv4 network, for machines where the usual one is taken. Zone files keep their text; the
+    /// services change the addresses as they read them.
+    #[must_use]
+    pub fn renumbered(mut self, lab_net: LabNet) -> Self {
+        let renumber = Renumber { from: self.network.v4, to: lab_net.0 };
+        for host in self.hosts.values_mut() {
+            for address in &mut host.addresses {
+                if let IpAddr::V4(ip) = address {
+                    *ip = renumber.map(*ip);
+                }
+            }
+        }
+        self.network.v4 = lab_net.0;
+        self.renumber = (renumber.from != renumber.to).then_some(renumber);
+        self
+    }
+
+    /// Who may ask the world's resolvers for recursion where the resolver does not say.
+    pub fn recursion_allowed(&self, resolver: &Resolver) -> Vec<IpNet> {
+        resolver.allow.clone().unwrap_or_else(|| {
+            let loopback = ["127.0.0.0/8", "::1/128"].map(|net| net.parse().expect("a literal network"));
+            loopback.into_iter().chain([self.network.v4.into(), self.network.v6.into()]).collect()
+        })
+    }
+
+    /// Whether a name is one that the lab answers for without being told to.
+    pub fn claims(&self, name: &str) -> bool {
+        let name = format!("{}.", name.trim_end_matches('.').to_ascii_lowercase());
+        self.network.names.iter().any(|zone| name == *zone || name.ends_with(&format!(".{zone}")))
+    }
+}
+
+impl Host {
+    /// Every socket that this host's service listens on: service name, protocol and address.
+    pub fn listens(&self, network: &Network) -> Vec<(&'static str, crate::Protocol, SocketAddr)> {
+        use crate::Protocol::{Tcp, Udp};
+        let mut ports = Vec::new();
+        if let Some(port) = self.nameserver.as_ref().map(|s| s.port).or(self.resolver.as_ref().map(|s| s.port)) {
+            ports.extend([("dns", Udp, port), ("dns", Tcp, port)]);
+        }
+        if let Some(app) = &self.app {
+            ports.extend([("http", Tcp, app.http_port), ("talk", Tcp, app.talk_port), ("echo", Udp, app.echo_port)]);
+        }
+        ports.push(("admin", Tcp, network.admin_port));
+        let on = |ip: &IpAddr| {
+            let ip = *ip;
+            ports.iter().map(move |&(name, protocol, port)| (name, protocol, SocketAddr::new(ip, port)))
+        };
+        self.addresses.iter().flat_map(on).collect()
+    }
+}
+
+/// A move of IPv4 addresses from one network to another of the same size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renumber {
+    from: Ipv4Net,
+    to: Ipv4Net,
+}
+
+impl Renumber {
+    /// The address at the same place in the other network; addresses outside are left alone.
+    pub fn map(&self, ip: Ipv4Addr) -> Ipv4Addr {
+        if !self.from.contains(&ip) {
+            return ip;
+        }
+        Ipv4Addr::from_bits(self.to.network().to_bits() | (ip.to_bits() & self.from.hostmask().to_bits()))
+    }
+}
+
+/// The first two numbers of another IPv4 network for the lab, `10.99`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LabNet(Ipv4Net);
+
+impl FromStr for LabNet {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let net: Ipv4Net =
+            format!("{text}.0.0/16").parse().map_err(|_| "the first two numbers of a /16, like 10.99")?;
+        if net.network().is_private() { Ok(Self(net)) } else { Err("only private networks (RFC 1918), like 10.99") }
+    }
+}
+
+impl Nameserver {
+    /// See [`Nameserver::tcp_idle_ms`].
+    pub fn tcp_idle(&self) -> Duration {
+        Duration::from_millis(self.tcp_idle_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_world() {
+        let world = World::built_in();
+        assert_eq!(
+            world.hosts.keys().map(String::as_str).collect::<Vec<_>>(),
+            ["app1", "app2", "auth1", "auth2", "resolver", "root", "tld"]
+        );
+        assert!(world.claims("WWW.example.local") && world.claims("example.test."));
+        assert!(!world.claims("www.baidu.com") && !world.claims("notexample.local"));
+    }
+
+    #[test]
+    fn every_file_is_built_in() {
+        let world = World::built_in();
+        for host in world.hosts.values() {
+            let zones = host.nameserver.iter().flat_map(|n| n.zones.values());
+            for file in zones.chain(host.resolver.iter().map(|r| &r.roots)) {
+                Files::BuiltIn.read(file).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn renumbered() {
+        let world = World::built_in().renumbered("172.20".parse().unwrap());
+        assert_eq!(world.hosts["app1"].addresses[0].to_string(), "172.20.2.81");
+        let renumber = world.renumber.unwrap();
+        assert_eq!(renumber.map([10, 78, 2, 10].into()), Ipv4Addr::new(172, 20, 2, 10));
+        assert_eq!(renumber.map([192, 0, 2, 1].into()), Ipv4Addr::new(192, 0, 2, 1));
+        assert!("8.8".parse::<LabNet>().is_err() && "10.78.3".parse::<LabNet>().is_err());
+    }
+
+    #[test]
+    fn refused_with_the_place() {
+        let base = "[network]\nv4 = \"10.78.0.0/16\"\nv6 = \"fd10:78:1ab::/48\"\n";
+        let check = |rest: &str, expected: &str| {
+            let error = World::parse(&format!("{base}{rest}"), "w.toml").unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        check("[hosts.a]\naddresses = []\napp = { http_prot = 80 }\n", "unknown field `http_prot`");
+        check("[hosts.a]\naddresses = []\n", "host a: exactly one of");
+        check("[hosts.a]\naddresses = [\"192.0.2.1\"]\napp = {}\n", "192.0.2.1 is outside");
+        check("[hosts.a]\naddresses = [\"10.78.0.9\", \"10.78.0.9\"]\napp = {}\n", "another host's already");
+        check("[hosts.a]\naddresses = [\"10.78.0.999\"]\napp = {}\n", "line 5");
+    }
+}

@@ -1,0 +1,65 @@
+//! The files that a world names: zone files and root hints.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// The built-in copies, so that the embedded lab needs nothing but the program.
+const BUILT_IN: [(&str, &str); 9] = [
+    ("world.toml", include_str!("../../../lab/world.toml")),
+    ("root.hints", include_str!("../../../lab/root.hints")),
+    ("zones/root.zone", include_str!("../../../lab/zones/root.zone")),
+    ("zones/local.zone", include_str!("../../../lab/zones/local.zone")),
+    ("zones/test.zone", include_str!("../../../lab/zones/test.zone")),
+    ("zones/com.zone", include_str!("../../../lab/zones/com.zone")),
+    ("zones/example.local.zone", include_str!("../../../lab/zones/example.local.zone")),
+    ("zones/example.test.zone", include_str!("../../../lab/zones/example.test.zone")),
+    ("zones/baidu.com.zone", include_str!("../../../lab/zones/baidu.com.zone")),
+];
+
+/// Where the files that a world names are read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Files {
+    /// The copies inside this program.
+    BuiltIn,
+    /// A folder: the one that holds the world's own file.
+    Folder(PathBuf),
+}
+
+/// A file could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {path}: {source}")]
+pub struct FileError {
+    /// Which.
+    pub path: String,
+    /// Why.
+    pub source: io::Error,
+}
+
+impl Files {
+    /// The folder of this world file.
+    pub fn beside(world_file: &Path) -> Self {
+        Self::Folder(world_file.parent().map_or_else(PathBuf::new, Path::to_path_buf))
+    }
+
+    /// The text of the file of that name.
+    pub fn read(&self, name: &str) -> Result<String, FileError> {
+        let fail = |source| FileError { path: self.path(name), source };
+        match self {
+            Self::BuiltIn => BUILT_IN
+                .iter()
+                .find_map(|(known, text)| (*known == name).then(|| (*text).to_owned()))
+                .ok_or_else(|| fail(io::ErrorKind::NotFound.into())),
+            Self::Folder(folder) => std::fs::read_to_string(folder.join(name)).map_err(fail),
+        }
+    }
+
+    /// How to name that file to a person.
+    pub fn path(&self, name: &str) -> String {
+        match self {
+            Self::BuiltIn => format!("(built in) lab/{name}"),
+            Self::Folder(folder) => folder.join(name).display().to_string(),
+        }
+    }
+}
