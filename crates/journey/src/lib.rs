@@ -11,6 +11,8 @@
 //! | [`event`] | what happened at a host at a time |
 //! | [`stage`] | the steps of one request and what each found out |
 //! | [`outcome`] | reached, or which stage failed at which host and why |
+//! | [`verdict`] | from stages and events to the outcome |
+//! | [`chronicle`] | what this machine did, as events |
 //! | [`report`] | what a service tells on `/events` |
 //! | [`trace`] | the id that joins what several hosts say about one visit |
 //!
@@ -29,6 +31,7 @@
 //! assert_eq!(serde_json::to_value(&stage).unwrap()["name"], "url");
 //! ```
 
+pub mod chronicle;
 pub mod dns;
 pub mod event;
 pub mod evidence;
@@ -36,12 +39,15 @@ pub mod outcome;
 pub mod report;
 pub mod stage;
 pub mod trace;
+pub mod verdict;
 
 pub use event::{Event, What};
 pub use evidence::Evidence;
 pub use outcome::{Outcome, Reason};
 pub use stage::{Hop, Stage, StageName, StageState};
 pub use trace::TraceId;
+
+use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -64,6 +70,8 @@ pub struct Journey {
     pub trace: Option<TraceId>,
     /// Where the visit took place.
     pub place: Place,
+    /// The hosts of the world; empty on the internet, where addresses have no such names.
+    pub hosts: Vec<KnownHost>,
     /// How it ended.
     pub outcome: Outcome,
     /// What the process exits with.
@@ -76,6 +84,27 @@ pub struct Journey {
     pub events: Vec<Event>,
     /// The hosts that were asked for a report, and what came of it.
     pub observers: Vec<Observer>,
+}
+
+impl Journey {
+    /// The host that has this address in the world, where that is known.
+    pub fn host_of(&self, ip: IpAddr) -> Option<&str> {
+        host_of(&self.hosts, ip)
+    }
+}
+
+/// A host of the world and its addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KnownHost {
+    /// Its name.
+    pub name: String,
+    /// Its addresses in the world.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The host among these that has this address.
+pub fn host_of(hosts: &[KnownHost], ip: IpAddr) -> Option<&str> {
+    hosts.iter().find(|host| host.addresses.contains(&ip)).map(|host| host.name.as_str())
 }
 
 /// The program that made a record.

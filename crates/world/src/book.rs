@@ -62,6 +62,9 @@ pub struct Closed {
     pub tcp_v6: Option<SocketAddr>,
 }
 
+/// The name of the host that resolves names for the lab's clients.
+const RESOLVER: &str = "resolver";
+
 /// The transport of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -123,11 +126,7 @@ impl AddressBook {
     /// Where to send what is meant for `to`.
     pub fn route(&self, protocol: Protocol, to: SocketAddr) -> Route {
         let Some(closed) = self.closed else { return Route::Direct };
-        let inside = match to.ip() {
-            IpAddr::V4(ip) => self.v4.contains(&ip),
-            IpAddr::V6(ip) => self.v6.contains(&ip),
-        };
-        if !inside {
+        if !self.contains(to.ip()) {
             return Route::Direct;
         }
         let Some(host) = self.hosts.iter().find(|host| host.addresses.contains(&to.ip())) else {
@@ -152,10 +151,30 @@ impl AddressBook {
         self.hosts.iter().find(|host| host.name == name)
     }
 
-    /// The lab's resolver: the first host of that name, and its DNS service over UDP.
+    /// The host that resolves names for the lab's clients, and its DNS service over UDP, where that runs.
     pub fn resolver(&self) -> Option<(&BookHost, &BookService)> {
-        let host = self.host("resolver")?;
+        let host = self.host(RESOLVER)?;
         Some((host, host.service("dns", Protocol::Udp)?))
+    }
+
+    /// Where the lab's clients ask for names, whether somebody answers there or not.
+    pub fn resolver_address(&self) -> Option<SocketAddr> {
+        let host = self.host(RESOLVER)?;
+        let service = host.service("dns", Protocol::Udp).map(|service| service.address);
+        service.or_else(|| Some(SocketAddr::new(*host.addresses.first()?, 53)))
+    }
+
+    /// Whether a name is one that the lab answers for without being told to.
+    pub fn claims(&self, name: &str) -> bool {
+        crate::description::is_under(&self.names, name)
+    }
+
+    /// Whether the address lies in the world's network.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        match ip {
+            IpAddr::V4(ip) => self.v4.contains(&ip),
+            IpAddr::V6(ip) => self.v6.contains(&ip),
+        }
     }
 }
 
@@ -188,7 +207,7 @@ mod tests {
         };
         check(Protocol::Udp, "10.78.1.53:53", |r| matches!(r, Route::Via(s) if s.ip().is_loopback()));
         check(Protocol::Tcp, "10.78.2.20:80", |r| matches!(r, Route::NothingListens(Some(_))));
-        check(Protocol::Tcp, "[fd10:78:1ab:2::81]:80", |r| matches!(r, Route::NothingListens(None)));
+        check(Protocol::Tcp, "[fd10:78:1ab::2:81]:80", |r| matches!(r, Route::NothingListens(None)));
         check(Protocol::Tcp, "10.78.2.99:80", |r| *r == Route::NoHost);
         check(Protocol::Tcp, "127.0.0.1:8080", |r| *r == Route::Direct);
         assert_eq!(

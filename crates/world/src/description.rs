@@ -284,9 +284,14 @@ impl World {
 
     /// Whether a name is one that the lab answers for without being told to.
     pub fn claims(&self, name: &str) -> bool {
-        let name = format!("{}.", name.trim_end_matches('.').to_ascii_lowercase());
-        self.network.names.iter().any(|zone| name == *zone || name.ends_with(&format!(".{zone}")))
+        is_under(&self.network.names, name)
     }
+}
+
+/// Whether a name is one of these zones or under one.
+pub(crate) fn is_under(zones: &[String], name: &str) -> bool {
+    let name = format!("{}.", name.trim_end_matches('.').to_ascii_lowercase());
+    zones.iter().any(|zone| name == *zone || name.ends_with(&format!(".{zone}")))
 }
 
 impl Host {
@@ -385,7 +390,7 @@ mod tests {
 
     #[test]
     fn refused_with_the_place() {
-        let base = "[network]\nv4 = \"10.78.0.0/16\"\nv6 = \"fd10:78:1ab::/48\"\n";
+        let base = "[network]\nv4 = \"10.78.0.0/16\"\nv6 = \"fd10:78:1ab::/64\"\n";
         let check = |rest: &str, expected: &str| {
             let error = World::parse(&format!("{base}{rest}"), "w.toml").unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

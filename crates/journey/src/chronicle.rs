@@ -1,0 +1,82 @@
+//! What this machine did, as events; and how events of several hosts are put in one order.
+
+use crate::{
+    Event, Evidence, Hop, What,
+    stage::{Attempt, Did, Exchange, Stage, Told, Tried},
+};
+
+/// The host name of this machine in events.
+pub const YOU: &str = "you";
+
+/// Everything that the stages of these hops say this machine did, as events.
+pub fn own(hops: &[Hop]) -> Vec<Event> {
+    let mut events = Vec::new();
+    for stage in hops.iter().flat_map(|hop| &hop.stages) {
+        let mut push = |at_us: u64, what| {
+            let at_us = i64::try_from(at_us).ok();
+            events.push(Event { at_us, host: YOU.to_owned(), evidence: Evidence::Observed, what });
+        };
+        match &stage.did {
+            Did::Name(name) => name.exchanges.iter().for_each(|exchange| of_exchange(exchange, &mut push)),
+            Did::Connect(connect) => connect.attempts.iter().for_each(|attempt| of_attempt(attempt, &mut push)),
+            Did::Send(send) => at_end(stage, What::RequestSent { bytes: send.bytes }, &mut push),
+            Did::Wait(_) => at_end(stage, What::FirstByte, &mut push),
+            Did::Receive(receive) => at_end(stage, What::ResponseReceived { bytes: receive.bytes }, &mut push),
+            Did::Url(_) | Did::Close(_) => {}
+        }
+    }
+    events
+}
+
+fn at_end(stage: &Stage, what: What, push: &mut impl FnMut(u64, What)) {
+    if let (crate::StageState::Done, Some(end)) = (stage.state, stage.end_us()) {
+        push(end, what);
+    }
+}
+
+fn of_exchange(exchange: &Exchange, push: &mut impl FnMut(u64, What)) {
+    let Exchange { server, transport, ref question, start_us, duration_us: elapsed_us, .. } = *exchange;
+    push(start_us, What::QuerySent { server, transport, question: question.clone() });
+    let failed = |why: &str| What::QueryFailed {
+        server,
+        transport,
+        question: question.clone(),
+        why: why.to_owned(),
+        elapsed_us,
+    };
+    let what = match &exchange.result {
+        Told::Reply { reply } => {
+            What::ReplyReceived { server, transport, question: question.clone(), reply: reply.clone(), elapsed_us }
+        }
+        Told::Timeout => failed("no answer in time"),
+        Told::Abandoned => return,
+        Told::NothingListens => failed("nothing listens there"),
+        Told::Failed { why } | Told::BadReply { why } => failed(why),
+    };
+    push(start_us + elapsed_us, what);
+}
+
+fn of_attempt(attempt: &Attempt, push: &mut impl FnMut(u64, What)) {
+    let server = attempt.server;
+    push(attempt.start_us, What::ConnectStarted { server });
+    let why = match &attempt.result {
+        Tried::Connected => {
+            if let Some(local) = attempt.local {
+                push(attempt.start_us + attempt.duration_us, What::Connected { server, local });
+            }
+            return;
+        }
+        Tried::Abandoned => return,
+        Tried::Refused => "refused",
+        Tried::Timeout => "no answer in time",
+        Tried::Unreachable { why } | Tried::Failed { why } => why,
+    };
+    push(attempt.start_us + attempt.duration_us, What::ConnectFailed { server, why: why.to_owned() });
+}
+
+/// Puts events in the order of their times. Those without a time stay behind the last event of their host that has one,
+/// or at the end, in the order in which they were told.
+pub fn in_order(mut events: Vec<Event>) -> Vec<Event> {
+    events.sort_by_key(|event| (event.at_us.is_none(), event.at_us));
+    events
+}
