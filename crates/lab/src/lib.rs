@@ -1,1 +1,171 @@
-//! stub
+//! Runs a world in this process, on loopback.
+//!
+//! Every host of the world gets a thread with a runtime of its own, and real sockets on 127.0.0.1 and ::1 with ports of
+//! the kernel's choice; the [`AddressBook`] says which socket stands behind which of the world's addresses. No root, no
+//! containers, nothing that listens beyond loopback. Dropping the [`Lab`] stops it.
+//!
+//! ```no_run
+//! let lab = lab::Lab::start(lab::Options::default())?;
+//! let (_, dns) = lab.book().resolver().expect("the built-in world has a resolver");
+//! println!("dig @{} -p {} www.example.test", dns.socket.ip(), dns.socket.port());
+//! # Ok::<_, lab::LabError>(())
+//! ```
+
+mod host;
+mod sockets;
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use service::{Told, bind::BindError};
+use world::{AddressBook, Files, World};
+
+use host::Running;
+use sockets::{HostSockets, Reserved};
+
+/// A service that is not ready by then never will be.
+const READY_LIMIT: Duration = Duration::from_secs(10);
+
+/// What to run.
+#[derive(Debug)]
+pub struct Options {
+    /// The world.
+    pub world: World,
+    /// Where the files are that it names.
+    pub files: Files,
+    /// Hosts that are in the world but do not run: their ports refuse, as those of a machine without the service.
+    pub without: Vec<String>,
+}
+
+impl Default for Options {
+    /// The whole built-in world.
+    fn default() -> Self {
+        Self { world: World::built_in(), files: Files::BuiltIn, without: Vec::new() }
+    }
+}
+
+/// A running lab.
+#[derive(Debug)]
+pub struct Lab {
+    book: AddressBook,
+    hosts: BTreeMap<String, Running>,
+    ready_in: Duration,
+    // Held so that the kernel refuses connections to these ports, and gives them to nobody else.
+    _reserved: Reserved,
+}
+
+/// Why a lab does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// No socket.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A socket on loopback could not be reserved.
+    #[error("cannot reserve a port on {address}: {source}")]
+    Reserve {
+        /// Where.
+        address: std::net::IpAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A host's configuration or a file that it names cannot be used.
+    #[error("host {host}: {source}")]
+    Configure {
+        /// The host.
+        host: String,
+        /// What is wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A host did not come up.
+    #[error("host {host} did not start: {why}")]
+    NotReady {
+        /// The host.
+        host: String,
+        /// Why.
+        why: String,
+    },
+    /// There is no such host.
+    #[error("there is no host {host:?} in this lab; hosts: {known}")]
+    NoSuchHost {
+        /// The name asked for.
+        host: String,
+        /// Those that exist.
+        known: String,
+    },
+}
+
+impl Lab {
+    /// Starts every host and waits until all are ready.
+    pub fn start(options: Options) -> Result<Self, LabError> {
+        let begin = Instant::now();
+        let Options { world, files, without } = options;
+        let known = |name: &str| world.hosts.contains_key(name);
+        if let Some(host) = without.iter().find(|name| !known(name)) {
+            let known = world.hosts.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Err(LabError::NoSuchHost { host: host.clone(), known });
+        }
+        let reserved = Reserved::new()?;
+        let mut sockets = BTreeMap::new();
+        for (name, host) in &world.hosts {
+            if !without.contains(name) {
+                sockets.insert(name.clone(), HostSockets::bind(host, &world.network)?);
+            }
+        }
+        let book = AddressBook::new(&world, Some(reserved.closed()), |name, protocol, address| {
+            sockets.get(name)?.real(protocol, address)
+        });
+        let mut hosts = BTreeMap::new();
+        for (name, sockets) in sockets {
+            let told = Told {
+                name: name.clone(),
+                host: world.hosts[&name].clone(),
+                world: world.clone(),
+                files: files.clone(),
+            };
+            hosts.insert(name, Running::start(&told, sockets.bound, &book)?);
+        }
+        for (name, host) in &hosts {
+            host.wait_ready(READY_LIMIT).map_err(|why| LabError::NotReady { host: name.clone(), why })?;
+        }
+        Ok(Self { book, hosts, ready_in: begin.elapsed(), _reserved: reserved })
+    }
+
+    /// Which real socket stands behind each of the world's addresses.
+    pub fn book(&self) -> &AddressBook {
+        &self.book
+    }
+
+    /// How long it took until all hosts were ready.
+    pub fn ready_in(&self) -> Duration {
+        self.ready_in
+    }
+
+    /// The hosts that run.
+    pub fn running(&self) -> impl Iterator<Item = &str> {
+        self.hosts.keys().map(String::as_str)
+    }
+
+    /// Stops a host and waits until it has ended; its ports then refuse.
+    pub fn stop(&mut self, host: &str) -> Result<(), LabError> {
+        let Some(running) = self.hosts.remove(host) else {
+            let known = self.running().collect::<Vec<_>>().join(", ");
+            return Err(LabError::NoSuchHost { host: host.to_owned(), known });
+        };
+        running.stop();
+        Ok(())
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // All are told before the first is waited for.
+        for host in self.hosts.values() {
+            host.tell_to_stop();
+        }
+        while let Some((_, host)) = self.hosts.pop_first() {
+            host.stop();
+        }
+    }
+}

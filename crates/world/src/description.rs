@@ -299,7 +299,8 @@ impl Host {
     pub fn listens(&self, network: &Network) -> Vec<(&'static str, crate::Protocol, SocketAddr)> {
         use crate::Protocol::{Tcp, Udp};
         let mut ports = Vec::new();
-        if let Some(port) = self.nameserver.as_ref().map(|s| s.port).or(self.resolver.as_ref().map(|s| s.port)) {
+        if let Some(port) = self.nameserver.as_ref().map(|s| s.port).or_else(|| self.resolver.as_ref().map(|s| s.port))
+        {
             ports.extend([("dns", Udp, port), ("dns", Tcp, port)]);
         }
         if let Some(app) = &self.app {

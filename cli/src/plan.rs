@@ -1,0 +1,196 @@
+//! What the command line means: on whose network to visit, and whom to ask for names.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use world::{AddressBook, LabNet, World};
+
+use crate::{
+    args::Visit,
+    walk::{
+        name::Resolvers,
+        stub::Server,
+        target::{self, Host},
+    },
+};
+
+/// Where a visit takes place.
+#[derive(Clone, Debug)]
+pub enum Ground {
+    /// A lab inside this process.
+    Embedded,
+    /// A lab that runs elsewhere.
+    Running {
+        /// Its address book.
+        book: Box<AddressBook>,
+        /// The file that described it.
+        file: PathBuf,
+    },
+    /// Whatever network this machine is connected to.
+    Internet,
+}
+
+/// Who is to be asked for names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The lab's resolver.
+    Lab,
+    /// This one.
+    Given(SocketAddr),
+    /// This machine's.
+    System,
+}
+
+/// What cannot be done as it was said.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// `--resolver` is no address.
+    #[error("--resolver {given:?} is no address: write 10.78.1.53, 10.78.1.53:53, [fd10::1]:53 or system")]
+    Resolver {
+        /// What was given.
+        given: String,
+    },
+    /// The file of `VISIT_WORLD` cannot be read.
+    #[error("cannot read {file}: {source} (VISIT_WORLD or --world)")]
+    Read {
+        /// The file.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// What is in it is neither an address book nor a world.
+    #[error("{file} is no address book: {source}")]
+    Book {
+        /// The file.
+        file: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// It is a world, but not a right one.
+    #[error(transparent)]
+    World(#[from] world::WorldError),
+    /// A lab without a resolver.
+    #[error("{file} describes a lab without a resolver; name one with --resolver ADDR")]
+    NoResolver {
+        /// The file.
+        file: String,
+    },
+}
+
+/// The lab that runs elsewhere, if one was named.
+pub fn running_lab(file: Option<&Path>, lab_net: Option<LabNet>) -> Result<Option<Ground>, PlanError> {
+    let Some(path) = file.filter(|path| !path.as_os_str().is_empty()) else { return Ok(None) };
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|source| PlanError::Read { file: file.clone(), source })?;
+    let book = if text.trim_start().starts_with('{') {
+        serde_json::from_str(&text).map_err(|source| PlanError::Book { file, source })?
+    } else {
+        let world = World::parse(&text, &file)?;
+        AddressBook::direct(&match lab_net {
+            Some(lab_net) => world.renumbered(lab_net),
+            None => world,
+        })
+    };
+    Ok(Some(Ground::Running { book: Box::new(book), file: path.to_path_buf() }))
+}
+
+/// Where this URL is to be visited, and whom to ask. `running` is the lab that runs elsewhere, where one was named.
+pub fn plan(visit: &Visit, url: &str, running: Option<&Ground>) -> Result<(Ground, Asked), PlanError> {
+    let asked = match visit.resolver.as_deref().map(str::trim) {
+        None | Some("") => None,
+        Some("system") => Some(Asked::System),
+        Some(given) => Some(Asked::Given(resolver_address(given)?)),
+    };
+    // A URL that cannot be read belongs to no network; its stage will say what is wrong with it.
+    let in_lab = visit.lab || target::parse(url).is_ok_and(|(_, target)| belongs_to_lab(&target.host, running));
+    Ok(match (asked, in_lab, running) {
+        (Some(asked), _, None) => (Ground::Internet, asked),
+        (Some(asked), _, Some(lab)) => (lab.clone(), asked),
+        (None, true, None) => (Ground::Embedded, Asked::Lab),
+        (None, true, Some(lab)) => (lab.clone(), Asked::Lab),
+        (None, false, _) => (Ground::Internet, Asked::System),
+    })
+}
+
+fn belongs_to_lab(host: &Host, running: Option<&Ground>) -> bool {
+    match (host, running) {
+        (Host::Name(name), Some(Ground::Running { book, .. })) => book.claims(name),
+        (Host::Name(name), _) => World::built_in().claims(name),
+        // The lab's addresses may be somebody's real ones; they are the lab's only where a lab was named.
+        (Host::Ip(ip), Some(Ground::Running { book, .. })) => book.contains(*ip),
+        (Host::Ip(_), _) => false,
+    }
+}
+
+fn resolver_address(given: &str) -> Result<SocketAddr, PlanError> {
+    let bare = given.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(given);
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(ip, 53));
+    }
+    match given.parse::<SocketAddr>() {
+        Ok(address) if address.port() != 0 => Ok(address),
+        _ => Err(PlanError::Resolver { given: given.to_owned() }),
+    }
+}
+
+impl Asked {
+    /// The resolvers for the walk. The lab's resolver may be busy for as long as its own limit of 4 s, so it is given
+    /// that time before it is asked again.
+    pub fn resolvers(self, book: Option<&AddressBook>, file: &str) -> Result<Resolvers, PlanError> {
+        let (address, chosen_by) = match self {
+            Self::System => return Ok(Resolvers::System),
+            Self::Given(address) => (address, "--resolver"),
+            Self::Lab => {
+                let found = book.and_then(AddressBook::resolver_address);
+                (found.ok_or_else(|| PlanError::NoResolver { file: file.to_owned() })?, "the lab's own")
+            }
+        };
+        let waits = [5, 5].map(Duration::from_secs).to_vec();
+        Ok(Resolvers::Given { server: Server { address, waits }, chosen_by: chosen_by.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::Cli;
+
+    fn check(line: &[&str], expected: &str) {
+        let cli = Cli::parse_from(["visit"].iter().chain(line));
+        let seen = match plan(&cli.visit, &cli.visit.urls[0], None) {
+            Ok((ground, asked)) => {
+                let ground = match ground {
+                    Ground::Embedded => "embedded",
+                    Ground::Running { .. } => "running",
+                    Ground::Internet => "internet",
+                };
+                format!("{ground} {asked:?}")
+            }
+            Err(error) => error.to_string(),
+        };
+        assert!(seen.starts_with(expected), "{line:?}: {seen}");
+    }
+
+    #[test]
+    fn whose_network() {
+        check(&["www.example.local"], "embedded Lab");
+        check(&["http://EXAMPLE.test:8080/x"], "embedded Lab");
+        check(&["www.baidu.com"], "internet System");
+        check(&["--lab", "www.baidu.com"], "embedded Lab");
+        check(&["--lab", "http://10.78.2.81/"], "embedded Lab");
+        check(&["http://10.78.2.81/"], "internet System");
+        check(&["notexample.local"], "internet System");
+        check(&["http://a b"], "internet System");
+        check(&["--resolver", "10.1.1.1", "www.example.local"], "internet Given(10.1.1.1:53)");
+        check(&["--resolver", "[::1]:5353", "a"], "internet Given([::1]:5353)");
+        check(&["--resolver", "fd10::1", "a"], "internet Given([fd10::1]:53)");
+        check(&["--resolver", "system", "www.example.local"], "internet System");
+        check(&["--resolver", "dns.test", "a"], "--resolver \"dns.test\" is no address");
+        check(&["--resolver", "10.1.1.1:0", "a"], "--resolver");
+    }
+}

@@ -1,0 +1,40 @@
+//! How things look: pure functions from data to text. Whatever came from elsewhere goes through [`clean`] first.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`page`] | lines, colours, widths, and the cleaning of foreign text |
+//! | [`screen`] | a journey for people |
+//! | [`name`] | the `name` stage: what this machine asked, and what the resolver asked |
+//! | [`waterfall`] | the stages on one time line |
+//! | [`book`](mod@book) | the lab's address book |
+//! | [`words`] | times and sizes |
+
+mod book;
+mod name;
+mod page;
+mod screen;
+mod waterfall;
+mod words;
+
+pub use book::book;
+pub use page::{Style, clean};
+pub use screen::screen;
+
+use journey::Journey;
+use world::AddressBook;
+
+/// The journey as JSON, with a final newline.
+pub fn json(journey: &Journey) -> String {
+    pretty(journey)
+}
+
+/// The address book as JSON, with a final newline.
+pub fn book_json(book: &AddressBook) -> String {
+    pretty(book)
+}
+
+fn pretty(value: &impl serde::Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(value).expect("plain data with text keys");
+    text.push('\n');
+    text
+}

@@ -1,0 +1,264 @@
+//! Lines, colours, widths, and the cleaning of foreign text.
+
+use std::io::IsTerminal;
+
+use unicode_width::UnicodeWidthChar;
+
+use crate::args::Color;
+
+/// What the place of output can show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Escape sequences for colours.
+    pub color: bool,
+    /// Characters beyond ASCII.
+    pub unicode: bool,
+    /// Columns.
+    pub width: usize,
+}
+
+/// Where the width is not known, and in pipes.
+const USUAL_WIDTH: usize = 80;
+/// Longer lines are hard to read however wide the window is.
+const WIDEST: usize = 120;
+
+impl Style {
+    /// The style of stdout.
+    pub fn detect(color: Color) -> Self {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let terminal = std::io::stdout().is_terminal();
+        let color = match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb"),
+        };
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
+        // No locale at all is what containers and CI have; their output is read as UTF-8 today.
+        let unicode = locale.is_none_or(|locale| {
+            let locale = locale.to_string_lossy().to_ascii_lowercase();
+            locale.contains("utf-8") || locale.contains("utf8") || locale.starts_with("c.")
+        });
+        let columns = terminal_size::terminal_size().filter(|_| terminal).map(|(width, _)| usize::from(width.0));
+        Self { color, unicode, width: columns.unwrap_or(USUAL_WIDTH).clamp(40, WIDEST) }
+    }
+}
+
+/// What a piece of text is, which decides its colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ink {
+    /// Text.
+    Plain,
+    /// What one can do without.
+    Dim,
+    /// What one looks for first.
+    Bold,
+    /// It went well.
+    Good,
+    /// It did not.
+    Bad,
+    /// It deserves a look.
+    Warn,
+    /// A host.
+    Host,
+}
+
+impl Ink {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Dim => "2",
+            Self::Bold => "1",
+            Self::Good => "32",
+            Self::Bad => "1;31",
+            Self::Warn => "33",
+            Self::Host => "36",
+        }
+    }
+}
+
+/// A piece of a line. Its text is cleaned as it is made.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    ink: Ink,
+    text: String,
+}
+
+/// A piece of a line.
+pub(super) fn piece(ink: Ink, text: impl AsRef<str>) -> Piece {
+    Piece { ink, text: clean(text.as_ref()) }
+}
+
+/// Plain text.
+pub(super) fn plain(text: impl AsRef<str>) -> Piece {
+    piece(Ink::Plain, text)
+}
+
+/// Text that one can do without.
+pub(super) fn dim(text: impl AsRef<str>) -> Piece {
+    piece(Ink::Dim, text)
+}
+
+/// Text that a terminal shows as it is: control characters, and those that change the direction of text or cannot be
+/// seen, are written out. What a server sends can thus not move the cursor, change colours, or look like something else.
+pub fn clean(text: &str) -> String {
+    let mut cleaned = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || is_invisible(c) {
+            cleaned.extend(c.escape_unicode());
+        } else {
+            cleaned.push(c);
+        }
+    }
+    cleaned
+}
+
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// How many columns a text takes.
+pub(super) fn width(text: &str) -> usize {
+    text.chars().map(|c| c.width().unwrap_or(0)).sum()
+}
+
+/// A page that grows line by line.
+#[derive(Debug)]
+pub(super) struct Page {
+    style: Style,
+    text: String,
+}
+
+impl Page {
+    /// An empty page.
+    pub(super) fn new(style: &Style) -> Self {
+        Self { style: *style, text: String::new() }
+    }
+
+    /// What can be shown.
+    pub(super) fn style(&self) -> Style {
+        self.style
+    }
+
+    /// The text, each line with its newline.
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
+
+    /// An empty line.
+    pub(super) fn gap(&mut self) {
+        self.text.push('\n');
+    }
+
+    /// A line, broken at spaces where it is too long; its continuation is indented by `hang` columns.
+    pub(super) fn line(&mut self, hang: usize, pieces: &[Piece]) {
+        self.place(hang, pieces, self.style.width);
+        self.text.push('\n');
+    }
+
+    /// A line with something at its right edge.
+    pub(super) fn line_with_right(&mut self, hang: usize, pieces: &[Piece], right: &Piece) {
+        let taken = width(&right.text);
+        let column = self.place(hang, pieces, self.style.width.saturating_sub(taken + 2));
+        let gap = self.style.width.saturating_sub(column + taken);
+        self.text.push_str(&" ".repeat(gap));
+        self.ink(right.ink, &right.text);
+        self.text.push('\n');
+    }
+
+    /// Writes pieces, breaking at spaces; returns the column after the last one.
+    fn place(&mut self, hang: usize, pieces: &[Piece], limit: usize) -> usize {
+        let mut column = 0;
+        for piece in pieces {
+            let mut chunk = String::new();
+            for word in piece.text.split_inclusive(' ') {
+                let long = width(word.trim_end());
+                if column > hang && column + long > limit {
+                    self.ink(piece.ink, chunk.trim_end());
+                    chunk.clear();
+                    self.text.truncate(self.text.trim_end_matches(' ').len());
+                    self.text.push('\n');
+                    self.text.push_str(&" ".repeat(hang));
+                    column = hang;
+                    if word.trim().is_empty() {
+                        continue;
+                    }
+                }
+                chunk.push_str(word);
+                column += width(word);
+            }
+            self.ink(piece.ink, &chunk);
+        }
+        column
+    }
+
+    fn ink(&mut self, ink: Ink, text: &str) {
+        let code = ink.code();
+        if text.is_empty() {
+            return;
+        }
+        if !self.style.color || code.is_empty() {
+            self.push(text);
+            return;
+        }
+        self.text.push_str(&format!("\x1b[{code}m"));
+        self.push(text);
+        self.text.push_str("\x1b[0m");
+    }
+
+    fn push(&mut self, text: &str) {
+        if self.style.unicode {
+            self.text.push_str(text);
+        } else {
+            self.text.extend(text.chars().map(plain_ascii));
+        }
+    }
+}
+
+/// The nearest ASCII for the characters that views use themselves; others become `?`.
+fn plain_ascii(c: char) -> char {
+    match c {
+        ' '..='~' => c,
+        'µ' => 'u',
+        '·' | '•' | '—' | '–' => '-',
+        '→' => '>',
+        '…' => '.',
+        '✔' => '+',
+        '✘' => 'x',
+        '█' | '▉' | '▊' | '▋' | '▌' | '▍' | '▎' | '▏' => '#',
+        '\u{a0}' => ' ',
+        _ => '?',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_foreign_reaches_the_terminal_raw() {
+        assert_eq!(clean("a\x1b[2Jb\r\n\t\u{7f}\u{9b}"), "a\\u{1b}[2Jb\\u{d}\\u{a}\\u{9}\\u{7f}\\u{9b}");
+        assert_eq!(clean("gnp\u{202e}exe.\u{200b}"), "gnp\\u{202e}exe.\\u{200b}");
+        assert_eq!(clean("grüße 百度"), "grüße 百度");
+    }
+
+    #[test]
+    fn lines_break_at_spaces() {
+        let style = Style { color: false, unicode: true, width: 20 };
+        let mut page = Page::new(&style);
+        page.line(4, &[plain("  one two "), dim("three four five six")]);
+        assert_eq!(page.into_text(), "  one two three four\n    five six\n");
+        let mut page = Page::new(&style);
+        page.line_with_right(4, &[plain("one two")], &plain("5 ms"));
+        assert_eq!(page.into_text(), "one two         5 ms\n");
+    }
+
+    #[test]
+    fn ascii_where_nothing_else_is_shown() {
+        let style = Style { color: false, unicode: false, width: 40 };
+        let mut page = Page::new(&style);
+        page.line(0, &[plain("✔ 5 µs · 百")]);
+        assert_eq!(page.into_text(), "+ 5 us - ?\n");
+    }
+}

@@ -1,0 +1,271 @@
+//! A journey for people: what was visited where, every stage, the time line, the verdict.
+
+use journey::{
+    Hop, Journey, Place, Said, Stage, StageName, StageState, What,
+    chronicle::YOU,
+    stage::{Attempt, Close, Closer, Connect, Did, Framing, Header, Name, NameSource, Receive, Tried},
+};
+
+use super::{
+    name,
+    page::{Ink, Page, Piece, Style, dim, piece, plain},
+    waterfall::waterfall,
+    words::{self, count, duration},
+};
+
+/// Columns before a stage's details.
+pub(super) const INDENT: usize = 4;
+
+/// A journey for people.
+pub fn screen(journey: &Journey, style: &Style, verbose: bool) -> String {
+    let mut page = Page::new(style);
+    head(&mut page, journey);
+    for hop in &journey.hops {
+        page.gap();
+        let (seen, unseen): (Vec<_>, Vec<_>) =
+            hop.stages.iter().partition(|stage| stage.state != StageState::NotReached);
+        for stage in seen {
+            show(&mut page, journey, hop, stage, verbose);
+        }
+        if !unseen.is_empty() {
+            let names: Vec<&str> = unseen.iter().map(|stage| stage.name().as_str()).collect();
+            page.line(2, &[dim(format!("· not reached: {}", names.join(", ")))]);
+        }
+        waterfall(&mut page, hop);
+    }
+    if verbose {
+        events(&mut page, journey);
+    }
+    page.gap();
+    verdict(&mut page, journey);
+    page.into_text()
+}
+
+fn head(page: &mut Page, journey: &Journey) {
+    page.line(6, &[plain("visit "), piece(Ink::Bold, &journey.url)]);
+    let place = match &journey.place {
+        Place::EmbeddedLab { ready_us, hosts } => {
+            format!(
+                "in the lab inside this program: {}, ready in {}; sockets on loopback stand in for its addresses",
+                count(*hosts, "host"),
+                duration(*ready_us)
+            )
+        }
+        Place::RunningLab { described_by } => format!("in the lab that {described_by} describes"),
+        Place::Internet => {
+            "on the network of this machine; no host there reports, so this is what was seen from here".to_owned()
+        }
+    };
+    page.line(6, &[dim(format!("      {place}"))]);
+}
+
+/// One stage: its line, and its details below.
+fn show(page: &mut Page, journey: &Journey, hop: &Hop, stage: &Stage, verbose: bool) {
+    let (mark, ink) = match stage.state {
+        StageState::Done => ("✔", Ink::Good),
+        StageState::Failed => ("✘", Ink::Bad),
+        StageState::Skipped | StageState::NotReached => ("·", Ink::Dim),
+    };
+    let time = stage.duration_us.map_or_else(String::new, duration);
+    let label = format!(" {:8}{time:>9}  ", stage.name().as_str());
+    let mut line =
+        vec![piece(ink, mark), piece(if stage.state == StageState::Failed { Ink::Bad } else { Ink::Bold }, label)];
+    match (stage.state, &stage.failure) {
+        (StageState::Failed, Some(failure)) => line.push(piece(Ink::Bad, &failure.what)),
+        _ => line.extend(summary(journey, hop, stage)),
+    }
+    page.line(21, &line);
+    match &stage.did {
+        Did::Name(told) => name::details(page, journey, told, verbose),
+        Did::Connect(connect) => attempts(page, connect),
+        Did::Send(send) if verbose => {
+            headers(page, &format!("{} {} {}", send.method, send.target, send.version), &send.headers)
+        }
+        Did::Receive(receive) => received(page, receive, verbose),
+        _ => {}
+    }
+}
+
+fn summary(journey: &Journey, hop: &Hop, stage: &Stage) -> Vec<Piece> {
+    match &stage.did {
+        Did::Url(url) => {
+            vec![plain(format!("{} · host {} · port {} · target {}", url.scheme, url.host, url.port, url.target))]
+        }
+        Did::Name(told) => name_summary(stage, told),
+        Did::Connect(connect) => connect.connected().map(connected).unwrap_or_default(),
+        Did::Send(send) => vec![plain(format!("{} {} · {}", send.method, send.target, words::bytes(send.bytes)))],
+        Did::Wait(_) => wait(journey, hop),
+        Did::Receive(receive) => response(receive),
+        Did::Close(close) => vec![plain(closed(close))],
+    }
+}
+
+fn name_summary(stage: &Stage, told: &Name) -> Vec<Piece> {
+    let mut line = Vec::new();
+    for (nth, address) in told.addresses.iter().enumerate() {
+        if nth > 0 {
+            line.push(plain(", "));
+        }
+        line.push(plain(address.ip.to_string()));
+        if let Some(host) = &address.host {
+            line.push(piece(Ink::Host, format!(" {host}")));
+        }
+    }
+    match (&stage.note, &told.source) {
+        (Some(note), _) => line.push(dim(format!("  {note}"))),
+        (None, Some(NameSource::HostsFile { path })) => line.push(dim(format!("  from {path}"))),
+        (None, Some(NameSource::Localhost)) => line.push(dim("  this machine itself (RFC 6761)")),
+        _ => {}
+    }
+    line
+}
+
+fn connected(attempt: &Attempt) -> Vec<Piece> {
+    let mut line = vec![plain(attempt.server.to_string())];
+    if let Some(host) = &attempt.host {
+        line.push(piece(Ink::Host, format!(" {host}")));
+    }
+    if let Some(local) = attempt.local {
+        line.push(dim(format!("  from {local}")));
+    }
+    if let Some(via) = attempt.via {
+        line.push(dim(format!(" to {via}, its stand-in")));
+    }
+    line
+}
+
+/// The attempts that did not lead to the connection: one that just succeeds needs no list.
+fn attempts(page: &mut Page, connect: &Connect) {
+    if connect.attempts.len() == 1 && connect.connected().is_some() {
+        return;
+    }
+    for attempt in &connect.attempts {
+        let (ink, result) = match &attempt.result {
+            Tried::Connected => (Ink::Good, "connected"),
+            Tried::Refused => (Ink::Bad, "refused: nothing listens on that port"),
+            Tried::Timeout => (Ink::Bad, "no answer in time"),
+            Tried::Abandoned => (Ink::Dim, "given up, another was faster"),
+            Tried::Unreachable { why } | Tried::Failed { why } => (Ink::Bad, why.as_str()),
+        };
+        let host = attempt.host.as_deref().unwrap_or("");
+        let line = [
+            plain(format!("{:INDENT$}{:23}", "", attempt.server.to_string())),
+            piece(Ink::Host, format!(" {host:6}")),
+            piece(ink, format!(" {result}")),
+        ];
+        page.line_with_right(INDENT + 2, &line, &dim(duration(attempt.duration_us)));
+    }
+}
+
+/// What of the wait was the server's own work, as far as the server tells.
+fn wait(journey: &Journey, hop: &Hop) -> Vec<Piece> {
+    let mut line = vec![plain("until the first byte came")];
+    let server = hop.stage(StageName::Connect).and_then(|stage| match &stage.did {
+        Did::Connect(connect) => connect.connected().and_then(|attempt| attempt.host.clone()),
+        _ => None,
+    });
+    let worked = journey.events.iter().find_map(|event| match event.what {
+        What::ResponseWritten { elapsed_us, .. } if Some(&event.host) == server.as_ref() => Some(elapsed_us),
+        _ => None,
+    });
+    if let (Some(server), Some(us)) = (server, worked) {
+        line.push(dim(format!("; {server} reports {} from request read to response written", duration(us))));
+    }
+    line
+}
+
+fn response(receive: &Receive) -> Vec<Piece> {
+    let status = receive.status.unwrap_or_default();
+    let ink = match status {
+        200..300 => Ink::Good,
+        400.. => Ink::Warn,
+        _ => Ink::Plain,
+    };
+    let phrase = receive.reason_phrase.as_deref().unwrap_or("");
+    let kind = receive.headers.iter().find(|header| header.name == "content-type");
+    let kind = kind.map_or_else(String::new, |header| format!(" · {}", header.value));
+    vec![
+        piece(ink, format!("{status} {phrase}").trim()),
+        plain(format!("{kind} · {}", words::bytes(receive.content_bytes))),
+        dim(format!(", {} with the head", words::bytes(receive.bytes))),
+    ]
+}
+
+fn received(page: &mut Page, receive: &Receive, verbose: bool) {
+    let Some(status) = receive.status else { return };
+    if let Some(location) = receive.headers.iter().find(|header| header.name == "location") {
+        page.line(INDENT + 2, &[plain(format!("{:INDENT$}it points to ", "")), piece(Ink::Bold, &location.value)]);
+    }
+    for timing in &receive.server_timing {
+        let time = timing.duration_us.map_or_else(String::new, |us| format!(" {}", duration(us)));
+        let about = timing.description.as_ref().map_or_else(String::new, |text| format!(" ({text})"));
+        page.line(INDENT + 2, &[dim(format!("{:INDENT$}Server-Timing says {}{time}{about}", "", timing.name))]);
+    }
+    if verbose {
+        let framing = match receive.framing {
+            Some(Framing::ContentLength) => "its length is told",
+            Some(Framing::Chunked) => "it comes in chunks",
+            Some(Framing::Close) => "it ends with the connection",
+            Some(Framing::None) | None => "it has no content",
+        };
+        let version = receive.version.as_deref().unwrap_or("HTTP");
+        let phrase = receive.reason_phrase.as_deref().unwrap_or("");
+        headers(page, &format!("{version} {status} {phrase}  ({framing})"), &receive.headers);
+    }
+}
+
+fn headers(page: &mut Page, first: &str, headers: &[Header]) {
+    page.line(INDENT + 2, &[dim(format!("{:INDENT$}{first}", ""))]);
+    for header in headers {
+        page.line(INDENT + 2, &[dim(format!("{:INDENT$}{}: ", "", header.name)), plain(&header.value)]);
+    }
+}
+
+fn closed(close: &Close) -> String {
+    let offered = match close.keep_alive_offered {
+        Some(true) => "; the server would have kept it open",
+        _ => "",
+    };
+    match (close.first, close.peer_fin_seen) {
+        (Some(Closer::Server), _) => "the server closed first, then you".to_owned(),
+        (_, Some(true)) => format!("you closed first, then the server{offered}"),
+        _ => format!("you closed; the server's own close was not waited for any longer{offered}"),
+    }
+}
+
+/// Everything that every host says, on one time line.
+fn events(page: &mut Page, journey: &Journey) {
+    page.gap();
+    page.line(2, &[piece(Ink::Bold, "Every event, on one time line"), dim("  (µs since the visit began)")]);
+    for event in &journey.events {
+        let at = event.at_us.map_or_else(|| "order only".to_owned(), |us| us.to_string());
+        let ink = if event.host == YOU { Ink::Bold } else { Ink::Host };
+        let line =
+            [dim(format!("{at:>11}  ")), piece(ink, format!("{:9} ", event.host)), plain(name::event(journey, event))];
+        page.line(23, &line);
+    }
+}
+
+fn verdict(page: &mut Page, journey: &Journey) {
+    let outcome = &journey.outcome;
+    let (mark, ink) = if outcome.reached { ("✔ ", Ink::Good) } else { ("✘ ", Ink::Bad) };
+    let total = plain(format!("  {} in all", duration(journey.total_us)));
+    page.line(2, &[piece(ink, mark), piece(Ink::Bold, &outcome.verdict), total]);
+    if let Some(next) = &outcome.next {
+        page.line(8, &[dim("  next: "), plain(next)]);
+    }
+    let silent: Vec<String> = journey
+        .observers
+        .iter()
+        .filter_map(|observer| match &observer.said {
+            Said::Silent { why } => Some(format!("{} ({why})", observer.host)),
+            Said::Reported { .. } => None,
+        })
+        .collect();
+    if !silent.is_empty() {
+        page.line(2, &[piece(Ink::Warn, "  silent when asked for a report: "), plain(words::and(&silent))]);
+    }
+    if !outcome.reached {
+        page.line(2, &[dim(format!("  exit code {}", journey.exit_code))]);
+    }
+}

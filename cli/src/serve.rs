@@ -1,0 +1,38 @@
+//! `visit lab serve`: the embedded lab in the foreground.
+
+use lab::{Lab, Options};
+use service::start::stop_on_signals;
+use tokio_util::sync::CancellationToken;
+use world::{Files, World};
+
+use crate::{Stopped, args::Serve, print, report};
+
+/// Runs the lab until Ctrl-C or SIGTERM; returns the exit code.
+pub fn run(serve: &Serve) -> Result<u8, Stopped> {
+    let options = options(serve)?;
+    // Signals are taken over before the address book is printed: who reads it may stop the lab at once.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let stop = CancellationToken::new();
+    runtime.block_on(async {
+        tokio::spawn(stop_on_signals(stop.clone())?);
+        let lab = Lab::start(options)?;
+        let text = if serve.json {
+            report::book_json(lab.book())
+        } else {
+            report::book(lab.book(), lab.ready_in(), &report::Style::detect(serve.color))
+        };
+        print(&text)?;
+        stop.cancelled().await;
+        drop(lab);
+        Ok(0)
+    })
+}
+
+fn options(serve: &Serve) -> anyhow::Result<Options> {
+    let without = serve.without.clone();
+    let Some(path) = &serve.world else { return Ok(Options { without, ..Options::default() }) };
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| anyhow::Error::new(error).context(format!("cannot read the world's file {file}")))?;
+    Ok(Options { world: World::parse(&text, &file)?, files: Files::beside(path), without })
+}

@@ -1,0 +1,164 @@
+//! The walk: one stage after the other, each measured where it happens. It returns data; views decide how it looks.
+//!
+//! | module | stage |
+//! |---|---|
+//! | [`target`] | `url` |
+//! | [`name`], [`stub`], [`system`] | `name` |
+//! | [`order`], [`connect`] | `connect` |
+//! | [`exchange`], [`meter`] | `send`, `wait`, `receive`, `close` |
+//! | [`bounds`], [`clock`] | time limits and the visit's clock |
+
+pub mod bounds;
+pub mod clock;
+pub mod connect;
+pub mod exchange;
+pub mod meter;
+pub mod name;
+pub mod order;
+pub mod stub;
+pub mod system;
+pub mod target;
+
+use std::net::IpAddr;
+
+use journey::{
+    Evidence, Hop, Stage, StageName, StageState, TraceId,
+    stage::{Did, Failure},
+};
+use world::AddressBook;
+
+use bounds::Bounds;
+use clock::Clock;
+use name::Resolvers;
+
+/// Everything that a walk needs to know.
+#[derive(Debug)]
+pub struct Walk<'a> {
+    /// The visit's clock.
+    pub clock: Clock,
+    /// When to give up.
+    pub bounds: &'a Bounds,
+    /// The world's address book, where there is a world.
+    pub book: Option<&'a AddressBook>,
+    /// Who is asked for names.
+    pub resolvers: Resolvers,
+    /// Which addresses are wanted.
+    pub family: Family,
+    /// Sent along, where somebody is there to record it.
+    pub trace: Option<TraceId>,
+    /// Bytes of a response, head included, before it is refused.
+    pub max_response: u64,
+}
+
+/// Which addresses are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Both.
+    Any,
+    /// IPv4 alone.
+    V4,
+    /// IPv6 alone.
+    V6,
+}
+
+impl Family {
+    /// Whether this address is wanted.
+    pub fn wants(self, ip: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::V4 => ip.is_ipv4(),
+            Self::V6 => ip.is_ipv6(),
+        }
+    }
+}
+
+/// A stage that could not do what it is for: what it found out nevertheless, and why.
+pub type Broken = (Did, Failure);
+
+impl Walk<'_> {
+    /// Walks to the end of one request, or to the stage that fails.
+    pub async fn hop(&self, url: &str) -> Hop {
+        let mut stages = Stages { clock: self.clock, done: Vec::new() };
+        // Every `?` ends the walk at the stage that has just been noted as failed.
+        let _: Option<()> = async {
+            let begin = self.clock.us();
+            let target = stages.note(begin, target::parse(url))?;
+
+            let begin = self.clock.us();
+            let (found, note) = name::resolve(self, &target).await;
+            let addresses = stages.note(begin, found)?;
+            if let Some(note) = note {
+                stages.skip_last(note);
+            }
+
+            let begin = self.clock.us();
+            let stream = stages.note(begin, connect::connect(self, &addresses, target.port).await)?;
+
+            let exchange = exchange::exchange(self, &target, stream).await;
+            stages.done.extend(exchange);
+            Some(())
+        }
+        .await;
+        stages.into_hop(target::without_secrets(url))
+    }
+
+    /// The host that has this address in the world, where known.
+    pub fn host_of(&self, ip: IpAddr) -> Option<String> {
+        self.book?.host_of(ip).map(str::to_owned)
+    }
+}
+
+/// The stages so far.
+struct Stages {
+    clock: Clock,
+    done: Vec<Stage>,
+}
+
+impl Stages {
+    /// Notes a stage that began at `start_us` and has just ended, and passes on what the next one needs.
+    fn note<T>(&mut self, start_us: u64, result: Result<(Did, T), Box<Broken>>) -> Option<T> {
+        let end_us = self.clock.us();
+        match result {
+            Ok((did, next)) => {
+                self.done.push(observed(StageState::Done, did, start_us, end_us, None));
+                Some(next)
+            }
+            Err(broken) => {
+                let (did, failure) = *broken;
+                self.done.push(observed(StageState::Failed, did, start_us, end_us, Some(failure)));
+                None
+            }
+        }
+    }
+
+    /// The stage just noted was not needed.
+    fn skip_last(&mut self, note: String) {
+        if let Some(stage) = self.done.last_mut() {
+            stage.state = StageState::Skipped;
+            stage.duration_us = None;
+            stage.note = Some(note);
+        }
+    }
+
+    fn into_hop(mut self, url: String) -> Hop {
+        for name in StageName::ALL {
+            if !self.done.iter().any(|stage| stage.name() == name) {
+                self.done.push(Stage::not_reached(name));
+            }
+        }
+        Hop { url, stages: self.done }
+    }
+}
+
+/// A stage whose times this process saw.
+pub fn observed(state: StageState, did: Did, start_us: u64, end_us: u64, failure: Option<Failure>) -> Stage {
+    Stage {
+        state,
+        start_us: Some(start_us),
+        duration_us: Some(end_us.saturating_sub(start_us)),
+        evidence: Evidence::Observed,
+        did,
+        failure,
+        note: None,
+    }
+}

@@ -1,0 +1,34 @@
+//! The visit's clock.
+
+use std::time::Instant;
+
+/// Counts from the begin of the visit. It reads the kernel's monotonic clock, the one that services stamp their events
+/// with, so events of the same machine can be placed on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+    start_ns: u64,
+}
+
+impl Clock {
+    /// A clock that starts now.
+    pub fn start() -> Self {
+        Self { start: Instant::now(), start_ns: service::ring::now_ns() }
+    }
+
+    /// Microseconds until now.
+    pub fn us(&self) -> u64 {
+        self.us_at(Instant::now())
+    }
+
+    /// Microseconds until then; 0 for what was before the start.
+    pub fn us_at(&self, then: Instant) -> u64 {
+        u64::try_from(then.saturating_duration_since(self.start).as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Microseconds from the start to a time of `service::ring::now_ns`, negative for what was before.
+    pub fn us_of_kernel(&self, at_ns: u64) -> i64 {
+        let us = (i128::from(at_ns) - i128::from(self.start_ns)) / 1_000;
+        i64::try_from(us).unwrap_or(i64::MAX)
+    }
+}

@@ -1,0 +1,178 @@
+//! The `connect` stage: Happy Eyeballs (RFC 8305 §5). The addresses are tried in their order; the next one begins when
+//! the one before has failed or has been silent for a while, and the first that answers wins.
+
+use std::{cell::RefCell, io, net::SocketAddr, time::Duration};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use journey::{
+    Reason,
+    stage::{self, Address, Attempt, Did, Failure, Tried},
+};
+use tokio::{net::TcpStream, time::sleep};
+use world::{Protocol, Route};
+
+use super::{Broken, Walk, bounds::cut};
+
+/// How long an attempt may be silent before the next begins beside it (RFC 8305 §5, "Connection Attempt Delay").
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Opens a connection to one of these addresses.
+pub async fn connect(walk: &Walk<'_>, addresses: &[Address], port: u16) -> Result<(Did, TcpStream), Box<Broken>> {
+    let attempts = RefCell::new(Vec::new());
+    let race = race(walk, addresses, port, &attempts);
+    let limit = walk.bounds.connect;
+    let result = walk.bounds.within(limit, race).await;
+    let mut attempts = attempts.into_inner();
+    let timed_out = matches!(result, Err(Reason::Timeout));
+    // What was still under way when the stage ended has lasted until now.
+    let now = walk.clock.us();
+    for attempt in attempts.iter_mut().filter(|attempt| attempt.result == Tried::Abandoned) {
+        attempt.duration_us = now.saturating_sub(attempt.start_us);
+        if timed_out {
+            attempt.result = Tried::Timeout;
+        }
+    }
+    let did = Did::Connect(stage::Connect { attempts: attempts.clone() });
+    let failure = match result {
+        Ok(Some(stream)) => return Ok((did, stream)),
+        Ok(None) => explain(&attempts),
+        Err(reason) => Failure { reason, what: cut(&format!("{} did not answer", named(&attempts)), reason, limit) },
+    };
+    Err(Box::new((did, failure)))
+}
+
+async fn race(
+    walk: &Walk<'_>,
+    addresses: &[Address],
+    port: u16,
+    attempts: &RefCell<Vec<Attempt>>,
+) -> Option<TcpStream> {
+    let mut waiting = addresses.iter();
+    let mut running = FuturesUnordered::new();
+    loop {
+        if let Some(address) = waiting.next() {
+            running.push(attempt(walk, address, port, attempts));
+        }
+        // Until one answers, all have failed, or it is time for the next.
+        let more = waiting.len() > 0;
+        tokio::select! {
+            ended = running.next() => match ended {
+                Some(Some(stream)) => return Some(stream),
+                Some(None) => {}
+                None => return None,
+            },
+            () = sleep(ATTEMPT_DELAY), if more => {}
+        }
+        if running.is_empty() && !more {
+            return None;
+        }
+    }
+}
+
+/// One attempt, noted as it begins and as it ends.
+async fn attempt(walk: &Walk<'_>, address: &Address, port: u16, attempts: &RefCell<Vec<Attempt>>) -> Option<TcpStream> {
+    let server = SocketAddr::new(address.ip, port);
+    let route = walk.book.map_or(Route::Direct, |book| book.route(Protocol::Tcp, server));
+    let real = match route {
+        Route::Direct => Ok(server),
+        Route::Via(socket) | Route::NothingListens(Some(socket)) => Ok(socket),
+        Route::NothingListens(None) => Err("this machine has no IPv6, so this lab has none".to_owned()),
+        Route::NoHost => Err("no host of this lab has that address".to_owned()),
+    };
+    let start_us = walk.clock.us();
+    let nth = {
+        let mut attempts = attempts.borrow_mut();
+        attempts.push(Attempt {
+            server,
+            host: address.host.clone(),
+            via: real.as_ref().ok().copied().filter(|real| *real != server),
+            local: None,
+            start_us,
+            duration_us: 0,
+            result: Tried::Abandoned,
+        });
+        attempts.len() - 1
+    };
+    let opened = match real {
+        Ok(real) => TcpStream::connect(real).await.map_err(|error| tried(&error)),
+        Err(why) => Err(Tried::Unreachable { why }),
+    };
+    let note = &mut attempts.borrow_mut()[nth];
+    note.duration_us = walk.clock.us().saturating_sub(start_us);
+    match opened {
+        Ok(stream) => {
+            note.result = Tried::Connected;
+            note.local = stream.local_addr().ok();
+            // A request is one write; waiting for a full segment would only delay it.
+            let _ = stream.set_nodelay(true);
+            Some(stream)
+        }
+        Err(result) => {
+            note.result = result;
+            None
+        }
+    }
+}
+
+fn tried(error: &io::Error) -> Tried {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Tried::Refused,
+        io::ErrorKind::TimedOut => Tried::Timeout,
+        _ => match unreachable(error) {
+            Some(why) => Tried::Unreachable { why },
+            None => Tried::Failed { why: error.to_string() },
+        },
+    }
+}
+
+/// In words, where the kernel says that there is no way to an address.
+pub(super) fn unreachable(error: &io::Error) -> Option<String> {
+    match error.kind() {
+        io::ErrorKind::NetworkUnreachable => Some("this machine has no route to that network".to_owned()),
+        io::ErrorKind::HostUnreachable => Some("nobody on the way knows that address (host unreachable)".to_owned()),
+        io::ErrorKind::AddrNotAvailable => Some("this machine has no address of that family".to_owned()),
+        io::ErrorKind::PermissionDenied => Some("this machine's own rules forbid it (firewall or policy)".to_owned()),
+        _ => None,
+    }
+}
+
+/// Why no attempt succeeded.
+fn explain(attempts: &[Attempt]) -> Failure {
+    let all = |wanted: fn(&Tried) -> bool| !attempts.is_empty() && attempts.iter().all(|a| wanted(&a.result));
+    let (reason, what) = if all(|r| *r == Tried::Refused) {
+        let ports = if attempts.len() == 1 { "it is" } else { "all are" };
+        (
+            Reason::ConnectionRefused,
+            format!("nothing listens on {}; {ports} there and refuse{}", named(attempts), third_person(attempts)),
+        )
+    } else if all(|r| *r == Tried::Timeout) {
+        (Reason::Timeout, format!("{} did not answer", named(attempts)))
+    } else if all(|r| matches!(r, Tried::Unreachable { .. })) {
+        (Reason::Unreachable, each(attempts))
+    } else {
+        (Reason::ConnectFailed, each(attempts))
+    };
+    Failure { reason, what }
+}
+
+fn third_person(attempts: &[Attempt]) -> &'static str {
+    if attempts.len() == 1 { "s" } else { "" }
+}
+
+fn named(attempts: &[Attempt]) -> String {
+    attempts.iter().map(|attempt| attempt.server.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn each(attempts: &[Attempt]) -> String {
+    let one = |attempt: &Attempt| {
+        let why = match &attempt.result {
+            Tried::Connected => "connected",
+            Tried::Refused => "refused",
+            Tried::Timeout => "no answer in time",
+            Tried::Abandoned => "given up",
+            Tried::Unreachable { why } | Tried::Failed { why } => why,
+        };
+        format!("{}: {why}", attempt.server)
+    };
+    attempts.iter().map(one).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,340 @@
+//! The stages `send`, `wait`, `receive` and `close`: one HTTP/1.1 request on an open connection. The times between them
+//! are those of bytes on the socket, not of calls into the HTTP library.
+
+use std::{io, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::{
+    Request, Response,
+    body::{Body, Incoming},
+    client::conn::http1,
+    header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
+};
+use hyper_util::rt::TokioIo;
+use journey::{
+    Reason, Stage, StageName, StageState,
+    stage::{self, Closer, Did, Failure, Framing, Header, ServerTiming},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::{
+    Walk, bounds,
+    meter::{Meter, Metered, Seen},
+    observed,
+    target::Target,
+};
+
+/// How long the first byte of a response may take.
+const FIRST_BYTE: Duration = Duration::from_secs(30);
+/// How long the server may be silent in the middle of a response.
+const STALL: Duration = Duration::from_secs(30);
+/// How long the other side's FIN is waited for.
+const LAST_FIN: Duration = Duration::from_millis(500);
+/// Bytes that the head of a response may have.
+const MAX_HEAD: usize = 64 * 1024;
+
+type Driver = tokio::task::JoinHandle<hyper::Result<http1::Parts<TokioIo<Metered<TcpStream>>>>>;
+
+/// Sends the request, reads the response and closes; the stages as far as they came.
+pub async fn exchange(walk: &Walk<'_>, target: &Target, stream: TcpStream) -> Vec<Stage> {
+    let start_us = walk.clock.us();
+    let (stream, meter) = Metered::new(stream);
+    let mut talk = Talk { walk, meter, start_us, receive: stage::Receive::default() };
+    let request = request(walk, target);
+    let sent = stage::Send {
+        method: request.method().to_string(),
+        target: target.path.clone(),
+        version: "HTTP/1.1".to_owned(),
+        headers: headers(request.headers()),
+        bytes: 0,
+    };
+    match talk.run(request, stream).await {
+        Ok((parts, keep_alive)) => {
+            let mut stages = talk.stages(sent, None);
+            stages.push(close(walk, parts, keep_alive, talk.meter.seen().peer_closed.is_some()).await);
+            stages
+        }
+        Err(failure) => talk.stages(sent, Some(failure)),
+    }
+}
+
+struct Talk<'a> {
+    walk: &'a Walk<'a>,
+    meter: Meter,
+    start_us: u64,
+    receive: stage::Receive,
+}
+
+impl Talk<'_> {
+    /// The whole exchange; returns the connection, where it can still be closed, and whether the server offered to keep
+    /// it open.
+    async fn run(
+        &mut self,
+        request: Request<Empty<Bytes>>,
+        stream: Metered<TcpStream>,
+    ) -> Result<(Option<Metered<TcpStream>>, bool), Failure> {
+        let handshake = http1::Builder::new().max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.map_err(|error| self.explain(&error))?;
+        let driver: Driver = tokio::spawn(connection.without_shutdown());
+        let responded = self.walk.bounds.within(FIRST_BYTE, sender.send_request(request)).await;
+        let response = match responded {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(self.explain(&error)),
+            Err(reason) => return Err(self.cut(reason, FIRST_BYTE)),
+        };
+        self.head(&response);
+        let keep_alive = keeps_alive(&response);
+        self.body(response.into_body()).await?;
+        drop(sender);
+        // The connection's task ends as soon as nobody can send on it any more.
+        let parts = match timeout(LAST_FIN, driver).await {
+            Ok(Ok(Ok(parts))) => Some(parts.io.into_inner()),
+            _ => None,
+        };
+        Ok((parts, keep_alive))
+    }
+
+    fn head(&mut self, response: &Response<Incoming>) {
+        let status = response.status();
+        self.receive = stage::Receive {
+            status: Some(status.as_u16()),
+            reason_phrase: status.canonical_reason().map(str::to_owned),
+            version: Some(format!("{:?}", response.version())),
+            headers: headers(response.headers()),
+            headers_at_us: Some(self.walk.clock.us()),
+            framing: Some(framing(response)),
+            server_timing: server_timing(response.headers()),
+            ..stage::Receive::default()
+        };
+    }
+
+    async fn body(&mut self, mut body: Incoming) -> Result<(), Failure> {
+        let limit = self.walk.max_response;
+        loop {
+            let frame = match self.walk.bounds.within(STALL, body.frame()).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(Ok(frame))) => frame,
+                Ok(Some(Err(error))) => return Err(self.explain(&error)),
+                Err(reason) => return Err(self.cut(reason, STALL)),
+            };
+            if let Some(data) = frame.data_ref() {
+                self.receive.content_bytes += data.len() as u64;
+            }
+            if self.meter.seen().read > limit {
+                let what = format!("the response is larger than the limit of {limit} bytes");
+                return Err(Failure { reason: Reason::TooLarge, what });
+            }
+        }
+    }
+
+    /// A wait that was cut short.
+    fn cut(&self, reason: Reason, limit: Duration) -> Failure {
+        let seen = self.meter.seen();
+        let what = match (seen.first_read, self.receive.status) {
+            (None, _) => "the server sent nothing",
+            (Some(_), None) => "the server did not finish the head of its response",
+            (Some(_), Some(_)) => "the server sent no more of its response",
+        };
+        Failure { reason, what: bounds::cut(what, reason, limit) }
+    }
+
+    /// What went wrong, from what the socket saw rather than from the library's words.
+    fn explain(&self, error: &hyper::Error) -> Failure {
+        let seen = self.meter.seen();
+        let reset = seen.read_error == Some(io::ErrorKind::ConnectionReset);
+        let in_body = self.receive.status.is_some();
+        let (reason, what) = if seen.read == 0 && seen.write_error.is_some() && !reset && seen.peer_closed.is_none() {
+            (Reason::SendFailed, "the connection broke while the request was written".to_owned())
+        } else if seen.read == 0 && (reset || seen.write_error.is_some()) {
+            (Reason::Reset, "the server reset the connection before it sent a byte".to_owned())
+        } else if seen.read == 0 && seen.peer_closed.is_some() {
+            (Reason::EmptyReply, "the server closed the connection without sending a byte".to_owned())
+        } else if error.is_parse_too_large() {
+            (Reason::TooLarge, format!("the head of the response is larger than {MAX_HEAD} bytes"))
+        } else if error.is_parse() {
+            (Reason::MalformedResponse, format!("what the server sent is no HTTP/1.1 response: {}", words(error)))
+        } else if reset {
+            (Reason::Reset, format!("the server reset the connection after {} bytes", seen.read))
+        } else if in_body && (error.is_incomplete_message() || seen.peer_closed.is_some()) {
+            let sent = self.receive.content_bytes;
+            let of = self.promised().map_or_else(String::new, |length| format!(" of {length}"));
+            (Reason::BodyCut, format!("the server closed the connection after {sent}{of} bytes of content"))
+        } else if seen.peer_closed.is_some() {
+            (Reason::BodyCut, "the server closed the connection in the head of its response".to_owned())
+        } else {
+            (Reason::ReceiveFailed, format!("the response broke off: {}", words(error)))
+        };
+        Failure { reason, what }
+    }
+
+    fn promised(&self) -> Option<u64> {
+        let length = self.receive.headers.iter().find(|header| header.name == "content-length")?;
+        length.value.parse().ok()
+    }
+
+    /// The stages `send`, `wait` and `receive`, from what the meter saw; a failure belongs to the one it came in.
+    fn stages(&mut self, mut sent: stage::Send, failure: Option<Failure>) -> Vec<Stage> {
+        let seen = self.meter.seen();
+        let now_us = self.walk.clock.us();
+        let at = |instant| self.walk.clock.us_at(instant);
+        sent.bytes = seen.written;
+        self.receive.bytes = seen.read;
+        let sent_us = seen.last_write.map(at);
+        let first_us = seen.first_read.map(at);
+        let failed_in = failure.as_ref().map(|failure| stage_of(failure, &seen));
+        let mut failure = failure;
+        let mut make = |name: StageName, did: Did, start: Option<u64>, end: Option<u64>| match start {
+            None => Stage::not_reached(name),
+            Some(start) if failed_in == Some(name) => observed(StageState::Failed, did, start, now_us, failure.take()),
+            Some(start) => observed(StageState::Done, did, start, end.unwrap_or(now_us), None),
+        };
+        let send = make(StageName::Send, Did::Send(sent), Some(self.start_us), sent_us);
+        let reached_wait = sent_us.filter(|_| failed_in != Some(StageName::Send));
+        let wait = make(StageName::Wait, Did::Wait(stage::Wait {}), reached_wait, first_us);
+        let reached_receive = first_us.filter(|_| !matches!(failed_in, Some(StageName::Send | StageName::Wait)));
+        let receive =
+            make(StageName::Receive, Did::Receive(Box::new(self.receive.clone())), reached_receive, Some(now_us));
+        vec![send, wait, receive]
+    }
+}
+
+/// In which stage a failure came: what has been sent and what has come decide.
+fn stage_of(failure: &Failure, seen: &Seen) -> StageName {
+    if failure.reason == Reason::SendFailed || seen.written == 0 {
+        StageName::Send
+    } else if seen.first_read.is_none() {
+        StageName::Wait
+    } else {
+        StageName::Receive
+    }
+}
+
+fn request(walk: &Walk<'_>, target: &Target) -> Request<Empty<Bytes>> {
+    let mut request = Request::new(Empty::new());
+    // Both were made by the URL parser, which leaves only what these types allow.
+    *request.uri_mut() = target.path.parse().unwrap_or_default();
+    let fields = request.headers_mut();
+    fields.insert(HOST, HeaderValue::from_str(&target.authority).unwrap_or(HeaderValue::from_static("")));
+    fields.insert(USER_AGENT, HeaderValue::from_static(concat!("visit/", env!("CARGO_PKG_VERSION"))));
+    fields.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    if let Some(trace) = walk.trace {
+        let value = HeaderValue::from_str(&trace.traceparent(rand::random())).expect("hexadecimal digits and dashes");
+        fields.insert(HeaderName::from_static("traceparent"), value);
+    }
+    request
+}
+
+/// Fields that are credentials or grant them: they are neither shown nor saved.
+const SECRET: [&str; 5] = ["authorization", "cookie", "proxy-authorization", "set-cookie", "www-authenticate"];
+
+fn headers(map: &HeaderMap) -> Vec<Header> {
+    let one = |(name, value): (&HeaderName, &HeaderValue)| {
+        let name = name.as_str().to_owned();
+        let value = if SECRET.contains(&name.as_str()) {
+            "(removed)".to_owned()
+        } else {
+            String::from_utf8_lossy(value.as_bytes()).into_owned()
+        };
+        Header { name, value }
+    };
+    map.iter().map(one).collect()
+}
+
+fn keeps_alive(response: &Response<Incoming>) -> bool {
+    let says = |word: &str| {
+        let values = response.headers().get_all(CONNECTION).into_iter();
+        values
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| value.split(',').any(|option| option.trim().eq_ignore_ascii_case(word)))
+    };
+    // RFC 9112 §9.3.
+    if says("close") { false } else { response.version() == hyper::Version::HTTP_11 || says("keep-alive") }
+}
+
+fn framing(response: &Response<Incoming>) -> Framing {
+    if response.headers().contains_key(hyper::header::TRANSFER_ENCODING) {
+        Framing::Chunked
+    } else if response.headers().contains_key(hyper::header::CONTENT_LENGTH) {
+        Framing::ContentLength
+    } else if response.body().is_end_stream() {
+        Framing::None
+    } else {
+        Framing::Close
+    }
+}
+
+/// `Server-Timing` (W3C): metrics separated by commas, parameters by semicolons; the first of a repeated parameter counts.
+fn server_timing(headers: &HeaderMap) -> Vec<ServerTiming> {
+    let values = headers.get_all("server-timing").into_iter().filter_map(|value| value.to_str().ok());
+    let metric = |text: &str| {
+        let mut parts = text.split(';').map(str::trim);
+        let name = parts.next().filter(|name| !name.is_empty())?.to_owned();
+        let mut timing = ServerTiming { name, duration_us: None, description: None };
+        for part in parts {
+            let Some((key, value)) = part.split_once('=') else { continue };
+            let value = value.trim().trim_matches('"');
+            if key.trim().eq_ignore_ascii_case("dur") && timing.duration_us.is_none() {
+                timing.duration_us = milliseconds(value);
+            } else if key.trim().eq_ignore_ascii_case("desc") && timing.description.is_none() {
+                timing.description = Some(value.to_owned());
+            }
+        }
+        Some(timing)
+    };
+    values.flat_map(|value| value.split(',').filter_map(metric).collect::<Vec<_>>()).collect()
+}
+
+fn milliseconds(text: &str) -> Option<u64> {
+    let ms: f64 = text.parse().ok()?;
+    // Outside this range it is no duration of an answer that anybody waited for.
+    (0.0..1e9).contains(&ms).then(|| (ms * 1_000.0).round() as u64)
+}
+
+/// The `close` stage: this side's FIN, then the other side's.
+async fn close(walk: &Walk<'_>, stream: Option<Metered<TcpStream>>, keep_alive: bool, peer_first: bool) -> Stage {
+    let start_us = walk.clock.us();
+    let mut server_first = peer_first;
+    let mut peer_fin_seen = peer_first;
+    if let Some(mut stream) = stream {
+        // A server that announced the close is given the time to do it; who closes first is then seen, not guessed.
+        if !keep_alive && !peer_first {
+            server_first = fin_comes(&mut stream).await;
+            peer_fin_seen = server_first;
+        }
+        let _ = stream.shutdown().await;
+        if !peer_fin_seen {
+            peer_fin_seen = fin_comes(&mut stream).await;
+        }
+    }
+    let first = if server_first { Closer::Server } else { Closer::You };
+    let did =
+        stage::Close { first: Some(first), keep_alive_offered: Some(keep_alive), peer_fin_seen: Some(peer_fin_seen) };
+    observed(StageState::Done, Did::Close(did), start_us, walk.clock.us(), None)
+}
+
+/// Reads until the other side's FIN; whether it came in time. What comes before it belongs to no response.
+async fn fin_comes(stream: &mut Metered<TcpStream>) -> bool {
+    let rest = async {
+        let mut buffer = [0; 1024];
+        while stream.read(&mut buffer).await? > 0 {}
+        io::Result::Ok(())
+    };
+    matches!(timeout(LAST_FIN, rest).await, Ok(Ok(())))
+}
+
+/// The library's words, with those of what caused it.
+fn words(error: &hyper::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

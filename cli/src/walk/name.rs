@@ -1,0 +1,307 @@
+//! The `name` stage: from a name to addresses, as this machine asks for them. What a resolver does to find out is the
+//! resolver's story, and is told by its reports.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    pin::pin,
+    time::Duration,
+};
+
+use dns::words;
+use futures_util::future::{Either, select};
+use hickory_proto::{
+    op::{Message, ResponseCode},
+    rr::{Name, RData, RecordType},
+};
+use journey::{
+    Reason,
+    stage::{self, Address, Did, Failure, NameSource},
+};
+use tokio::time::timeout;
+
+use super::{
+    Broken, Family, Walk, order,
+    stub::{self, Log, NoReply, Server},
+    system,
+    target::{Host, Target},
+};
+
+/// How long the answer for one family is waited for once the other is there (RFC 8305 §3, "Resolution Delay").
+const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+/// Most links of an alias chain that are followed.
+const LONGEST_CHAIN: usize = 16;
+
+/// Who is asked for names.
+#[derive(Clone, Debug)]
+pub enum Resolvers {
+    /// One that was named.
+    Given {
+        /// It.
+        server: Server,
+        /// By whom: `--resolver`, `the lab's own`.
+        chosen_by: String,
+    },
+    /// This machine's hosts file, then its resolvers.
+    System,
+}
+
+/// What the stage found out; beside the addresses, the words to show where nobody had to be asked.
+type Found = (Result<(Did, Vec<Address>), Box<Broken>>, Option<String>);
+
+/// Finds the addresses of the target's host.
+pub async fn resolve(walk: &Walk<'_>, target: &Target) -> Found {
+    let name = match &target.host {
+        Host::Name(name) => name,
+        Host::Ip(ip) => return literal(walk, *ip),
+    };
+    if is_localhost(name) {
+        let ips = [Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()];
+        return (known(walk, name, NameSource::Localhost, &ips), None);
+    }
+    let log = Log::default();
+    let answer = match &walk.resolvers {
+        Resolvers::Given { server, chosen_by } => {
+            let candidates = [format!("{}.", name.trim_end_matches('.'))];
+            ask_all(walk, std::slice::from_ref(server), &candidates, chosen_by, &log).await
+        }
+        Resolvers::System => {
+            let ips = system::hosts_file(Path::new(system::HOSTS_FILE), name);
+            if !ips.is_empty() {
+                let source = NameSource::HostsFile { path: system::HOSTS_FILE.to_owned() };
+                return (known(walk, name, source, &ips), None);
+            }
+            match system::resolv_conf(Path::new(system::RESOLV_CONF)) {
+                Ok(system) => ask_all(walk, &system.servers, &system.candidates(name), system::RESOLV_CONF, &log).await,
+                Err(no_reply) => Asked { source: None, answer: Err(no_reply) },
+            }
+        }
+    };
+    let Asked { source, answer } = answer;
+    let mut did = stage::Name { asked: name.clone(), source, exchanges: log.into_inner(), ..stage::Name::default() };
+    let result = match answer {
+        Ok(Told { aliases, addresses }) => {
+            did.aliases = aliases;
+            did.addresses = order::sorted(addresses, |address| address.ip);
+            let addresses = did.addresses.clone();
+            Ok((Did::Name(did), addresses))
+        }
+        Err(NoReply { reason, what }) => Err(Box::new((Did::Name(did), Failure { reason, what }))),
+    };
+    (result, None)
+}
+
+fn literal(walk: &Walk<'_>, ip: IpAddr) -> Found {
+    let did = stage::Name { asked: ip.to_string(), ..stage::Name::default() };
+    if !walk.family.wants(ip) {
+        let what = format!("the URL's address {ip} is of the family that -4 or -6 excludes");
+        return (Err(Box::new((Did::Name(did), Failure { reason: Reason::NoAddress, what }))), None);
+    }
+    let address = Address { ip, ttl: None, host: walk.host_of(ip) };
+    let did = stage::Name { addresses: vec![address.clone()], ..did };
+    (Ok((Did::Name(did), vec![address])), Some("the URL has an address and no name".to_owned()))
+}
+
+fn is_localhost(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// Addresses that are known without asking anybody.
+fn known(walk: &Walk<'_>, name: &str, source: NameSource, ips: &[IpAddr]) -> Result<(Did, Vec<Address>), Box<Broken>> {
+    let wanted = ips.iter().filter(|ip| walk.family.wants(**ip));
+    let addresses = wanted.map(|&ip| Address { ip, ttl: None, host: walk.host_of(ip) }).collect();
+    let addresses: Vec<Address> = order::sorted(addresses, |address: &Address| address.ip);
+    let did = stage::Name {
+        asked: name.to_owned(),
+        source: Some(source),
+        addresses: addresses.clone(),
+        ..stage::Name::default()
+    };
+    if addresses.is_empty() {
+        let what = format!("{name} has no address of the family that -4 or -6 asks for");
+        return Err(Box::new((Did::Name(did), Failure { reason: Reason::NoAddress, what })));
+    }
+    Ok((Did::Name(did), addresses))
+}
+
+/// Who answered, and what.
+struct Asked {
+    source: Option<NameSource>,
+    answer: Result<Told, NoReply>,
+}
+
+/// A usable answer.
+struct Told {
+    aliases: Vec<String>,
+    addresses: Vec<Address>,
+}
+
+/// Asks the servers in their order until one has a word on the name, for each candidate name in its order until one
+/// exists.
+async fn ask_all(walk: &Walk<'_>, servers: &[Server], candidates: &[String], chosen_by: &str, log: &Log) -> Asked {
+    let mut last = Asked {
+        source: None,
+        answer: Err(NoReply { reason: Reason::NoResolver, what: "no resolver is known".to_owned() }),
+    };
+    for candidate in candidates {
+        let name = match Name::from_ascii(candidate) {
+            Ok(name) => name,
+            Err(error) => {
+                let what = format!("{candidate:?} cannot be asked for: {error}");
+                last.answer = Err(NoReply { reason: Reason::NoSuchName, what });
+                continue;
+            }
+        };
+        for server in servers {
+            let answer = ask_server(walk, server, &name, log).await;
+            let source = NameSource::Resolver {
+                host: walk.host_of(server.address.ip()),
+                address: server.address,
+                chosen_by: chosen_by.to_owned(),
+            };
+            last = Asked { source: Some(source), answer };
+            match &last.answer {
+                // A word on the name; another server would say the same.
+                Ok(_) | Err(NoReply { reason: Reason::NoSuchName | Reason::NoAddress, .. }) => break,
+                Err(NoReply { reason: Reason::MaxTime | Reason::Interrupted, .. }) => return last,
+                Err(_) => {}
+            }
+        }
+        let another_name_may_help =
+            matches!(&last.answer, Err(NoReply { reason: Reason::NoSuchName | Reason::NoAddress, .. }));
+        if !another_name_may_help {
+            return last;
+        }
+    }
+    last
+}
+
+/// Asks one server for the addresses of both families at once, as browsers do.
+async fn ask_server(walk: &Walk<'_>, server: &Server, name: &Name, log: &Log) -> Result<Told, NoReply> {
+    let ask = async |rtype| {
+        let query = stub::address_question(name, rtype);
+        let message = stub::ask(walk, server, &query, log).await?;
+        read(walk, server.address, name, rtype, &message)
+    };
+    let answers = match walk.family {
+        Family::V4 => vec![ask(RecordType::A).await],
+        Family::V6 => vec![ask(RecordType::AAAA).await],
+        Family::Any => match select(pin!(ask(RecordType::A)), pin!(ask(RecordType::AAAA))).await {
+            Either::Left((first, other)) => together(first, other).await,
+            Either::Right((first, other)) => together(first, other).await,
+        },
+    };
+    merge(answers)
+}
+
+/// Waits for the second answer: shortly where the first one is good, as long as it takes where it is not.
+async fn together(
+    first: Result<Told, NoReply>,
+    second: impl Future<Output = Result<Told, NoReply>>,
+) -> Vec<Result<Told, NoReply>> {
+    let second = match &first {
+        Ok(_) => timeout(RESOLUTION_DELAY, second).await.ok(),
+        Err(_) => Some(second.await),
+    };
+    [Some(first), second].into_iter().flatten().collect()
+}
+
+/// One answer of two: all addresses, or the failure that says most.
+fn merge(answers: Vec<Result<Told, NoReply>>) -> Result<Told, NoReply> {
+    let mut told: Option<Told> = None;
+    let mut failures = Vec::new();
+    for answer in answers {
+        match (answer, &mut told) {
+            (Ok(more), Some(told)) => told.addresses.extend(more.addresses),
+            (Ok(first), None) => told = Some(first),
+            (Err(failure), _) => failures.push(failure),
+        }
+    }
+    if let Some(told) = told {
+        return Ok(told);
+    }
+    // "No address" is only as true as the other family's answer, so any failure goes before it.
+    let rank = |failure: &NoReply| match failure.reason {
+        Reason::NoSuchName => 0,
+        Reason::MaxTime | Reason::Interrupted => 1,
+        Reason::NoAddress => 3,
+        _ => 2,
+    };
+    failures.sort_by_key(rank);
+    Err(failures.swap_remove(0))
+}
+
+/// What a reply says about the addresses of one family.
+fn read(
+    walk: &Walk<'_>,
+    server: SocketAddr,
+    name: &Name,
+    rtype: RecordType,
+    message: &Message,
+) -> Result<Told, NoReply> {
+    let shown = name.to_ascii();
+    let shown = shown.trim_end_matches('.');
+    let errors = message.edns.as_ref().map(dns::options::ede_of).unwrap_or_default();
+    let because = match errors.as_slice() {
+        [] => String::new(),
+        errors => {
+            let texts: Vec<String> = errors.iter().map(|e| format!("{} ({}) {}", e.name, e.code, e.text)).collect();
+            format!("; it says: {}", texts.join("; ").trim())
+        }
+    };
+    let no = |reason, what: String| Err(NoReply { reason, what: what + &because });
+    match message.metadata.response_code {
+        ResponseCode::NoError => {}
+        ResponseCode::NXDomain => {
+            return no(Reason::NoSuchName, format!("there is no name {shown}, says {server} (NXDOMAIN)"));
+        }
+        ResponseCode::ServFail => {
+            return no(Reason::ServerFailure, format!("{server} could not get an answer for {shown} (SERVFAIL)"));
+        }
+        ResponseCode::Refused => {
+            return no(Reason::QueryRefused, format!("{server} refuses to answer for {shown} (REFUSED)"));
+        }
+        code => {
+            let rcode = words::rcode(code);
+            return no(Reason::BadReply, format!("{server} answers {rcode} when asked for {shown}"));
+        }
+    }
+    let (aliases, end) = chain(name, message);
+    let addresses: Vec<Address> = message
+        .answers
+        .iter()
+        .filter(|record| record.name == end && record.record_type() == rtype)
+        .filter_map(|record| {
+            let ip = match &record.data {
+                RData::A(a) => IpAddr::V4(a.0),
+                RData::AAAA(aaaa) => IpAddr::V6(aaaa.0),
+                _ => return None,
+            };
+            Some(Address { ip, ttl: Some(record.ttl), host: walk.host_of(ip) })
+        })
+        .collect();
+    if addresses.is_empty() {
+        return no(Reason::NoAddress, format!("{shown} has no address, says {server}"));
+    }
+    Ok(Told { aliases, addresses })
+}
+
+/// Follows the aliases in an answer; returns the chain, from the name asked to its end, and the end.
+fn chain(name: &Name, message: &Message) -> (Vec<String>, Name) {
+    let mut chain = vec![name.to_ascii()];
+    let mut current = name.clone();
+    while chain.len() <= LONGEST_CHAIN {
+        let next = message.answers.iter().find_map(|record| match &record.data {
+            RData::CNAME(target) if record.name == current => Some(target.0.clone()),
+            _ => None,
+        });
+        let Some(next) = next else { break };
+        chain.push(next.to_ascii());
+        current = next;
+    }
+    if chain.len() == 1 {
+        chain.clear();
+    }
+    (chain, current)
+}

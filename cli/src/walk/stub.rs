@@ -1,0 +1,285 @@
+//! A stub resolver's exchanges: one question to one server, over UDP, again when nothing comes, over TCP when the answer
+//! was cut. It is our own because a library's resolver hides what is shown here: every transmission, the socket it
+//! left by, and the kernel's word that nothing listens there.
+
+use std::{
+    cell::RefCell,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use dns::{options, words};
+use hickory_proto::{
+    op::{Message, MessageType, OpCode, Query},
+    rr::RecordType,
+};
+use journey::{
+    Reason,
+    dns::{Question, Transport},
+    stage::{Exchange, Told},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UdpSocket},
+    time::Instant,
+};
+use world::{Protocol, Route};
+
+use super::{Walk, bounds::cut};
+
+/// A server that can be asked.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Its address, as the user or the world knows it.
+    pub address: SocketAddr,
+    /// How long to wait after each transmission.
+    pub waits: Vec<Duration>,
+}
+
+/// Every transmission, in order. The walk is one task, so a cell is enough.
+pub type Log = RefCell<Vec<Exchange>>;
+
+/// Why no reply was had.
+#[derive(Clone, Debug)]
+pub struct NoReply {
+    /// For programs.
+    pub reason: Reason,
+    /// For people.
+    pub what: String,
+}
+
+/// Asks a server; the reply may say anything, also that there is no such name.
+pub async fn ask(walk: &Walk<'_>, server: &Server, query: &Query, log: &Log) -> Result<Message, NoReply> {
+    let asking = Asking { walk, server, query, question: words::question(query), log };
+    let reply = asking.over_udp().await?;
+    if reply.metadata.truncation { asking.over_tcp().await } else { Ok(reply) }
+}
+
+struct Asking<'a> {
+    walk: &'a Walk<'a>,
+    server: &'a Server,
+    query: &'a Query,
+    question: Question,
+    log: &'a Log,
+}
+
+impl Asking<'_> {
+    async fn over_udp(&self) -> Result<Message, NoReply> {
+        let real = self.real(Protocol::Udp)?;
+        let socket = match self.udp_socket(real).await {
+            Ok(socket) => socket,
+            Err(error) => return Err(self.fail(Transport::Udp, real, &error)),
+        };
+        let mut sent: Vec<Sent> = Vec::new();
+        let mut unfit = None;
+        for wait in &self.server.waits {
+            let transmission = self.begin(Transport::Udp, real, socket.local_addr().ok());
+            if let Err(error) = socket.send(&transmission.bytes).await {
+                return Err(self.broken(&transmission, &error));
+            }
+            sent.push(transmission);
+            let end = Instant::now() + *wait;
+            loop {
+                let left = end.saturating_duration_since(Instant::now());
+                let mut buffer = [0; 65_535];
+                match self.walk.bounds.within(left, socket.recv(&mut buffer)).await {
+                    Ok(Ok(length)) => match self.fitting(&buffer[..length], &sent) {
+                        Ok((message, nth)) => {
+                            self.end(&sent[nth], Told::Reply { reply: words::reply(&message, length) });
+                            return Ok(message);
+                        }
+                        // A forged or late message must not end the wait for the true one.
+                        Err(why) => unfit = Some(why),
+                    },
+                    Ok(Err(error)) => return Err(self.broken(&sent[sent.len() - 1], &error)),
+                    Err(Reason::Timeout) => break,
+                    Err(reason) => {
+                        self.end(&sent[sent.len() - 1], Told::Abandoned);
+                        let what = cut(&format!("{} did not answer", self.server.address), reason, *wait);
+                        return Err(NoReply { reason, what });
+                    }
+                }
+            }
+            let told = match &unfit {
+                Some(why) => Told::BadReply { why: why.clone() },
+                None => Told::Timeout,
+            };
+            self.end(&sent[sent.len() - 1], told);
+        }
+        let waited: Duration = self.server.waits.iter().sum();
+        Err(match unfit {
+            Some(why) => NoReply {
+                reason: Reason::BadReply,
+                what: format!("{} sent nothing that answers the question: {why}", self.server.address),
+            },
+            None => NoReply {
+                reason: Reason::Timeout,
+                what: format!(
+                    "{} did not answer {} over udp within {} s",
+                    self.server.address,
+                    times(self.server.waits.len()),
+                    waited.as_secs_f32()
+                ),
+            },
+        })
+    }
+
+    async fn over_tcp(&self) -> Result<Message, NoReply> {
+        let real = self.real(Protocol::Tcp)?;
+        let mut transmission = self.begin(Transport::Tcp, real, None);
+        let limit = self.server.waits.iter().sum();
+        let talk = async {
+            let mut stream = TcpStream::connect(real).await?;
+            let local = stream.local_addr().ok();
+            self.log.borrow_mut()[transmission.nth].local = local;
+            stream.set_nodelay(true)?;
+            let length = u16::try_from(transmission.bytes.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+            let mut framed = length.to_be_bytes().to_vec();
+            framed.append(&mut transmission.bytes.clone());
+            stream.write_all(&framed).await?;
+            let length = stream.read_u16().await?;
+            let mut reply = vec![0; usize::from(length)];
+            stream.read_exact(&mut reply).await?;
+            Ok::<_, io::Error>(reply)
+        };
+        let reply = match self.walk.bounds.within(limit, talk).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(error)) => return Err(self.broken(&transmission, &error)),
+            Err(reason) => {
+                self.end(&transmission, if reason == Reason::Timeout { Told::Timeout } else { Told::Abandoned });
+                let what = cut(&format!("{} did not answer over tcp", self.server.address), reason, limit);
+                return Err(NoReply { reason, what });
+            }
+        };
+        transmission.bytes.clear();
+        match self.fitting(&reply, std::slice::from_ref(&transmission)) {
+            Ok((message, _)) => {
+                self.end(&transmission, Told::Reply { reply: words::reply(&message, reply.len()) });
+                Ok(message)
+            }
+            Err(why) => {
+                self.end(&transmission, Told::BadReply { why: why.clone() });
+                let what = format!("{} sent over tcp what does not answer the question: {why}", self.server.address);
+                Err(NoReply { reason: Reason::BadReply, what })
+            }
+        }
+    }
+
+    /// The real socket behind the server's address.
+    fn real(&self, protocol: Protocol) -> Result<SocketAddr, NoReply> {
+        let route = self.walk.book.map_or(Route::Direct, |book| book.route(protocol, self.server.address));
+        let missing = |what| Err(NoReply { reason: Reason::ResolverDown, what });
+        match route {
+            Route::Direct => Ok(self.server.address),
+            Route::Via(socket) => Ok(socket),
+            Route::NothingListens(_) => missing(format!("nothing listens on {} in this lab", self.server.address)),
+            Route::NoHost => missing(format!("no host of this lab has the address {}", self.server.address.ip())),
+        }
+    }
+
+    async fn udp_socket(&self, real: SocketAddr) -> io::Result<UdpSocket> {
+        let any: IpAddr = if real.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket = UdpSocket::bind((any, 0)).await?;
+        // Connected, so that the kernel drops what comes from elsewhere and tells when nothing listens there.
+        socket.connect(real).await?;
+        Ok(socket)
+    }
+
+    /// Makes a message and notes that it is sent now.
+    fn begin(&self, transport: Transport, real: SocketAddr, local: Option<SocketAddr>) -> Sent {
+        let mut message = Message::new(rand::random(), MessageType::Query, OpCode::Query);
+        message.metadata.recursion_desired = true;
+        message.add_query(self.query.clone());
+        message.edns = Some(options::of_query(self.walk.trace));
+        // A question that was parsed can be written.
+        let bytes = message.to_vec().unwrap_or_default();
+        let mut log = self.log.borrow_mut();
+        log.push(Exchange {
+            question: self.question.clone(),
+            id: message.metadata.id,
+            transport,
+            server: self.server.address,
+            via: (real != self.server.address).then_some(real),
+            local,
+            start_us: self.walk.clock.us(),
+            duration_us: 0,
+            sent_bytes: bytes.len(),
+            result: Told::Abandoned,
+        });
+        Sent { nth: log.len() - 1, id: message.metadata.id, bytes }
+    }
+
+    fn end(&self, sent: &Sent, told: Told) {
+        let exchange = &mut self.log.borrow_mut()[sent.nth];
+        exchange.duration_us = self.walk.clock.us().saturating_sub(exchange.start_us);
+        exchange.result = told;
+    }
+
+    /// The message in these bytes, and which transmission it answers; or why it answers none.
+    fn fitting(&self, bytes: &[u8], sent: &[Sent]) -> Result<(Message, usize), String> {
+        let message =
+            Message::from_vec(bytes).map_err(|error| format!("{} bytes are no DNS message: {error}", bytes.len()))?;
+        if message.metadata.message_type != MessageType::Response {
+            return Err("it is a query and not a reply".to_owned());
+        }
+        let Some(nth) = sent.iter().position(|sent| sent.id == message.metadata.id) else {
+            return Err(format!("its id {} is of no query sent", message.metadata.id));
+        };
+        // Servers that cannot read the question may leave it out (RFC 1035 §4.1.1, FORMERR).
+        match message.queries.as_slice() {
+            [] if message.answers.is_empty() => Ok((message, nth)),
+            [query] if query.query_type() == self.query.query_type() && query.name() == self.query.name() => {
+                Ok((message, nth))
+            }
+            _ => Err("it answers another question".to_owned()),
+        }
+    }
+
+    /// The socket could not be made.
+    fn fail(&self, transport: Transport, real: SocketAddr, error: &io::Error) -> NoReply {
+        let sent = self.begin(transport, real, None);
+        self.broken(&sent, error)
+    }
+
+    fn broken(&self, sent: &Sent, error: &io::Error) -> NoReply {
+        let address = self.server.address;
+        let (told, reason, what) = match error.kind() {
+            io::ErrorKind::ConnectionRefused => (
+                Told::NothingListens,
+                Reason::ResolverDown,
+                format!("nothing listens on {address}: the machine is there and refuses"),
+            ),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => (
+                Told::Failed { why: "the server closed the connection without an answer".to_owned() },
+                Reason::BadReply,
+                format!("{address} closed the connection without an answer"),
+            ),
+            _ => {
+                let why = super::connect::unreachable(error).unwrap_or_else(|| error.to_string());
+                (Told::Failed { why: why.clone() }, Reason::ResolverDown, format!("{address} cannot be asked: {why}"))
+            }
+        };
+        self.end(sent, told);
+        NoReply { reason, what }
+    }
+}
+
+/// A transmission that may be answered.
+struct Sent {
+    nth: usize,
+    id: u16,
+    bytes: Vec<u8>,
+}
+
+fn times(count: usize) -> String {
+    match count {
+        1 => "a query".to_owned(),
+        count => format!("any of {count} queries"),
+    }
+}
+
+/// The question for the addresses of one family.
+pub fn address_question(name: &hickory_proto::rr::Name, rtype: RecordType) -> Query {
+    Query::query(name.clone(), rtype)
+}

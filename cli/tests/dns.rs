@@ -1,0 +1,242 @@
+//! Visits whose resolver answers in every good and bad way.
+
+mod peer;
+
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    thread,
+};
+
+use hickory_proto::{
+    op::{Edns, Message, MessageType, OpCode, ResponseCode},
+    rr::{Name, RData, Record, RecordType, rdata::opt::EdnsOption},
+};
+use peer::{End, visit};
+use serde_json::Value;
+
+/// What to send for a query: as many messages as there are, which may be none.
+type Answer = fn(&Message, Over) -> Vec<Vec<u8>>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Udp,
+    Tcp,
+}
+
+/// A resolver on loopback, over UDP and TCP on one port; it serves until the test process ends.
+fn resolver(answer: Answer) -> SocketAddr {
+    let (udp, tcp) = loop {
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        // The same port may be taken for TCP.
+        if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()) {
+            break (udp, tcp);
+        }
+    };
+    let address = udp.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok((length, peer)) = udp.recv_from(&mut buffer) {
+            for bytes in answer(&Message::from_vec(&buffer[..length]).unwrap(), Over::Udp) {
+                udp.send_to(&bytes, peer).unwrap();
+            }
+        }
+    });
+    thread::spawn(move || {
+        for mut stream in tcp.incoming().flatten() {
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).unwrap();
+            let mut query = vec![0; u16::from_be_bytes(length).into()];
+            stream.read_exact(&mut query).unwrap();
+            for bytes in answer(&Message::from_vec(&query).unwrap(), Over::Tcp) {
+                let mut framed = u16::try_from(bytes.len()).unwrap().to_be_bytes().to_vec();
+                framed.extend(bytes);
+                stream.write_all(&framed).unwrap();
+            }
+        }
+    });
+    address
+}
+
+fn reply(query: &Message, code: ResponseCode) -> Message {
+    let mut message = Message::new(query.metadata.id, MessageType::Response, OpCode::Query);
+    message.metadata.recursion_desired = true;
+    message.metadata.recursion_available = true;
+    message.metadata.response_code = code;
+    message.queries.clone_from(&query.queries);
+    message
+}
+
+fn asks_for(query: &Message, rtype: RecordType) -> bool {
+    query.queries[0].query_type() == rtype
+}
+
+fn loopback(name: &Name) -> Record {
+    Record::from_rdata(name.clone(), 60, RData::A(Ipv4Addr::LOCALHOST.into()))
+}
+
+/// 127.0.0.1 for every name, and no IPv6.
+fn good(query: &Message) -> Message {
+    let mut message = reply(query, ResponseCode::NoError);
+    if asks_for(query, RecordType::A) {
+        message.answers.push(loopback(query.queries[0].name()));
+    }
+    message
+}
+
+fn visit_by(answer: Answer, more: &[&str]) -> (i32, Value) {
+    let server = peer::Server::start(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec(), End::WhenPeerCloses);
+    let url = server.url("/").replace("127.0.0.1", "name.test");
+    let resolver = resolver(answer).to_string();
+    visit(&[&["--resolver", &resolver, &url], more].concat())
+}
+
+/// The name stage's exchanges that contain this text.
+fn exchanges(journey: &Value, text: &str) -> usize {
+    let all = journey["hops"][0]["stages"][1]["exchanges"].as_array().unwrap();
+    all.iter().filter(|exchange| exchange.to_string().contains(text)).count()
+}
+
+fn check_failure(answer: Answer, reason: &str, words: &str) {
+    let (code, journey) = visit_by(answer, &[]);
+    assert_eq!((code, &journey["outcome"]["reason"]), (6, &reason.into()), "{journey:#}");
+    let verdict = journey["outcome"]["verdict"].as_str().unwrap();
+    assert!(verdict.contains(words), "{words:?} is not in {verdict:?}");
+}
+
+#[test]
+fn both_families_are_asked_at_once() {
+    let (code, journey) = visit_by(|query, _| vec![good(query).to_vec().unwrap()], &[]);
+    assert_eq!(code, 0, "{journey:#}");
+    assert_eq!((exchanges(&journey, "\"type\":\"A\""), exchanges(&journey, "\"type\":\"AAAA\"")), (1, 1));
+    let (code, journey) = visit_by(|query, _| vec![good(query).to_vec().unwrap()], &["-4"]);
+    assert_eq!((code, exchanges(&journey, "AAAA")), (0, 0), "{journey:#}");
+}
+
+#[test]
+fn what_a_resolver_can_say() {
+    check_failure(|q, _| vec![reply(q, ResponseCode::NXDomain).to_vec().unwrap()], "no_such_name", "NXDOMAIN");
+    check_failure(|q, _| vec![reply(q, ResponseCode::NoError).to_vec().unwrap()], "no_address", "has no address");
+    check_failure(|q, _| vec![reply(q, ResponseCode::Refused).to_vec().unwrap()], "query_refused", "REFUSED");
+    check_failure(|q, _| vec![reply(q, ResponseCode::NotImp).to_vec().unwrap()], "bad_reply", "NOTIMP");
+    check_failure(
+        |query, _| {
+            let mut message = reply(query, ResponseCode::ServFail);
+            let mut edns = Edns::new();
+            edns.options_mut().insert(EdnsOption::Unknown(15, b"\0\x16ns1: no answer \x1b[31m".to_vec()));
+            message.edns = Some(edns);
+            vec![message.to_vec().unwrap()]
+        },
+        "server_failure",
+        "No Reachable Authority (22) ns1: no answer",
+    );
+}
+
+#[test]
+fn one_family_may_be_missing() {
+    // IPv6 is broken, IPv4 is fine: that is good enough for a visit.
+    let (code, journey) = visit_by(
+        |query, _| {
+            let message = if asks_for(query, RecordType::A) { good(query) } else { reply(query, ResponseCode::ServFail) };
+            vec![message.to_vec().unwrap()]
+        },
+        &[],
+    );
+    assert_eq!(code, 0, "{journey:#}");
+    // No answer at all for IPv6 is not waited for.
+    let (code, journey) = visit_by(
+        |query, _| if asks_for(query, RecordType::A) { vec![good(query).to_vec().unwrap()] } else { vec![] },
+        &[],
+    );
+    assert_eq!((code, exchanges(&journey, "abandoned")), (0, 1), "{journey:#}");
+    // "No address" is only as true as the answer for the other family.
+    check_failure(
+        |query, _| {
+            let code = if asks_for(query, RecordType::A) { ResponseCode::NoError } else { ResponseCode::ServFail };
+            vec![reply(query, code).to_vec().unwrap()]
+        },
+        "server_failure",
+        "SERVFAIL",
+    );
+}
+
+#[test]
+fn a_cut_answer_is_asked_for_over_tcp() {
+    let (code, journey) = visit_by(
+        |query, over| {
+            let mut message = good(query);
+            if over == Over::Udp {
+                message.answers.clear();
+                message.metadata.truncation = true;
+            }
+            vec![message.to_vec().unwrap()]
+        },
+        &["-4"],
+    );
+    assert_eq!(code, 0, "{journey:#}");
+    let stage = &journey["hops"][0]["stages"][1];
+    assert_eq!((&stage["exchanges"][0]["transport"], &stage["exchanges"][1]["transport"]), (&"udp".into(), &"tcp".into()));
+    assert_eq!(stage["exchanges"][0]["reply"]["meaning"], "truncated");
+}
+
+#[test]
+fn messages_that_answer_nothing_are_passed_over() {
+    let (code, journey) = visit_by(
+        |query, _| {
+            let mut forged = good(query);
+            forged.metadata.id = query.metadata.id.wrapping_add(1);
+            forged.answers.clear();
+            let mut other = good(query);
+            other.queries[0].set_name(Name::from_ascii("other.test.").unwrap());
+            let question = query.to_vec().unwrap();
+            vec![b"garbage".to_vec(), forged.to_vec().unwrap(), other.to_vec().unwrap(), question, good(query).to_vec().unwrap()]
+        },
+        &[],
+    );
+    assert_eq!(code, 0, "{journey:#}");
+}
+
+#[test]
+fn aliases_are_followed_and_loops_end() {
+    let (code, journey) = visit_by(
+        |query, _| {
+            let mut message = good(query);
+            let end = Name::from_ascii("end.test.").unwrap();
+            let alias = RData::CNAME(hickory_proto::rr::rdata::CNAME(end.clone()));
+            for answer in &mut message.answers {
+                answer.name = end.clone();
+            }
+            message.answers.insert(0, Record::from_rdata(query.queries[0].name().clone(), 60, alias));
+            vec![message.to_vec().unwrap()]
+        },
+        &[],
+    );
+    assert_eq!(code, 0, "{journey:#}");
+    assert_eq!(journey["hops"][0]["stages"][1]["aliases"], serde_json::json!(["name.test.", "end.test."]));
+    check_failure(
+        |query, _| {
+            let mut message = reply(query, ResponseCode::NoError);
+            let name = query.queries[0].name().clone();
+            let alias = RData::CNAME(hickory_proto::rr::rdata::CNAME(name.clone()));
+            message.answers.push(Record::from_rdata(name, 60, alias));
+            vec![message.to_vec().unwrap()]
+        },
+        "no_address",
+        "has no address",
+    );
+}
+
+#[test]
+fn silence_is_a_time_out_of_the_name_stage() {
+    let (code, journey) = visit_by(|_, _| vec![], &["--max-time", "0.3"]);
+    assert_eq!((code, &journey["outcome"]["failed_stage"]), (28, &"name".into()), "{journey:#}");
+}
+
+#[test]
+fn nothing_listens_where_the_resolver_should_be() {
+    // A port that was free a moment ago; the kernel gives it out again only after many others.
+    let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let (code, journey) = visit(&["--resolver", &free.to_string(), "name.test"]);
+    assert_eq!((code, &journey["outcome"]["reason"]), (6, &"resolver_down".into()), "{journey:#}");
+    assert_eq!(exchanges(&journey, "nothing_listens"), 2);
+}

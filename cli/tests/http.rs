@@ -1,0 +1,187 @@
+//! Visits to servers that answer in every good and bad way: which stage, which reason, which exit code.
+
+mod peer;
+
+use std::io::Write;
+
+use peer::{End, Server, visit};
+use serde_json::Value;
+
+/// What must come of a visit to a server that reads a request, sends these bytes and ends like this.
+fn check(name: &str, answer: &[u8], end: End, exit: i32, expected: &[(&str, Value)]) -> Value {
+    let server = Server::start(answer.to_vec(), end);
+    let (code, journey) = visit(&["--max-time", "5", &server.url("/")]);
+    let shown = serde_json::to_string_pretty(&journey).unwrap();
+    assert_eq!(code, exit, "{name}\n{shown}");
+    for (pointer, value) in expected {
+        assert_eq!(journey.pointer(pointer), Some(value), "{name}: {pointer}\n{shown}");
+    }
+    journey
+}
+
+const WAIT: &str = "/hops/0/stages/4";
+const RECEIVE: &str = "/hops/0/stages/5";
+const CLOSE: &str = "/hops/0/stages/6";
+
+fn at(stage: &str, member: &str) -> String {
+    format!("{stage}/{member}")
+}
+
+#[test]
+fn good_answers() {
+    let content = at(RECEIVE, "content_bytes");
+    let framing = at(RECEIVE, "framing");
+    let first = at(CLOSE, "first");
+    check(
+        "told length, kept open",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+        End::WhenPeerCloses,
+        0,
+        &[(&content, 5.into()), (&framing, "content_length".into()), (&first, "you".into())],
+    );
+    check(
+        "chunks",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n",
+        End::WhenPeerCloses,
+        0,
+        &[(&content, 5.into()), (&framing, "chunked".into())],
+    );
+    check(
+        "to the end of the connection",
+        b"HTTP/1.0 200 OK\r\n\r\nhello",
+        End::Close,
+        0,
+        &[(&content, 5.into()), (&framing, "close".into()), (&first, "server".into())],
+    );
+    check(
+        "no content",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        End::WhenPeerCloses,
+        0,
+        &[(&content, 0.into()), (&at(RECEIVE, "status"), 204.into())],
+    );
+    check(
+        "announced close",
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok",
+        End::Close,
+        0,
+        &[(&first, "server".into()), (&at(CLOSE, "keep_alive_offered"), false.into())],
+    );
+    check(
+        "an interim answer first",
+        b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        End::WhenPeerCloses,
+        0,
+        &[(&at(RECEIVE, "status"), 200.into())],
+    );
+}
+
+#[test]
+fn bad_answers() {
+    let outcome = |stage: &str, reason: &str| {
+        [("/outcome/failed_stage", Value::from(stage)), ("/outcome/reason", reason.into()), ("/outcome/reached", false.into())]
+    };
+    check("nothing, then close", b"", End::Close, 52, &outcome("wait", "empty_reply"));
+    check("nothing, then reset", b"", End::Reset, 56, &outcome("wait", "reset"));
+    check("no HTTP", b"SSH-2.0-OpenSSH_9\r\n", End::WhenPeerCloses, 8, &outcome("receive", "malformed_response"));
+    check(
+        "cut in the head",
+        b"HTTP/1.1 200 OK\r\ncontent-le",
+        End::Close,
+        18,
+        &outcome("receive", "body_cut"),
+    );
+    let cut = check(
+        "cut in the body",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhel",
+        End::Close,
+        18,
+        &outcome("receive", "body_cut"),
+    );
+    // What had come stays.
+    assert_eq!(cut.pointer(&at(RECEIVE, "status")), Some(&200.into()));
+    assert_eq!(cut.pointer(&at(RECEIVE, "content_bytes")), Some(&3.into()));
+    assert!(cut["outcome"]["verdict"].as_str().unwrap().contains("after 3 of 10 bytes"), "{}", cut["outcome"]);
+    check(
+        "cut in a chunk",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nff\r\nhel",
+        End::Close,
+        18,
+        &outcome("receive", "body_cut"),
+    );
+    check(
+        "reset in the body",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhel",
+        End::Reset,
+        56,
+        &outcome("receive", "reset"),
+    );
+    check(
+        "a wrong length",
+        b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n",
+        End::WhenPeerCloses,
+        8,
+        &outcome("receive", "malformed_response"),
+    );
+    let mut long = b"HTTP/1.1 200 OK\r\nx: ".to_vec();
+    long.resize(200_000, b'a');
+    check("an endless head", &long, End::WhenPeerCloses, 63, &outcome("receive", "too_large"));
+}
+
+#[test]
+fn time_limits_name_the_stage() {
+    let server = Server::start(Vec::new(), End::WhenPeerCloses);
+    let (code, journey) = visit(&["--max-time", "0.2", &server.url("/")]);
+    assert_eq!((code, &journey["outcome"]["failed_stage"]), (28, &"wait".into()), "{journey:#}");
+    assert_eq!(journey.pointer(&at(WAIT, "failure/reason")), Some(&"max_time".into()));
+    let server = Server::start(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhel".to_vec(), End::WhenPeerCloses);
+    let (code, journey) = visit(&["--max-time", "0.2", &server.url("/")]);
+    assert_eq!((code, &journey["outcome"]["failed_stage"]), (28, &"receive".into()), "{journey:#}");
+}
+
+#[test]
+fn too_large_a_response_is_given_up() {
+    let server = Server::start_with(|mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        // Without end, until the visitor has enough.
+        while stream.write_all(&[b'a'; 16 * 1024]).is_ok() {}
+    });
+    let (code, journey) = visit(&["--max-time", "20", "--max-filesize", "100000", &server.url("/")]);
+    assert_eq!((code, &journey["outcome"]["reason"]), (63, &"too_large".into()), "{journey:#}");
+}
+
+#[test]
+fn secrets_and_control_characters_are_not_shown() {
+    let answer = b"HTTP/1.1 302 Found\r\nset-cookie: token=s3cr3t\r\nlocation: /\x9b31m\xff\r\ncontent-length: 0\r\n\r\n";
+    let server = Server::start(answer.to_vec(), End::WhenPeerCloses);
+    let url = server.url("/").replace("http://", "http://me:pa55w0rd@");
+    let output = peer::run(&["-v", "--color", "never", &url]);
+    let screen = String::from_utf8(output.stdout).unwrap();
+    for secret in ["s3cr3t", "pa55w0rd", "\u{1b}", "\u{9b}"] {
+        assert!(!screen.contains(secret), "{secret:?} is on the screen:\n{screen}");
+    }
+    assert!(screen.contains("set-cookie: (removed)"), "{screen}");
+}
+
+#[test]
+fn nothing_listens() {
+    let closed = peer::ClosedPort::new();
+    let (code, journey) = visit(&[&closed.url()]);
+    assert_eq!((code, &journey["outcome"]["reason"]), (7, &"connection_refused".into()), "{journey:#}");
+    assert_eq!(journey["hops"][0]["stages"][2]["attempts"][0]["result"], "refused");
+    // A stage that was not reached has no times, not times of 0.
+    assert_eq!(journey["hops"][0]["stages"][4]["duration_us"], Value::Null);
+}
+
+#[test]
+fn stages_follow_each_other_without_gaps_that_hide_time() {
+    let server = Server::start(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec(), End::WhenPeerCloses);
+    let (_, journey) = visit(&[&server.url("/")]);
+    let mut end = 0;
+    for stage in journey["hops"][0]["stages"].as_array().unwrap() {
+        let start = stage["start_us"].as_u64().unwrap();
+        assert!(start >= end, "{} begins before the stage before it has ended: {journey:#}", stage["name"]);
+        end = start + stage["duration_us"].as_u64().unwrap_or(0);
+    }
+    assert_eq!(journey["total_us"].as_u64(), Some(end));
+}

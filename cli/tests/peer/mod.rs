@@ -1,0 +1,105 @@
+//! Throw-away servers, and the program that visits them.
+
+// Every test file uses a part of it.
+#![allow(dead_code)]
+
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    process::{Command, Output},
+    thread,
+};
+
+use serde_json::Value;
+
+/// How a server ends a connection once it has sent everything.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum End {
+    /// With FIN.
+    Close,
+    /// With RST.
+    Reset,
+    /// It waits for the other side's FIN.
+    WhenPeerCloses,
+}
+
+/// A server on loopback; it serves until the test process ends.
+pub(crate) struct Server(SocketAddr);
+
+impl Server {
+    /// Reads a request's head, sends these bytes, ends like this.
+    pub(crate) fn start(answer: Vec<u8>, end: End) -> Self {
+        Self::start_with(move |mut stream| {
+            let _ = stream.write_all(&answer);
+            match end {
+                End::Close => {}
+                End::Reset => reset(&stream),
+                End::WhenPeerCloses => {
+                    let _ = stream.read_to_end(&mut Vec::new());
+                }
+            }
+        })
+    }
+
+    /// Reads a request's head and leaves the rest to `answer`.
+    pub(crate) fn start_with(answer: impl Fn(TcpStream) + Send + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|count| count == 1) {
+                    head.push(byte[0]);
+                }
+                answer(stream);
+            }
+        });
+        Self(address)
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.0)
+    }
+}
+
+/// Makes the close of this connection a reset.
+fn reset(stream: &TcpStream) {
+    socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+}
+
+/// A port on which nothing listens, and nobody else can while it is held: bound, and never listened on.
+pub(crate) struct ClosedPort(socket2::Socket);
+
+impl ClosedPort {
+    pub(crate) fn new() -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        Self(socket)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/", self.0.local_addr().unwrap().as_socket().unwrap())
+    }
+}
+
+/// Runs `visit` in an environment that says nothing.
+pub(crate) fn run(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_visit"))
+        .args(args)
+        .env_remove("VISIT_WORLD")
+        .env_remove("VISIT_RESOLVER")
+        .env_remove("NO_COLOR")
+        .env("LANG", "C.UTF-8")
+        .output()
+        .unwrap()
+}
+
+/// Runs `visit --json`; the exit code and the journey.
+pub(crate) fn visit(args: &[&str]) -> (i32, Value) {
+    let output = run(&[&["--json"], args].concat());
+    let journey = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("{error}: {}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    });
+    (output.status.code().unwrap(), journey)
+}

@@ -1,0 +1,105 @@
+//! Plays every scenario of `scenarios/` in every chosen way; each is a test of its own.
+
+use std::{fs, process::ExitCode};
+
+use e2e::{
+    scenario::{Scenario, Visit, read_all},
+    subset::contains,
+    way::{self, Stage, Way, root},
+};
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::{Deserializer, Value};
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    let ways = match Way::chosen() {
+        Ok(ways) => ways,
+        Err(why) => return fail(&why),
+    };
+    let scenarios = match read_all(&root().join("tests/scenarios")) {
+        Ok(scenarios) => scenarios,
+        Err(why) => return fail(&why),
+    };
+    if ways.contains(&Way::Compose) && !arguments.list {
+        // One world for all: its scenarios change it, so they go one after the other.
+        arguments.test_threads = Some(1);
+        if let Err(why) = way::compose_up() {
+            return fail(&why);
+        }
+    }
+    let trials = ways.iter().flat_map(|way| {
+        let playable = scenarios.iter().filter(|scenario| way.can_play(scenario));
+        playable.map(|scenario| {
+            let (way, scenario) = (*way, scenario.clone());
+            Trial::test(format!("{}::{}", way.name(), scenario.name), move || play(way, &scenario).map_err(Failed::from))
+        })
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+#[allow(clippy::print_stderr)]
+fn fail(why: &str) -> ExitCode {
+    eprintln!("{why}");
+    ExitCode::FAILURE
+}
+
+fn play(way: Way, scenario: &Scenario) -> Result<(), String> {
+    let stage = way.set_up(scenario)?;
+    for visit in &scenario.visit {
+        let said = visit.args.join(" ");
+        as_json(&stage, visit).map_err(|why| format!("visit {said}: {why}"))?;
+        if !visit.screen.is_empty() {
+            on_screen(&stage, visit).map_err(|why| format!("visit {said}: {why}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn as_json(stage: &Stage, visit: &Visit) -> Result<(), String> {
+    let mut args: Vec<&str> = vec!["--json"];
+    args.extend(visit.args.iter().map(String::as_str));
+    let output = stage.visit(&args)?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let journey = last_journey(&output.stdout).map_err(|why| format!("{why}\n{stderr}"))?;
+    let shown = || serde_json::to_string_pretty(&journey).unwrap_or_default();
+    if output.status.code() != Some(visit.exit.into()) {
+        return Err(format!("{}, expected exit code {}\n{stderr}\n{}", output.status, visit.exit, shown()));
+    }
+    validate(&journey)?;
+    contains(&journey, &Value::Object(visit.journey.clone())).map_err(|why| format!("{why}\n{}", shown()))?;
+    let events = journey["events"].as_array().cloned().unwrap_or_default();
+    for unwanted in &visit.never {
+        if let Some(event) = events.iter().find(|event| contains(event, unwanted).is_ok()) {
+            return Err(format!("there is an event that must not be: {event}\n{}", shown()));
+        }
+    }
+    Ok(())
+}
+
+/// The last of the journeys in an output: several URLs give several.
+fn last_journey(output: &[u8]) -> Result<Value, String> {
+    let mut last = None;
+    for journey in Deserializer::from_slice(output).into_iter::<Value>() {
+        last = Some(journey.map_err(|error| format!("no JSON: {error}"))?);
+    }
+    last.ok_or_else(|| "nothing was printed".to_owned())
+}
+
+fn validate(journey: &Value) -> Result<(), String> {
+    let file = root().join("docs/journey.schema.json");
+    let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let schema = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+    jsonschema::validate(&schema, journey).map_err(|error| format!("not as the schema says: {error}"))
+}
+
+fn on_screen(stage: &Stage, visit: &Visit) -> Result<(), String> {
+    let args: Vec<&str> = visit.args.iter().map(String::as_str).collect();
+    let output = stage.visit(&args)?;
+    let screen = String::from_utf8_lossy(&output.stdout);
+    // Lines may be broken anywhere between words.
+    let flat = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    match visit.screen.iter().find(|text| !flat.contains(text.as_str())) {
+        Some(text) => Err(format!("{text:?} is not on the screen:\n{screen}")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,197 @@
+//! The ways to run the world.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
+
+use lab::{Lab, Options};
+
+use crate::scenario::Scenario;
+
+/// A way to run the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Every visit starts the lab inside itself.
+    Embedded,
+    /// The lab runs here, and visits find it by its address book.
+    Running,
+    /// Every host is a container.
+    Compose,
+}
+
+impl Way {
+    /// Those that `VISIT_E2E` chooses.
+    pub fn chosen() -> Result<Vec<Self>, String> {
+        match env::var("VISIT_E2E").as_deref() {
+            Err(_) | Ok("" | "loopback") => Ok(vec![Self::Embedded, Self::Running]),
+            Ok("compose") => Ok(vec![Self::Compose]),
+            Ok(other) => Err(format!("VISIT_E2E={other}: known are loopback and compose")),
+        }
+    }
+
+    /// Its name in the names of tests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Running => "running",
+            Self::Compose => "compose",
+        }
+    }
+
+    /// Whether this scenario can be played this way: a lab that starts anew for every visit has no stopped hosts and
+    /// remembers nothing.
+    pub fn can_play(self, scenario: &Scenario) -> bool {
+        self != Self::Embedded || (scenario.stopped.is_empty() && scenario.visit.len() == 1)
+    }
+
+    /// Brings the world into the scenario's state. It is back in its usual state when the stage is dropped.
+    pub fn set_up(self, scenario: &Scenario) -> Result<Stage, String> {
+        match self {
+            Self::Embedded => Ok(Stage::Embedded),
+            Self::Running => {
+                let mut lab = Lab::start(Options::default()).map_err(|error| error.to_string())?;
+                let book = serde_json::to_string(lab.book()).map_err(|error| error.to_string())?;
+                let file = env::temp_dir().join(format!("visit-e2e-{}-{}.json", std::process::id(), scenario.name));
+                fs::write(&file, book).map_err(|error| format!("{}: {error}", file.display()))?;
+                for host in &scenario.stopped {
+                    lab.stop(host).map_err(|error| error.to_string())?;
+                }
+                Ok(Stage::Running { _lab: lab, book: Book(file) })
+            }
+            Self::Compose => {
+                // The resolver remembers what earlier scenarios asked; a new process has an empty cache.
+                compose(&["restart", "--timeout", "2", "resolver"])?;
+                wait_healthy("resolver")?;
+                if !scenario.stopped.is_empty() {
+                    let hosts = scenario.stopped.iter().map(String::as_str);
+                    compose(&["stop", "--timeout", "2"].into_iter().chain(hosts).collect::<Vec<_>>())?;
+                }
+                Ok(Stage::Compose(Containers { stopped: scenario.stopped.clone() }))
+            }
+        }
+    }
+}
+
+/// A world in a scenario's state.
+#[derive(Debug)]
+pub enum Stage {
+    /// See [`Way::Embedded`].
+    Embedded,
+    /// See [`Way::Running`].
+    Running {
+        /// Stops when dropped.
+        _lab: Lab,
+        /// Its address book.
+        book: Book,
+    },
+    /// See [`Way::Compose`].
+    Compose(Containers),
+}
+
+/// A file that is removed when dropped.
+#[derive(Debug)]
+pub struct Book(PathBuf);
+
+impl Drop for Book {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Containers that are started again when dropped.
+#[derive(Debug)]
+pub struct Containers {
+    stopped: Vec<String>,
+}
+
+impl Drop for Containers {
+    fn drop(&mut self) {
+        for host in &self.stopped {
+            // A host that does not come back makes the following scenarios fail, which is loud enough.
+            let _ = compose(&["start", host]).and_then(|_| wait_healthy(host));
+        }
+    }
+}
+
+impl Stage {
+    /// Runs `visit` with these arguments.
+    pub fn visit(&self, args: &[&str]) -> Result<Output, String> {
+        let mut command = match self {
+            Self::Embedded => Command::new(visit_binary()?),
+            Self::Running { book, .. } => {
+                let mut command = Command::new(visit_binary()?);
+                command.env("VISIT_WORLD", &book.0);
+                command
+            }
+            Self::Compose(_) => {
+                let mut command = compose_command()?;
+                // Without --no-deps it would start the hosts that the scenario has stopped.
+                command.args(["run", "--rm", "--no-deps", "-T", "visit"]);
+                command
+            }
+        };
+        if !matches!(self, Self::Running { .. }) {
+            command.env_remove("VISIT_WORLD");
+        }
+        command.env_remove("VISIT_RESOLVER").args(args);
+        command.output().map_err(|error| format!("{command:?}: {error}"))
+    }
+}
+
+/// The `visit` that was built with these tests: `cargo test --workspace` builds it beside them.
+pub fn visit_binary() -> Result<PathBuf, String> {
+    let own = env::current_exe().map_err(|error| error.to_string())?;
+    let found = own.ancestors().skip(1).take(2).map(|folder| folder.join("visit")).find(|file| file.is_file());
+    found.ok_or_else(|| "visit is not built: run `cargo test --workspace`, or `cargo build -p visit` first".to_owned())
+}
+
+/// The root of the workspace.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// Starts the whole lab in containers and waits until all are healthy.
+pub fn compose_up() -> Result<(), String> {
+    compose(&["up", "--detach", "--no-build"])?;
+    ["resolver", "app1", "app2"].into_iter().try_for_each(wait_healthy)
+}
+
+fn compose_command() -> Result<Command, String> {
+    let words = env::var("VISIT_COMPOSE").unwrap_or_else(|_| "docker-compose".to_owned());
+    let mut words = words.split_whitespace();
+    let mut command = Command::new(words.next().ok_or("VISIT_COMPOSE is empty")?);
+    command.args(words).current_dir(root());
+    Ok(command)
+}
+
+fn compose(args: &[&str]) -> Result<String, String> {
+    run(compose_command()?.args(args))
+}
+
+fn wait_healthy(host: &str) -> Result<(), String> {
+    let end = Instant::now() + Duration::from_secs(60);
+    let container = compose(&["ps", "--quiet", host])?.trim().to_owned();
+    loop {
+        let format = "{{.State.Health.Status}}";
+        let health = run(Command::new("docker").args(["inspect", "--format", format, &container]))?;
+        if health.trim() == "healthy" {
+            return Ok(());
+        }
+        if Instant::now() > end {
+            return Err(format!("{host} is {} after 60 s", health.trim()));
+        }
+        // The engine tells of health by polling only.
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn run(command: &mut Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

@@ -1,0 +1,78 @@
+//! The compose file and the world file agree.
+
+use std::fs;
+
+use e2e::way::root;
+use serde_yaml_ng::Value;
+use world::World;
+
+fn compose() -> Value {
+    let text = fs::read_to_string(root().join("docker-compose.yml")).unwrap();
+    let mut value: Value = serde_yaml_ng::from_str(&text).unwrap();
+    value.apply_merge().unwrap();
+    value
+}
+
+/// As compose does without an environment.
+fn with_defaults(text: &str) -> String {
+    text.replace("${LAB_NET:-10.78}", "10.78")
+}
+
+#[test]
+fn every_host_is_a_container_with_its_addresses() {
+    let (compose, world) = (compose(), World::built_in());
+    for (name, host) in &world.hosts {
+        let service = &compose["services"][name.as_str()];
+        let net = &service["networks"]["lab"];
+        let mut addresses = vec![];
+        for family in ["ipv4_address", "ipv6_address"] {
+            addresses.push(with_defaults(net[family].as_str().unwrap_or_else(|| panic!("{name}: no {family}"))));
+        }
+        let expected: Vec<String> = host.addresses.iter().map(ToString::to_string).collect();
+        assert_eq!(addresses, expected, "{name}");
+        let program = if host.nameserver.is_some() {
+            "/bin/nameserver"
+        } else if host.resolver.is_some() {
+            "/bin/resolver"
+        } else {
+            "/bin/app"
+        };
+        let entrypoint: Vec<&str> = service["entrypoint"].as_sequence().unwrap().iter().filter_map(Value::as_str).collect();
+        assert_eq!(entrypoint, [program, "--world", "/lab/world.toml", "--host", name], "{name}");
+        let check: Vec<&str> =
+            service["healthcheck"]["test"].as_sequence().unwrap().iter().filter_map(Value::as_str).collect();
+        assert_eq!(check, ["CMD", program, "healthcheck", "--world", "/lab/world.toml", "--host", name], "{name}");
+    }
+}
+
+#[test]
+fn no_container_is_unknown_to_the_world() {
+    let (compose, world) = (compose(), World::built_in());
+    for name in compose["services"].as_mapping().unwrap().keys().filter_map(Value::as_str) {
+        assert!(name == "visit" || world.hosts.contains_key(name), "{name}");
+    }
+}
+
+#[test]
+fn the_networks_are_the_same() {
+    let (compose, world) = (compose(), World::built_in());
+    let config = compose["networks"]["lab"]["ipam"]["config"].as_sequence().unwrap();
+    let subnets: Vec<String> = config.iter().filter_map(|c| Some(with_defaults(c["subnet"].as_str()?))).collect();
+    assert_eq!(subnets, [world.network.v4.to_string(), world.network.v6.to_string()]);
+}
+
+#[test]
+fn every_container_is_hardened() {
+    let compose = compose();
+    for (name, service) in compose["services"].as_mapping().unwrap() {
+        let name = name.as_str().unwrap();
+        assert_eq!(service["user"].as_str(), Some("65534:65534"), "{name}");
+        assert_eq!(service["read_only"].as_bool(), Some(true), "{name}");
+        assert_eq!(service["cap_drop"][0].as_str(), Some("ALL"), "{name}");
+        assert_eq!(service["security_opt"][0].as_str(), Some("no-new-privileges:true"), "{name}");
+        // What is published is for this machine alone, and never port 53, which its own resolver may hold.
+        for port in service["ports"].as_sequence().into_iter().flatten().filter_map(Value::as_str) {
+            assert!(port.starts_with("127.0.0.1:") && !port.ends_with(":53"), "{name}: {port}");
+        }
+    }
+}
