@@ -7,8 +7,10 @@ use e2e::{
     subset::contains,
     way::{self, Stage, Way, root},
 };
+use journey::Journey;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::{Deserializer, Value};
+use visit::report::{self, Style};
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -31,7 +33,9 @@ fn main() -> ExitCode {
         let playable = scenarios.iter().filter(|scenario| way.can_play(scenario));
         playable.map(|scenario| {
             let (way, scenario) = (*way, scenario.clone());
-            Trial::test(format!("{}::{}", way.name(), scenario.name), move || play(way, &scenario).map_err(Failed::from))
+            Trial::test(format!("{}::{}", way.name(), scenario.name), move || {
+                play(way, &scenario).map_err(Failed::from)
+            })
         })
     });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
@@ -46,34 +50,34 @@ fn fail(why: &str) -> ExitCode {
 fn play(way: Way, scenario: &Scenario) -> Result<(), String> {
     let stage = way.set_up(scenario)?;
     for visit in &scenario.visit {
-        let said = visit.args.join(" ");
-        as_json(&stage, visit).map_err(|why| format!("visit {said}: {why}"))?;
-        if !visit.screen.is_empty() {
-            on_screen(&stage, visit).map_err(|why| format!("visit {said}: {why}"))?;
-        }
+        one(&stage, visit).map_err(|why| format!("visit {}: {why}", visit.args.join(" ")))?;
     }
     Ok(())
 }
 
-fn as_json(stage: &Stage, visit: &Visit) -> Result<(), String> {
+fn one(stage: &Stage, visit: &Visit) -> Result<(), String> {
     let mut args: Vec<&str> = vec!["--json"];
     args.extend(visit.args.iter().map(String::as_str));
     let output = stage.visit(&args)?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     let journey = last_journey(&output.stdout).map_err(|why| format!("{why}\n{stderr}"))?;
-    let shown = || serde_json::to_string_pretty(&journey).unwrap_or_default();
-    if output.status.code() != Some(visit.exit.into()) {
-        return Err(format!("{}, expected exit code {}\n{stderr}\n{}", output.status, visit.exit, shown()));
+    check(&journey, visit, output.status.code())
+        .map_err(|why| format!("{why}\n{stderr}\n{}", serde_json::to_string_pretty(&journey).unwrap_or_default()))
+}
+
+fn check(journey: &Value, visit: &Visit, code: Option<i32>) -> Result<(), String> {
+    if code != Some(visit.exit.into()) {
+        return Err(format!("exit code {code:?}, expected {}", visit.exit));
     }
-    validate(&journey)?;
-    contains(&journey, &Value::Object(visit.journey.clone())).map_err(|why| format!("{why}\n{}", shown()))?;
+    validate(journey)?;
+    contains(journey, &Value::Object(visit.journey.clone()))?;
     let events = journey["events"].as_array().cloned().unwrap_or_default();
     for unwanted in &visit.never {
         if let Some(event) = events.iter().find(|event| contains(event, unwanted).is_ok()) {
-            return Err(format!("there is an event that must not be: {event}\n{}", shown()));
+            return Err(format!("there is an event that must not be: {event}"));
         }
     }
-    Ok(())
+    on_screen(journey, &visit.screen)
 }
 
 /// The last of the journeys in an output: several URLs give several.
@@ -92,13 +96,13 @@ fn validate(journey: &Value) -> Result<(), String> {
     jsonschema::validate(&schema, journey).map_err(|error| format!("not as the schema says: {error}"))
 }
 
-fn on_screen(stage: &Stage, visit: &Visit) -> Result<(), String> {
-    let args: Vec<&str> = visit.args.iter().map(String::as_str).collect();
-    let output = stage.visit(&args)?;
-    let screen = String::from_utf8_lossy(&output.stdout);
+/// The screen is a pure view of the journey, so it is that of the visit that was just made.
+fn on_screen(journey: &Value, texts: &[String]) -> Result<(), String> {
+    let journey: Journey = serde_json::from_value(journey.clone()).map_err(|error| format!("no journey: {error}"))?;
+    let screen = report::screen(&journey, &Style { color: false, unicode: true, width: 80 }, false);
     // Lines may be broken anywhere between words.
     let flat = screen.split_whitespace().collect::<Vec<_>>().join(" ");
-    match visit.screen.iter().find(|text| !flat.contains(text.as_str())) {
+    match texts.iter().find(|text| !flat.contains(text.as_str())) {
         Some(text) => Err(format!("{text:?} is not on the screen:\n{screen}")),
         None => Ok(()),
     }

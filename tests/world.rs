@@ -37,7 +37,8 @@ fn every_host_is_a_container_with_its_addresses() {
         } else {
             "/bin/app"
         };
-        let entrypoint: Vec<&str> = service["entrypoint"].as_sequence().unwrap().iter().filter_map(Value::as_str).collect();
+        let entrypoint: Vec<&str> =
+            service["entrypoint"].as_sequence().unwrap().iter().filter_map(Value::as_str).collect();
         assert_eq!(entrypoint, [program, "--world", "/lab/world.toml", "--host", name], "{name}");
         let check: Vec<&str> =
             service["healthcheck"]["test"].as_sequence().unwrap().iter().filter_map(Value::as_str).collect();

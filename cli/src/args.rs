@@ -10,7 +10,14 @@ use world::LabNet;
 /// visit does what a browser does, end to end and for real: it parses the URL, resolves the name, opens a TCP connection,
 /// sends the request, reads the response and closes; it shows every step with its time, and names the one that fails.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "visit", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    name = "visit",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    subcommand_negates_reqs = true
+)]
 #[command(
     after_help = "Names under example.local and example.test are served by a lab inside this program. More: --help"
 )]
@@ -26,29 +33,40 @@ pub struct Cli {
 
 const LONG_HELP: &str = "\
 Examples:
-  visit www.example.local             in the lab inside this program: no network, no root, no docker
-  visit --lab www.baidu.com           the lecture's example, played in the lab
-  visit example.com                   on the real internet, with this machine's resolver
-  visit --resolver 9.9.9.9 example.com      ask that resolver
-  visit www.example.local www.example.local twice: the second finds the name in the resolver's cache
+  visit www.example.local         in the lab inside this program
+  visit --lab www.baidu.com       the lecture's example, played in the lab
+  visit example.com               on the real internet
+  visit --resolver 9.9.9.9 example.com
+  visit www.example.local www.example.local
+                                  twice: the second meets the resolver's cache
   visit --json www.example.local | jq .outcome
-  visit lab serve                     the lab in the foreground, for dig, curl and browsers
+  visit lab serve                 the lab for dig, curl and browsers
 
 Whose network:
-  A name under example.local or example.test is visited in the lab, as is every name with --lab. With VISIT_WORLD the lab
-  is one that runs elsewhere: its address book (from `visit lab serve --json`) or, where its addresses are real, its
-  world file. Every other name is asked of this machine's resolver: the real internet.
-  .local belongs to multicast DNS (RFC 6762): operating systems do not send such names to DNS servers, but visit asks
-  the lab's resolver itself. For browsers use the twin, example.test.
+  A name under example.local or example.test is visited in the lab, as is every \
+name with --lab. With VISIT_WORLD the lab is one that runs elsewhere: its \
+address book (from `visit lab serve --json`) or, where its addresses are real, \
+its world file. Every other name is asked of this machine's resolver: the real \
+internet.
+  .local belongs to multicast DNS (RFC 6762): operating systems do not send such \
+names to DNS servers, but visit asks the lab's resolver itself. For browsers \
+use the twin, example.test.
 
-Exit codes (curl's number for the stage, where it has one):
-  0 reached          3 URL malformed       1 scheme not spoken    2 wrong usage, or the lab does not start
-  6 name failed      7 connect failed      55 send failed         52 closed without a byte
-  56 receive failed  18 body cut           8 no HTTP response     63 response too large
-  22 status >= 400 with --fail             28 over --max-time     130 interrupted
+Exit codes, curl's number for the stage where it has one:
+   0 reached                        2 wrong usage, or no lab
+   3 URL malformed                  1 scheme not spoken
+   6 name failed                    7 connect failed
+  55 send failed                   52 closed without a byte
+  56 receive failed                18 body cut
+   8 no HTTP response              63 response too large
+  22 status >= 400 with --fail     28 over --max-time
+  23 output cannot be written     130 interrupted
 
 Environment:
-  VISIT_RESOLVER  as --resolver       VISIT_WORLD  a lab that runs elsewhere       NO_COLOR  no colours
+  VISIT_RESOLVER  as --resolver
+  VISIT_WORLD     as --world
+  VISIT_LAB_NET   as --lab-net
+  NO_COLOR        no colours
 ";
 
 /// How to visit, and what.
@@ -60,16 +78,16 @@ pub struct Visit {
     /// Visit in the lab, whatever the name
     #[arg(long)]
     pub lab: bool,
-    /// Ask this resolver; `system` is this machine's
-    #[arg(long, value_name = "ADDR[:PORT]|system", env = "VISIT_RESOLVER", conflicts_with = "lab")]
+    /// Ask this resolver: ADDR, ADDR:PORT or `system`
+    #[arg(long, value_name = "ADDR", env = "VISIT_RESOLVER", hide_env = true)]
     pub resolver: Option<String>,
     /// The lab that runs elsewhere: address book or world file
-    #[arg(long, value_name = "FILE", env = "VISIT_WORLD", hide_short_help = true)]
+    #[arg(long, value_name = "FILE", env = "VISIT_WORLD", hide_env = true, hide_short_help = true)]
     pub world: Option<PathBuf>,
     /// That lab's first two numbers, where it runs on another network than its world file says
-    #[arg(long, value_name = "N.N", env = "VISIT_LAB_NET", hide_short_help = true)]
+    #[arg(long, value_name = "N.N", env = "VISIT_LAB_NET", hide_env = true, hide_short_help = true)]
     pub lab_net: Option<LabNet>,
-    /// The whole journey as JSON (schema: docs/journey.schema.json)
+    /// The whole journey as JSON
     #[arg(long)]
     pub json: bool,
     /// IPv4 addresses alone
@@ -81,19 +99,19 @@ pub struct Visit {
     /// Count a status of 400 and above as a failure
     #[arg(short, long)]
     pub fail: bool,
-    /// Give up after so many seconds, all stages together
-    #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
+    /// Give up after so long, all stages together
+    #[arg(short, long, value_name = "SECS", value_parser = seconds)]
     pub max_time: Option<f64>,
-    /// Give up connecting after so many seconds, all addresses together
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10", hide_short_help = true)]
+    /// Give up connecting after so long, all addresses together
+    #[arg(long, value_name = "SECS", value_parser = seconds, default_value = "10", hide_short_help = true)]
     pub connect_timeout: f64,
     /// Give up a response that is larger
     #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024 * 1024, hide_short_help = true)]
     pub max_filesize: u64,
-    /// When to use colours
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    /// Colours: auto, always, never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto, hide_possible_values = true)]
     pub color: Color,
-    /// Show more: every record, every event of every host
+    /// Every record, every header, every event of every host
     #[arg(short, long, action = ArgAction::SetTrue)]
     pub verbose: bool,
 }
@@ -139,8 +157,8 @@ pub struct Serve {
     /// Do not start this host; its ports refuse (repeatable)
     #[arg(long, value_name = "HOST")]
     pub without: Vec<String>,
-    /// When to use colours
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    /// Colours: auto, always, never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto, hide_possible_values = true)]
     pub color: Color,
 }
 

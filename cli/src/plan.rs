@@ -107,6 +107,7 @@ pub fn plan(visit: &Visit, url: &str, running: Option<&Ground>) -> Result<(Groun
     // A URL that cannot be read belongs to no network; its stage will say what is wrong with it.
     let in_lab = visit.lab || target::parse(url).is_ok_and(|(_, target)| belongs_to_lab(&target.host, running));
     Ok(match (asked, in_lab, running) {
+        (Some(asked), _, None) if visit.lab => (Ground::Embedded, asked),
         (Some(asked), _, None) => (Ground::Internet, asked),
         (Some(asked), _, Some(lab)) => (lab.clone(), asked),
         (None, true, None) => (Ground::Embedded, Asked::Lab),
@@ -189,6 +190,7 @@ mod tests {
         check(&["--resolver", "10.1.1.1", "www.example.local"], "internet Given(10.1.1.1:53)");
         check(&["--resolver", "[::1]:5353", "a"], "internet Given([::1]:5353)");
         check(&["--resolver", "fd10::1", "a"], "internet Given([fd10::1]:53)");
+        check(&["--lab", "--resolver", "10.78.2.31", "a"], "embedded Given(10.78.2.31:53)");
         check(&["--resolver", "system", "www.example.local"], "internet System");
         check(&["--resolver", "dns.test", "a"], "--resolver \"dns.test\" is no address");
         check(&["--resolver", "10.1.1.1:0", "a"], "--resolver");

@@ -117,7 +117,7 @@ fn both_families_are_asked_at_once() {
 fn what_a_resolver_can_say() {
     check_failure(|q, _| vec![reply(q, ResponseCode::NXDomain).to_vec().unwrap()], "no_such_name", "NXDOMAIN");
     check_failure(|q, _| vec![reply(q, ResponseCode::NoError).to_vec().unwrap()], "no_address", "has no address");
-    check_failure(|q, _| vec![reply(q, ResponseCode::Refused).to_vec().unwrap()], "query_refused", "REFUSED");
+    check_failure(|q, _| vec![reply(q, ResponseCode::Refused).to_vec().unwrap()], "query_refused", "refuses");
     check_failure(|q, _| vec![reply(q, ResponseCode::NotImp).to_vec().unwrap()], "bad_reply", "NOTIMP");
     check_failure(
         |query, _| {
@@ -128,7 +128,7 @@ fn what_a_resolver_can_say() {
             vec![message.to_vec().unwrap()]
         },
         "server_failure",
-        "No Reachable Authority (22) ns1: no answer",
+        "ns1: no answer",
     );
 }
 
@@ -137,7 +137,8 @@ fn one_family_may_be_missing() {
     // IPv6 is broken, IPv4 is fine: that is good enough for a visit.
     let (code, journey) = visit_by(
         |query, _| {
-            let message = if asks_for(query, RecordType::A) { good(query) } else { reply(query, ResponseCode::ServFail) };
+            let message =
+                if asks_for(query, RecordType::A) { good(query) } else { reply(query, ResponseCode::ServFail) };
             vec![message.to_vec().unwrap()]
         },
         &[],
@@ -156,7 +157,7 @@ fn one_family_may_be_missing() {
             vec![reply(query, code).to_vec().unwrap()]
         },
         "server_failure",
-        "SERVFAIL",
+        "could not get an answer",
     );
 }
 
@@ -175,7 +176,10 @@ fn a_cut_answer_is_asked_for_over_tcp() {
     );
     assert_eq!(code, 0, "{journey:#}");
     let stage = &journey["hops"][0]["stages"][1];
-    assert_eq!((&stage["exchanges"][0]["transport"], &stage["exchanges"][1]["transport"]), (&"udp".into(), &"tcp".into()));
+    assert_eq!(
+        (&stage["exchanges"][0]["transport"], &stage["exchanges"][1]["transport"]),
+        (&"udp".into(), &"tcp".into())
+    );
     assert_eq!(stage["exchanges"][0]["reply"]["meaning"], "truncated");
 }
 
@@ -189,7 +193,13 @@ fn messages_that_answer_nothing_are_passed_over() {
             let mut other = good(query);
             other.queries[0].set_name(Name::from_ascii("other.test.").unwrap());
             let question = query.to_vec().unwrap();
-            vec![b"garbage".to_vec(), forged.to_vec().unwrap(), other.to_vec().unwrap(), question, good(query).to_vec().unwrap()]
+            vec![
+                b"garbage".to_vec(),
+                forged.to_vec().unwrap(),
+                other.to_vec().unwrap(),
+                question,
+                good(query).to_vec().unwrap(),
+            ]
         },
         &[],
     );

@@ -79,18 +79,16 @@ fn good_answers() {
 #[test]
 fn bad_answers() {
     let outcome = |stage: &str, reason: &str| {
-        [("/outcome/failed_stage", Value::from(stage)), ("/outcome/reason", reason.into()), ("/outcome/reached", false.into())]
+        [
+            ("/outcome/failed_stage", Value::from(stage)),
+            ("/outcome/reason", reason.into()),
+            ("/outcome/reached", false.into()),
+        ]
     };
     check("nothing, then close", b"", End::Close, 52, &outcome("wait", "empty_reply"));
     check("nothing, then reset", b"", End::Reset, 56, &outcome("wait", "reset"));
     check("no HTTP", b"SSH-2.0-OpenSSH_9\r\n", End::WhenPeerCloses, 8, &outcome("receive", "malformed_response"));
-    check(
-        "cut in the head",
-        b"HTTP/1.1 200 OK\r\ncontent-le",
-        End::Close,
-        18,
-        &outcome("receive", "body_cut"),
-    );
+    check("cut in the head", b"HTTP/1.1 200 OK\r\ncontent-le", End::Close, 18, &outcome("receive", "body_cut"));
     let cut = check(
         "cut in the body",
         b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhel",
@@ -152,7 +150,8 @@ fn too_large_a_response_is_given_up() {
 
 #[test]
 fn secrets_and_control_characters_are_not_shown() {
-    let answer = b"HTTP/1.1 302 Found\r\nset-cookie: token=s3cr3t\r\nlocation: /\x9b31m\xff\r\ncontent-length: 0\r\n\r\n";
+    let answer =
+        b"HTTP/1.1 302 Found\r\nset-cookie: token=s3cr3t\r\nlocation: /\x9b31m\xff\r\ncontent-length: 0\r\n\r\n";
     let server = Server::start(answer.to_vec(), End::WhenPeerCloses);
     let url = server.url("/").replace("http://", "http://me:pa55w0rd@");
     let output = peer::run(&["-v", "--color", "never", &url]);

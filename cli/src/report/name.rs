@@ -1,10 +1,12 @@
 //! The `name` stage in two parts that are never mixed: what this machine asked and was told, and what the resolver then
 //! asked on its own, as it reports.
 
+use std::net::SocketAddr;
+
 use journey::{
     Event, Journey, What,
     chronicle::YOU,
-    dns::{Meaning, Record, Reply},
+    dns::{Meaning, Question, Record, Reply, Transport},
     event::ClosedBy,
     stage::{Exchange, Name, NameSource, Told},
 };
@@ -17,7 +19,7 @@ use super::{
 
 /// Both parts.
 pub(super) fn details(page: &mut Page, journey: &Journey, name: &Name, verbose: bool) {
-    asked(page, name, verbose);
+    asked(page, journey, name, verbose);
     if name.aliases.len() > 1 {
         let chain: Vec<&str> = name.aliases.iter().map(|name| bare(name)).collect();
         page.line(INDENT + 8, &[dim(format!("{:INDENT$}aliases ", "")), plain(chain.join(" → "))]);
@@ -25,7 +27,7 @@ pub(super) fn details(page: &mut Page, journey: &Journey, name: &Name, verbose: 
     walked(page, journey, verbose);
 }
 
-fn asked(page: &mut Page, name: &Name, verbose: bool) {
+fn asked(page: &mut Page, journey: &Journey, name: &Name, verbose: bool) {
     let Some(NameSource::Resolver { host, address, chosen_by }) = &name.source else { return };
     let host = host.as_deref().unwrap_or("");
     let sep = if host.is_empty() { "" } else { " " };
@@ -39,16 +41,16 @@ fn asked(page: &mut Page, name: &Name, verbose: bool) {
         ],
     );
     for exchange in &name.exchanges {
-        one_exchange(page, exchange, verbose);
+        one_exchange(page, journey, exchange, verbose);
     }
 }
 
-fn one_exchange(page: &mut Page, exchange: &Exchange, verbose: bool) {
+fn one_exchange(page: &mut Page, journey: &Journey, exchange: &Exchange, verbose: bool) {
     let mut line =
         vec![plain(format!("{:1$}{2:5} {3:4}", "", INDENT + 2, exchange.question.rtype, exchange.transport.as_str()))];
     match &exchange.result {
         Told::Reply { reply } => {
-            line.push(piece(ink(reply), meaning(reply)));
+            line.push(piece(ink(reply), meaning(journey, reply)));
             line.push(dim(format!("  {} {}", reply.rcode, reply.flags.names().join(" "))));
         }
         Told::Timeout => line.push(piece(Ink::Bad, "no answer in time")),
@@ -59,7 +61,9 @@ fn one_exchange(page: &mut Page, exchange: &Exchange, verbose: bool) {
     page.line_with_right(INDENT + 13, &line, &dim(duration(exchange.duration_us)));
     let Told::Reply { reply } = &exchange.result else { return };
     for error in reply.edns.iter().flat_map(|edns| &edns.errors) {
-        let text = format!("{:1$}says {2} ({3}): {4}", "", INDENT + 4, error.name, error.code, error.text);
+        // Code 0 is "Other Error": the text alone says something.
+        let name = if error.code == 0 { String::new() } else { format!("{} ({}): ", error.name, error.code) };
+        let text = format!("{:1$}it says: {name}{2}", "", INDENT + 4, error.text);
         page.line(INDENT + 6, &[piece(Ink::Warn, text)]);
     }
     if verbose {
@@ -76,71 +80,105 @@ fn one_exchange(page: &mut Page, exchange: &Exchange, verbose: bool) {
 
 /// What the resolver did, from its own report.
 fn walked(page: &mut Page, journey: &Journey, verbose: bool) {
-    let is_resolvers = |event: &&Event| {
-        event.host != YOU
-            && matches!(event.what, What::ReplyReceived { .. } | What::QueryFailed { .. } | What::CacheHit { .. })
-    };
-    let events: Vec<&Event> = journey.events.iter().filter(is_resolvers).collect();
-    let Some(first) = events.first() else { return };
+    let steps = steps(journey);
+    let Some(first) = steps.first() else { return };
     page.line(
         INDENT + 2,
         &[
-            piece(Ink::Host, format!("{:INDENT$}{}", "", first.host)),
+            piece(Ink::Host, format!("{:INDENT$}{}", "", first.by)),
             plain(" then did on its own"),
             dim(", as it reports"),
         ],
     );
-    for event in events {
-        match &event.what {
-            What::CacheHit { question, age_s, remaining_ttl_s } => {
-                let age = age_s.map_or_else(String::new, |age| format!(", kept for {age} s so far"));
-                let text = format!("found {} {} in its cache", question.rtype, bare(&question.name));
-                let left = format!("{age}, {remaining_ttl_s} s left");
-                page.line(INDENT + 6, &[plain(format!("{:1$}", "", INDENT + 2)), piece(Ink::Good, text), plain(left)]);
-            }
-            What::ReplyReceived { server, question, reply, elapsed_us, transport } => {
-                let host = journey.host_of(server.ip()).map_or_else(|| server.ip().to_string(), str::to_owned);
-                let over = if *transport == journey::dns::Transport::Tcp { "tcp " } else { "" };
-                let line = [
-                    plain(format!("{:1$}asked ", "", INDENT + 2)),
-                    piece(Ink::Host, format!("{host:6}")),
-                    plain(format!("{over}{:5}{} ", question.rtype, question.name)),
-                    piece(ink(reply), meaning(reply)),
-                ];
-                page.line_with_right(INDENT + 14, &line, &dim(duration(*elapsed_us)));
-                if verbose {
-                    own_word(page, journey, &host, event);
-                }
-            }
-            What::QueryFailed { server, question, why, elapsed_us, .. } => {
-                let host = journey.host_of(server.ip()).map_or_else(|| server.ip().to_string(), str::to_owned);
-                let line = [
-                    plain(format!("{:1$}asked ", "", INDENT + 2)),
-                    piece(Ink::Host, format!("{host:6}")),
-                    plain(format!("{:5}{} ", question.rtype, question.name)),
-                    piece(Ink::Bad, why),
-                ];
-                page.line_with_right(INDENT + 14, &line, &dim(duration(*elapsed_us)));
-            }
-            _ => {}
+    for step in &steps {
+        let line = [
+            piece(Ink::Host, format!("{:1$}{2:6} ", "", INDENT + 2, step.host)),
+            plain(format!("{:4} {} ", step.question.rtype, step.question.name)),
+            piece(if step.over_tcp { Ink::Warn } else { Ink::Plain }, if step.over_tcp { "over tcp " } else { "" }),
+            piece(step.ink, &step.came),
+        ];
+        let times: Vec<String> = step.times.iter().map(|us| duration(*us)).collect();
+        page.line_with_right(INDENT + 14, &line, &dim(times.join(", ")));
+        if verbose {
+            own_word(page, journey, step);
         }
     }
 }
 
-/// What the asked server says of the same answer: how long it had the query itself.
-fn own_word(page: &mut Page, journey: &Journey, host: &str, asked: &Event) {
-    let What::ReplyReceived { question, transport, .. } = &asked.what else { return };
-    let theirs = journey.events.iter().find_map(|event| match &event.what {
-        What::AnswerSent { question: q, transport: t, elapsed_us, reply, .. }
-            if event.host == host && q == question && t == transport =>
-        {
-            Some((*elapsed_us, reply.bytes))
+/// One thing that the resolver did, perhaps several times with the same result: it looks for the addresses of both
+/// families at once, and each search walks on its own.
+struct Step<'a> {
+    by: &'a str,
+    host: String,
+    question: &'a Question,
+    over_tcp: bool,
+    ink: Ink,
+    came: String,
+    times: Vec<u64>,
+}
+
+fn steps(journey: &Journey) -> Vec<Step<'_>> {
+    let mut steps: Vec<Step<'_>> = Vec::new();
+    for event in journey.events.iter().filter(|event| event.host != YOU) {
+        let asked =
+            |server: &SocketAddr| journey.host_of(server.ip()).map_or_else(|| server.ip().to_string(), str::to_owned);
+        let (host, question, transport, ink, came, time) = match &event.what {
+            What::ReplyReceived { server, question, transport, reply, elapsed_us } => {
+                (asked(server), question, *transport, ink(reply), meaning(journey, reply), Some(*elapsed_us))
+            }
+            What::QueryFailed { server, question, transport, why, elapsed_us } => {
+                // A reply that is of no use is told twice: as it came, and what is wrong with it.
+                let of_same_query = |step: &Step<'_>| {
+                    step.question == question && step.host == asked(server) && step.times.contains(elapsed_us)
+                };
+                if let Some(nth) = steps.iter().rposition(of_same_query) {
+                    steps[nth].times.retain(|time| time != elapsed_us);
+                    if steps[nth].times.is_empty() {
+                        steps.remove(nth);
+                    }
+                }
+                (asked(server), question, *transport, Ink::Bad, why.clone(), Some(*elapsed_us))
+            }
+            What::CacheHit { question, age_s, remaining_ttl_s } => {
+                let age = age_s.map_or_else(String::new, |age| format!(", {age} s old"));
+                let came = format!("it was in the cache{age}, to be kept for another {remaining_ttl_s} s");
+                ("cache".to_owned(), question, Transport::Udp, Ink::Good, came, None)
+            }
+            _ => continue,
+        };
+        let over_tcp = transport == Transport::Tcp;
+        let same = |step: &&mut Step<'_>| {
+            step.host == host && step.question == question && step.over_tcp == over_tcp && step.came == came
+        };
+        match steps.iter_mut().find(same) {
+            Some(step) => step.times.extend(time),
+            None => {
+                let times = time.into_iter().collect();
+                steps.push(Step { by: &event.host, host, question, over_tcp, ink, came, times });
+            }
         }
-        _ => None,
-    });
-    if let Some((us, bytes)) = theirs {
-        let text = format!("{:1$}{host} reports: answered in {2}, {bytes} bytes", "", INDENT + 8, duration(us));
-        page.line(INDENT + 10, &[dim(text)]);
+    }
+    steps
+}
+
+/// What the asked server says of the same answer: how long it had the query itself.
+fn own_word(page: &mut Page, journey: &Journey, step: &Step<'_>) {
+    for event in &journey.events {
+        if let What::AnswerSent { question, elapsed_us, reply, transport, .. } = &event.what
+            && event.host == step.host
+            && question == step.question
+            && (*transport == Transport::Tcp) == step.over_tcp
+        {
+            let text = format!(
+                "{:1$}{2} reports: answered within {3}, {4} bytes",
+                "",
+                INDENT + 9,
+                event.host,
+                duration(*elapsed_us),
+                reply.bytes
+            );
+            page.line(INDENT + 11, &[dim(text)]);
+        }
     }
 }
 
@@ -153,19 +191,14 @@ fn ink(reply: &Reply) -> Ink {
 }
 
 /// A reply in a few words.
-fn meaning(reply: &Reply) -> String {
+fn meaning(journey: &Journey, reply: &Reply) -> String {
     match reply.meaning {
         Meaning::Answer | Meaning::Alias => {
             let ttl = reply.answer.iter().map(|record| record.ttl).min();
             let kept = ttl.map_or_else(String::new, |ttl| format!(", to be kept {ttl} s"));
             format!("{}{kept}", count(reply.counts[0], "record"))
         }
-        Meaning::Referral => {
-            let mut servers: Vec<&str> =
-                reply.authority.iter().filter(|r| r.rtype == "NS").map(|r| bare(&r.data)).collect();
-            servers.sort_unstable();
-            format!("→ ask {}", servers.join(" or "))
-        }
+        Meaning::Referral => format!("→ ask {}", referred_to(journey, reply).join(" or ")),
         Meaning::NoData => "the name has no such record".to_owned(),
         Meaning::NoSuchName => "no such name".to_owned(),
         Meaning::Truncated => "cut: ask again over tcp".to_owned(),
@@ -173,6 +206,20 @@ fn meaning(reply: &Reply) -> String {
         Meaning::Refused => "it refuses to answer".to_owned(),
         Meaning::Other => format!("it answers {}", reply.rcode),
     }
+}
+
+/// The servers that a referral names: by the host in the world that has the glue's address, else by their names.
+fn referred_to(journey: &Journey, reply: &Reply) -> Vec<String> {
+    let host = |name: &str| {
+        let glue = reply.additional.iter().filter(|record| record.name.eq_ignore_ascii_case(name));
+        glue.filter_map(|record| record.data.parse().ok()).find_map(|ip| journey.host_of(ip))
+    };
+    let servers = reply.authority.iter().filter(|record| record.rtype == "NS");
+    let mut servers: Vec<String> =
+        servers.map(|record| host(&record.data).unwrap_or(bare(&record.data)).to_owned()).collect();
+    servers.sort_unstable();
+    servers.dedup();
+    servers
 }
 
 fn shown(record: &Record) -> String {
@@ -185,7 +232,7 @@ fn bare(name: &str) -> &str {
 
 /// An event in one line.
 pub(super) fn event(journey: &Journey, event: &Event) -> String {
-    let at = |ip: std::net::SocketAddr| match journey.host_of(ip.ip()) {
+    let at = |ip: SocketAddr| match journey.host_of(ip.ip()) {
         Some(host) => host.to_owned(),
         None => ip.to_string(),
     };
@@ -194,7 +241,7 @@ pub(super) fn event(journey: &Journey, event: &Event) -> String {
             format!("asks {} over {}: {} {}", at(*server), transport.as_str(), question.rtype, question.name)
         }
         What::ReplyReceived { server, question, reply, .. } => {
-            format!("has from {}: {} {}: {}", at(*server), question.rtype, question.name, meaning(reply))
+            format!("has from {}: {} {}: {}", at(*server), question.rtype, question.name, meaning(journey, reply))
         }
         What::QueryFailed { server, question, why, .. } => {
             format!("has nothing from {}: {} {}: {why}", at(*server), question.rtype, question.name)
@@ -206,7 +253,7 @@ pub(super) fn event(journey: &Journey, event: &Event) -> String {
             format!("finds {} {} in its cache, {remaining_ttl_s} s left", question.rtype, question.name)
         }
         What::AnswerSent { question, reply, .. } => {
-            format!("answers {} {}: {} ({} bytes)", question.rtype, question.name, meaning(reply), reply.bytes)
+            format!("answers {} {}: {} ({} bytes)", question.rtype, question.name, meaning(journey, reply), reply.bytes)
         }
         What::ConnectStarted { server } => format!("connects to {server}"),
         What::Connected { server, local } => format!("is connected: {local} to {server}"),

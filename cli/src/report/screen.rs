@@ -13,6 +13,9 @@ use super::{
     words::{self, count, duration},
 };
 
+/// More addresses than these are counted, not shown.
+const MOST_ADDRESSES: usize = 6;
+
 /// Columns before a stage's details.
 pub(super) const INDENT: usize = 4;
 
@@ -102,7 +105,7 @@ fn summary(journey: &Journey, hop: &Hop, stage: &Stage) -> Vec<Piece> {
 
 fn name_summary(stage: &Stage, told: &Name) -> Vec<Piece> {
     let mut line = Vec::new();
-    for (nth, address) in told.addresses.iter().enumerate() {
+    for (nth, address) in told.addresses.iter().take(MOST_ADDRESSES).enumerate() {
         if nth > 0 {
             line.push(plain(", "));
         }
@@ -110,6 +113,9 @@ fn name_summary(stage: &Stage, told: &Name) -> Vec<Piece> {
         if let Some(host) = &address.host {
             line.push(piece(Ink::Host, format!(" {host}")));
         }
+    }
+    if let Some(more @ 1..) = told.addresses.len().checked_sub(MOST_ADDRESSES) {
+        line.push(dim(format!(" and {more} more")));
     }
     match (&stage.note, &told.source) {
         (Some(note), _) => line.push(dim(format!("  {note}"))),
@@ -125,11 +131,10 @@ fn connected(attempt: &Attempt) -> Vec<Piece> {
     if let Some(host) = &attempt.host {
         line.push(piece(Ink::Host, format!(" {host}")));
     }
-    if let Some(local) = attempt.local {
-        line.push(dim(format!("  from {local}")));
-    }
-    if let Some(via) = attempt.via {
-        line.push(dim(format!(" to {via}, its stand-in")));
+    match (attempt.via, attempt.local) {
+        (Some(via), _) => line.push(dim(format!("  {via} stands in for it"))),
+        (None, Some(local)) => line.push(dim(format!("  from {local}"))),
+        (None, None) => {}
     }
     line
 }
@@ -221,15 +226,12 @@ fn headers(page: &mut Page, first: &str, headers: &[Header]) {
     }
 }
 
-fn closed(close: &Close) -> String {
-    let offered = match close.keep_alive_offered {
-        Some(true) => "; the server would have kept it open",
-        _ => "",
-    };
-    match (close.first, close.peer_fin_seen) {
-        (Some(Closer::Server), _) => "the server closed first, then you".to_owned(),
-        (_, Some(true)) => format!("you closed first, then the server{offered}"),
-        _ => format!("you closed; the server's own close was not waited for any longer{offered}"),
+fn closed(close: &Close) -> &'static str {
+    match (close.first, close.peer_fin_seen, close.keep_alive_offered) {
+        (Some(Closer::Server), _, _) => "the server closed first, then you",
+        (_, Some(true), Some(true)) => "you closed first, then the server, which offered to stay",
+        (_, Some(true), _) => "you closed first, then the server",
+        _ => "you closed; the server's own close did not come in time",
     }
 }
 

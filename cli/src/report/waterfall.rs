@@ -18,6 +18,11 @@ pub(super) fn waterfall(page: &mut Page, hop: &Hop) {
     let (Some(begin), Some(end)) = (timed.iter().map(|t| t.1).min(), timed.iter().map(|t| t.1 + t.2).max()) else {
         return;
     };
+    if timed.len() < 2 {
+        // One bar over the whole width would say nothing.
+        return;
+    }
+    page.gap();
     let span = (end - begin).max(1);
     let columns = page.style().width.saturating_sub(LABEL + 2);
     let last = words::duration(end - begin);

@@ -246,8 +246,9 @@ fn read(
     let because = match errors.as_slice() {
         [] => String::new(),
         errors => {
-            let texts: Vec<String> = errors.iter().map(|e| format!("{} ({}) {}", e.name, e.code, e.text)).collect();
-            format!("; it says: {}", texts.join("; ").trim())
+            let texts: Vec<&str> =
+                errors.iter().map(|e| if e.text.is_empty() { e.name.as_str() } else { e.text.as_str() }).collect();
+            format!(": {}", texts.join("; "))
         }
     };
     let no = |reason, what: String| Err(NoReply { reason, what: what + &because });
@@ -257,10 +258,10 @@ fn read(
             return no(Reason::NoSuchName, format!("there is no name {shown}, says {server} (NXDOMAIN)"));
         }
         ResponseCode::ServFail => {
-            return no(Reason::ServerFailure, format!("{server} could not get an answer for {shown} (SERVFAIL)"));
+            return no(Reason::ServerFailure, format!("{server} could not get an answer for {shown}"));
         }
         ResponseCode::Refused => {
-            return no(Reason::QueryRefused, format!("{server} refuses to answer for {shown} (REFUSED)"));
+            return no(Reason::QueryRefused, format!("{server} refuses to answer for {shown}"));
         }
         code => {
             let rcode = words::rcode(code);

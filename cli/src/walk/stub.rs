@@ -73,6 +73,8 @@ impl Asking<'_> {
         };
         let mut sent: Vec<Sent> = Vec::new();
         let mut unfit = None;
+        // On the heap: in the future itself it would be moved about with it.
+        let mut buffer = vec![0; 65_535];
         for wait in &self.server.waits {
             let transmission = self.begin(Transport::Udp, real, socket.local_addr().ok());
             if let Err(error) = socket.send(&transmission.bytes).await {
@@ -82,7 +84,6 @@ impl Asking<'_> {
             let end = Instant::now() + *wait;
             loop {
                 let left = end.saturating_duration_since(Instant::now());
-                let mut buffer = [0; 65_535];
                 match self.walk.bounds.within(left, socket.recv(&mut buffer)).await {
                     Ok(Ok(length)) => match self.fitting(&buffer[..length], &sent) {
                         Ok((message, nth)) => {

@@ -67,7 +67,7 @@ fn failed(case: &Case<'_>, hop: &Hop, stage: &Stage) -> (Outcome, u8) {
     };
     let name = stage.name();
     let blamed = match &stage.did {
-        Did::Name(told) => blame_for_name(case, told, reason),
+        Did::Name(told) => blame_for_name(case, told, reason, &what),
         Did::Connect(connect) => {
             let mut hosts: Vec<String> =
                 connect.attempts.iter().map(|a| a.host.clone().unwrap_or_else(|| a.server.ip().to_string())).collect();
@@ -96,16 +96,19 @@ struct Blamed {
 
 /// Who is at fault when a name could not be resolved: the resolver only passes on what others did, so a host that the
 /// reports name goes before it.
-fn blame_for_name(case: &Case<'_>, name: &crate::stage::Name, reason: Reason) -> Blamed {
+fn blame_for_name(case: &Case<'_>, name: &crate::stage::Name, reason: Reason, what: &str) -> Blamed {
     let resolver = name.source.as_ref().and_then(|source| match source {
         NameSource::Resolver { host, address, .. } => Some(host.clone().unwrap_or_else(|| address.ip().to_string())),
         NameSource::HostsFile { .. } | NameSource::Localhost => None,
     });
     match reason {
         Reason::NoSuchName | Reason::NoAddress => {
-            let Some((host, reply)) = authority(case, reason) else { return Blamed { host: resolver, what: None } };
-            let zone = reply.authority.iter().find(|r| r.rtype == "SOA").map(|r| r.name.clone());
-            let authority = zone.map_or_else(String::new, |zone| format!(" of {zone}"));
+            let Some((host, reply)) = authority(case, reason) else {
+                let what = cached(case).map(|left| format!("{what}; it has that in its cache for another {left} s"));
+                return Blamed { host: resolver, what };
+            };
+            let zone = reply.authority.iter().find(|r| r.rtype == "SOA");
+            let authority = zone.map_or_else(String::new, |soa| format!(" of {}", soa.name.trim_end_matches('.')));
             let asked = &name.asked;
             let what = if reason == Reason::NoSuchName {
                 format!("there is no name {asked}, says {host}, the authority{authority}")
@@ -132,6 +135,14 @@ fn blame_for_name(case: &Case<'_>, name: &crate::stage::Name, reason: Reason) ->
         }
         _ => Blamed { host: resolver, what: None },
     }
+}
+
+/// Seconds that the resolver keeps the answer that it had in its cache, where it reports that it had.
+fn cached(case: &Case<'_>) -> Option<u32> {
+    case.events.iter().find_map(|event| match event.what {
+        What::CacheHit { remaining_ttl_s, .. } => Some(remaining_ttl_s),
+        _ => None,
+    })
 }
 
 /// The authoritative answer that says no, and who gave it.

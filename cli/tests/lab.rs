@@ -1,0 +1,171 @@
+//! The lab inside the program, and the lab in the foreground.
+
+mod peer;
+
+use std::{
+    io::{BufReader, Read},
+    process::{Child, Command, Stdio},
+};
+
+use peer::{run, visit};
+use serde_json::{Deserializer, Value};
+
+/// `visit lab serve --json` with its address book; told to stop when dropped.
+struct Served {
+    process: Child,
+    book: Value,
+}
+
+impl Served {
+    fn start(more: &[&str]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_visit"))
+            .args(["lab", "serve", "--json"])
+            .args(more)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let out = BufReader::new(process.stdout.take().unwrap());
+        // The stream stays open; the book is the first value in it.
+        let book = Deserializer::from_reader(out).into_iter().next().unwrap().unwrap();
+        Self { process, book }
+    }
+
+    /// The real socket of a service.
+    fn socket(&self, host: &str, service: &str, protocol: &str) -> String {
+        let hosts = self.book["hosts"].as_array().unwrap();
+        let host = hosts.iter().find(|h| h["name"] == host).unwrap();
+        let services = host["services"].as_array().unwrap();
+        let found = services.iter().find(|s| s["name"] == service && s["protocol"] == protocol).unwrap();
+        found["socket"].as_str().unwrap().to_owned()
+    }
+
+    fn file(&self) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), self.book.to_string()).unwrap();
+        file
+    }
+
+    /// Sends a signal and waits for the end.
+    fn stop(mut self, signal: &str) -> Option<i32> {
+        let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn a_visit_needs_nothing_else() {
+    let output = run(&["www.example.local"]);
+    let screen = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{screen}");
+    assert!(screen.contains("✔ Reached app1: 200 OK."), "{screen}");
+    // In a pipe there are no escape sequences, and no line is longer than 80 columns.
+    assert!(!screen.contains('\x1b'), "{screen}");
+    assert!(screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
+    assert_eq!(output.stderr, b"", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn colours_when_asked_for() {
+    let output = run(&["--color", "always", "www.example.local"]);
+    assert!(String::from_utf8(output.stdout).unwrap().contains("\x1b["));
+}
+
+#[test]
+fn events_of_one_kernel_are_in_the_order_of_cause_and_effect() {
+    let (_, journey) = visit(&["-4", "www.example.local"]);
+    let events = journey["events"].as_array().unwrap();
+    let at = |host: &str, kind: &str| {
+        let found = events.iter().find(|e| e["host"] == host && e["kind"] == kind);
+        found.unwrap_or_else(|| panic!("no {kind} of {host}: {journey:#}"))["at_us"].as_i64().unwrap()
+    };
+    let order = [
+        at("you", "query_sent"),
+        at("resolver", "query_received"),
+        at("resolver", "query_sent"),
+        at("root", "query_received"),
+        at("root", "answer_sent"),
+        at("tld", "query_received"),
+        at("resolver", "answer_sent"),
+        at("you", "connect_started"),
+        at("app1", "request_read"),
+        at("you", "response_received"),
+    ];
+    assert!(order.is_sorted(), "{order:?}\n{journey:#}");
+}
+
+#[test]
+fn the_served_lab_answers_dig_curl_and_visits() {
+    let lab = Served::start(&[]);
+    let (ip, port) =
+        lab.socket("resolver", "dns", "udp").rsplit_once(':').map(|(i, p)| (i.to_owned(), p.to_owned())).unwrap();
+    let dig = Command::new("dig").args([&format!("@{ip}"), "-p", &port, "+short", "www.example.test", "A"]).output();
+    let dig = dig.expect("dig is needed: apt-get install bind9-dnsutils");
+    assert_eq!(String::from_utf8_lossy(&dig.stdout), "10.78.2.81\n10.78.2.82\n");
+    let url = format!("http://{}/json", lab.socket("app2", "http", "tcp"));
+    let curl = Command::new("curl").args(["-sS", "--noproxy", "*", &url]).output();
+    let curl = curl.expect("curl is needed: apt-get install curl");
+    assert!(String::from_utf8_lossy(&curl.stdout).contains("app2"), "{curl:?}");
+
+    let file = lab.file();
+    let world = file.path().to_str().unwrap();
+    let (code, journey) = visit(&["--world", world, "www.example.local"]);
+    assert_eq!((code, &journey["place"]["kind"]), (0, &"running_lab".into()), "{journey:#}");
+    assert_eq!(lab.stop("-INT"), Some(0));
+
+    // The same visit with the lab gone.
+    let (code, journey) = visit(&["--world", world, "www.example.local"]);
+    assert_eq!((code, &journey["outcome"]["host"]), (6, &"resolver".into()), "{journey:#}");
+}
+
+#[test]
+fn a_host_can_be_left_out() {
+    let lab = Served::start(&["--without", "app1"]);
+    let file = lab.file();
+    let (code, journey) = visit(&["--world", file.path().to_str().unwrap(), "www.example.local"]);
+    assert_eq!((code, &journey["outcome"]["host"]), (0, &"app2".into()), "{journey:#}");
+    let attempts = journey["hops"][0]["stages"][2]["attempts"].as_array().unwrap();
+    assert_eq!((&attempts[0]["host"], &attempts[0]["result"]), (&"app1".into(), &"refused".into()));
+    assert_eq!(lab.stop("-TERM"), Some(0));
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_with_words() {
+    let check = |args: &[&str], words: &str| {
+        let output = run(args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.contains(words), "{args:?}: {said}");
+    };
+    check(&["lab", "serve", "--without", "app9"], "there is no host \"app9\" in this lab; hosts: app1, app2");
+    check(&["--world", "/nowhere.json", "a.test"], "cannot read /nowhere.json");
+    check(&["--resolver", "dns.test", "a.test"], "is no address");
+    check(&["--max-time=-1", "a.test"], "a number of seconds above 0");
+    check(&[], "required arguments were not provided");
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, b"[network]\nv4 = \"10.78.0.0/16\"\nv6 = \"fd10::/64\"\nvlan = 3\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    check(&["--world", path, "a.test"], "unknown field `vlan`");
+    check(&["lab", "serve", "--world", path], "line 4");
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_error() {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_visit"))
+        .args(["--json", "www.example.local"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(process.stdout.take());
+    let mut said = String::new();
+    process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((process.wait().unwrap().code(), said.as_str()), (Some(0), ""));
+}
