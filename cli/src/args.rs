@@ -18,9 +18,7 @@ use world::LabNet;
     disable_help_subcommand = true,
     subcommand_negates_reqs = true
 )]
-#[command(
-    after_help = "Names under example.local and example.test are served by a lab inside this program. More: --help"
-)]
+#[command(after_help = "Names under example.local and example.test live in the lab. More: --help")]
 #[command(after_long_help = LONG_HELP)]
 pub struct Cli {
     /// What to do besides visiting
@@ -109,7 +107,8 @@ pub struct Visit {
     #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024 * 1024, hide_short_help = true)]
     pub max_filesize: u64,
     /// Colours: auto, always, never
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto, hide_possible_values = true)]
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto, hide_possible_values = true,
+        hide_short_help = true)]
     pub color: Color,
     /// Every record, every header, every event of every host
     #[arg(short, long, action = ArgAction::SetTrue)]

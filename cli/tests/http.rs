@@ -173,6 +173,18 @@ fn nothing_listens() {
 }
 
 #[test]
+fn there_is_no_way() {
+    // In a network namespace with nothing in it: from here such an address could seem to answer.
+    let output = std::process::Command::new("unshare")
+        .args(["--map-root-user", "--net", env!("CARGO_BIN_EXE_visit"), "--json", "http://192.0.2.1/"])
+        .output()
+        .expect("unshare is needed: apt-get install util-linux");
+    let journey: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    assert_eq!((output.status.code(), &journey["outcome"]["reason"]), (Some(7), &"unreachable".into()), "{journey:#}");
+}
+
+#[test]
 fn stages_follow_each_other_without_gaps_that_hide_time() {
     let server = Server::start(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec(), End::WhenPeerCloses);
     let (_, journey) = visit(&[&server.url("/")]);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use world::{AddressBook, Protocol};
+use world::{AddressBook, BookService, Protocol};
 
 use super::{
     page::{Ink, Page, Style, dim, piece, plain},
@@ -25,14 +25,16 @@ pub fn book(book: &AddressBook, ready_in: Duration, style: &Style) -> String {
         page.gap();
         page.line(11, &[piece(Ink::Host, format!("{:9}", host.name)), plain("  "), dim(&host.about)]);
         for service in &host.services {
-            let protocol = match service.protocol {
-                Protocol::Udp => "udp",
-                Protocol::Tcp => "tcp",
-            };
+            // A service over both transports is one line, where both have the same port.
+            let twins: Vec<&BookService> = host.services.iter().filter(|other| is_twin(service, other)).collect();
+            if twins.first().is_some_and(|first| first.protocol != service.protocol) {
+                continue;
+            }
+            let protocols: Vec<&str> = twins.iter().map(|twin| word(twin.protocol)).collect();
             page.line(
-                22,
+                27,
                 &[
-                    plain(format!("           {:6} {protocol}  ", service.name)),
+                    plain(format!("           {:6} {:8} ", service.name, protocols.join("+"))),
                     plain(format!("{:26} ", service.address.to_string())),
                     dim("→ "),
                     plain(service.socket.to_string()),
@@ -59,4 +61,15 @@ pub fn book(book: &AddressBook, ready_in: Duration, style: &Style) -> String {
         ],
     );
     page.into_text()
+}
+
+fn is_twin(one: &BookService, other: &BookService) -> bool {
+    (&one.name, one.address, one.socket) == (&other.name, other.address, other.socket)
+}
+
+fn word(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Udp => "udp",
+        Protocol::Tcp => "tcp",
+    }
 }

@@ -140,8 +140,8 @@ fn steps(journey: &Journey) -> Vec<Step<'_>> {
                 (asked(server), question, *transport, Ink::Bad, why.clone(), Some(*elapsed_us))
             }
             What::CacheHit { question, age_s, remaining_ttl_s } => {
-                let age = age_s.map_or_else(String::new, |age| format!(", {age} s old"));
-                let came = format!("it was in the cache{age}, to be kept for another {remaining_ttl_s} s");
+                let age = age_s.map_or_else(String::new, |age| format!("{age} s old, "));
+                let came = format!("{age}good for another {remaining_ttl_s} s");
                 ("cache".to_owned(), question, Transport::Udp, Ink::Good, came, None)
             }
             _ => continue,

@@ -159,6 +159,9 @@ impl Page {
 
     /// A line with something at its right edge.
     pub(super) fn line_with_right(&mut self, hang: usize, pieces: &[Piece], right: &Piece) {
+        if right.text.is_empty() {
+            return self.line(hang, pieces);
+        }
         let taken = width(&right.text);
         let column = self.place(hang, pieces, self.style.width.saturating_sub(taken + 2));
         let gap = self.style.width.saturating_sub(column + taken);

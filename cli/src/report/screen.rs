@@ -158,7 +158,7 @@ fn attempts(page: &mut Page, connect: &Connect) {
             piece(Ink::Host, format!(" {host:6}")),
             piece(ink, format!(" {result}")),
         ];
-        page.line_with_right(INDENT + 2, &line, &dim(duration(attempt.duration_us)));
+        page.line_with_right(INDENT + 31, &line, &dim(duration(attempt.duration_us)));
     }
 }
 

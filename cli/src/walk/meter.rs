@@ -15,7 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub struct Seen {
     /// Bytes written.
     pub written: u64,
-    /// When the last of them were.
+    /// When the last of them were given to the kernel: the time before that call. On a busy machine the answer can be
+    /// there before the call returns, and a wait that ends before it begins would be no measurement.
     pub last_write: Option<Instant>,
     /// Bytes read.
     pub read: u64,
@@ -86,11 +87,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Metered<S> {
-    fn note_write(&self, polled: &Poll<io::Result<usize>>) {
+    fn note_write(&self, began: Instant, polled: &Poll<io::Result<usize>>) {
         match polled {
             Poll::Ready(Ok(count)) => self.meter.note(|seen| {
                 seen.written += *count as u64;
-                seen.last_write = Some(Instant::now());
+                seen.last_write = Some(began);
             }),
             Poll::Ready(Err(error)) => self.meter.note(|seen| seen.write_error = Some(error.kind())),
             Poll::Pending => {}
@@ -100,8 +101,9 @@ impl<S: AsyncWrite + Unpin> Metered<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let began = Instant::now();
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.note_write(&polled);
+        self.note_write(began, &polled);
         polled
     }
 
@@ -110,8 +112,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let began = Instant::now();
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.note_write(&polled);
+        self.note_write(began, &polled);
         polled
     }
 

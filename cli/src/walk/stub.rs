@@ -19,6 +19,7 @@ use journey::{
     dns::{Question, Transport},
     stage::{Exchange, Told},
 };
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
@@ -182,7 +183,14 @@ impl Asking<'_> {
     async fn udp_socket(&self, real: SocketAddr) -> io::Result<UdpSocket> {
         let any: IpAddr = if real.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let socket = UdpSocket::bind((any, 0)).await?;
-        // Connected, so that the kernel drops what comes from elsewhere and tells when nothing listens there.
+        // Connected, so that the kernel drops what comes from elsewhere and tells when nothing listens there. Without
+        // this option it keeps to itself that a machine cannot be reached, as that may pass (ip(7), IP_RECVERR). An old
+        // kernel that lacks it only makes the wait longer.
+        let _ = if real.is_ipv4() {
+            setsockopt(&socket, sockopt::Ipv4RecvErr, &true)
+        } else {
+            setsockopt(&socket, sockopt::Ipv6RecvErr, &true)
+        };
         socket.connect(real).await?;
         Ok(socket)
     }
