@@ -101,6 +101,8 @@ pub mod ede {
     pub const OTHER: u16 = 0;
     /// Stale Answer.
     pub const STALE_ANSWER: u16 = 3;
+    /// Cached Error: the failure is remembered, not met again.
+    pub const CACHED_ERROR: u16 = 13;
     /// Prohibited: the client may not ask.
     pub const PROHIBITED: u16 = 18;
     /// Not Authoritative.

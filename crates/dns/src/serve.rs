@@ -100,7 +100,7 @@ impl<H: RequestHandler> Server<H> {
         self.metrics.query(transport);
         let trace = request.edns.as_ref().and_then(options::trace_of);
         let visit = trace.map(|trace| self.note_query(trace, read_ns, &request, transport));
-        let slot = Slot::default();
+        let slot = Slot::new(&request);
         let encoded = match message::refusal(&request) {
             Some(code) => message::error(&request, code, self.nsid.as_deref()),
             None => {
@@ -110,7 +110,16 @@ impl<H: RequestHandler> Server<H> {
         };
         let reply = message::fit(encoded, &request);
         self.metrics.reply(&reply);
-        debug!(%peer, transport = transport.as_str(), bytes = reply.len(), "answered");
+        debug!(
+            %peer,
+            transport = transport.as_str(),
+            qname = %request.queries.queries()[0].name(),
+            qtype = words::rtype(request.queries.queries()[0].query_type()),
+            rcode = reply[3] & 0x0f,
+            bytes = reply.len(),
+            elapsed_us = now_ns().saturating_sub(read_ns) / 1_000,
+            "answered"
+        );
         Some(Answered { bytes: reply, visit })
     }
 
@@ -121,24 +130,37 @@ impl<H: RequestHandler> Server<H> {
         Visit { trace, read_ns, peer, transport, question }
     }
 
-    /// Records an answer that has just been sent.
-    fn note_sent(&self, answered: Answered) {
-        let Some(visit) = answered.visit else { return };
-        // Reading our own bytes again keeps the record true to what was sent; it costs visits only, not loads.
-        let Ok(message) = Message::from_vec(&answered.bytes) else { return };
-        let now = now_ns();
-        self.recorder.record(
-            Some(visit.trace),
-            now,
-            What::AnswerSent {
-                peer: visit.peer,
-                transport: visit.transport,
-                question: visit.question,
-                reply: words::reply(&message, answered.bytes.len()),
-                elapsed_us: now.saturating_sub(visit.read_ns) / 1_000,
-            },
-        );
+    /// What is to be recorded of an answer that is about to be sent, if it belongs to a visit. Its time is that before the
+    /// sending: the client may have it before the call returns, and an answer is not received before it is sent.
+    fn sending(&self, answered: &Answered) -> Option<Sending> {
+        let visit = answered.visit.as_ref()?;
+        // Reading our own bytes again keeps the record true to what is sent; it costs visits only, not loads.
+        let message = Message::from_vec(&answered.bytes).ok()?;
+        let reply = words::reply(&message, answered.bytes.len());
+        let at_ns = now_ns();
+        let what = What::AnswerSent {
+            peer: visit.peer,
+            transport: visit.transport,
+            question: visit.question.clone(),
+            reply,
+            elapsed_us: at_ns.saturating_sub(visit.read_ns) / 1_000,
+        };
+        Some(Sending { trace: visit.trace, at_ns, what })
     }
+
+    /// Records what has just been sent.
+    fn sent(&self, sending: Option<Sending>) {
+        if let Some(Sending { trace, at_ns, what }) = sending {
+            self.recorder.record(Some(trace), at_ns, what);
+        }
+    }
+}
+
+/// What is recorded of an answer once it is sent.
+struct Sending {
+    trace: TraceId,
+    at_ns: u64,
+    what: What,
 }
 
 /// An answer, and what is recorded once it is sent.
@@ -162,3 +184,6 @@ fn protocol(transport: Transport) -> Protocol {
         Transport::Tcp => Protocol::Tcp,
     }
 }
+
+#[cfg(test)]
+mod tests;

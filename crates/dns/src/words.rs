@@ -10,7 +10,15 @@ use crate::options;
 
 /// A question; the name as it was asked.
 pub fn question(query: &Query) -> Question {
-    Question { name: query.name().to_ascii(), rtype: query.query_type().to_string() }
+    Question { name: query.name().to_ascii(), rtype: rtype(query.query_type()) }
+}
+
+/// A type as dig writes it; one without a name as `TYPE1234` (RFC 3597 §5).
+pub fn rtype(rtype: RecordType) -> String {
+    match rtype {
+        RecordType::Unknown(number) => format!("TYPE{number}"),
+        known => known.to_string(),
+    }
 }
 
 /// A record; long data is cut at [`DATA_LIMIT`].
@@ -20,7 +28,7 @@ pub fn record(record: &rr::Record) -> Record {
         data.truncate(end);
         data.push('…');
     }
-    Record { name: record.name.to_ascii(), rtype: record.record_type().to_string(), ttl: record.ttl, data }
+    Record { name: record.name.to_ascii(), rtype: rtype(record.record_type()), ttl: record.ttl, data }
 }
 
 /// A reply of `bytes` bytes on the wire.

@@ -12,6 +12,10 @@ use world::Protocol;
 /// Connections that the kernel completes and keeps until the service accepts them (also limited by `somaxconn`).
 const BACKLOG: i32 = 1024;
 
+/// Bytes of received datagrams that the kernel keeps for a UDP socket, its own overhead included (also limited by
+/// `net.core.rmem_max`).
+const RECEIVE_BUFFER: usize = 1024 * 1024;
+
 /// The sockets of one host, each under the name of what it is for: `dns`, `http`, `talk`, `echo`, `admin`.
 #[derive(Debug, Default)]
 pub struct Bound {
@@ -98,6 +102,9 @@ fn udp(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
     if shared {
         socket.set_reuse_port(true)?;
     }
+    // A burst must not be lost because this process was not running just then: the kernel's usual room is some 150 small
+    // datagrams. It may grant less, and that is no reason not to serve.
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     prepare(&socket, address)?;
     socket.bind(&address.into())?;
     Ok(socket.into())

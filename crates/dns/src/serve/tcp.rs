@@ -1,20 +1,27 @@
 //! Streams: every message behind its length in two bytes (RFC 1035 §4.2.2, RFC 7766).
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use hickory_server::server::RequestHandler;
 use journey::dns::Transport;
 use service::Stop;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, tcp::WriteHalf},
     sync::Semaphore,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tracing::{debug, warn};
 
-use super::Server;
+use super::{Answered, Server};
+
+/// Queries of one connection that are under way at once. One that waits must not hold up those behind it (RFC 7766
+/// §6.2.1.1); what a client sends beyond this stays in the kernel's buffers.
+const PIPELINE: usize = 16;
+/// Room for a query and its length, made before each read.
+const QUERY: usize = 512;
 
 /// Serves one listener until `stop`; returns how many connections were cut off.
 pub(super) async fn serve<H: RequestHandler>(
@@ -25,11 +32,13 @@ pub(super) async fn serve<H: RequestHandler>(
 ) -> usize {
     let mut connections = JoinSet::new();
     loop {
-        // A full house leaves clients in the kernel's accept queue instead of turning them away.
+        // A full house leaves clients in the kernel's accept queue instead of turning them away. The permit comes second:
+        // several listeners share the permits, and one without clients must not hold any.
         let accepted = tokio::select! {
             accepted = async {
+                let accepted = listener.accept().await?;
                 let permit = Arc::clone(&permits).acquire_owned().await.expect("the semaphore is never closed");
-                listener.accept().await.map(|accepted| (permit, accepted))
+                Ok::<_, io::Error>((permit, accepted))
             } => accepted,
             () = stop.cancelled() => break,
         };
@@ -38,7 +47,7 @@ pub(super) async fn serve<H: RequestHandler>(
             Ok((permit, (stream, peer))) => {
                 let (server, stop) = (Arc::clone(&server), stop.clone());
                 connections.spawn(async move {
-                    if let Err(error) = converse(server, stream, peer, stop).await {
+                    if let Err(error) = converse(&server, stream, peer, stop).await {
                         debug!(%peer, %error, "connection ended");
                     }
                     drop(permit);
@@ -55,43 +64,86 @@ pub(super) async fn serve<H: RequestHandler>(
     connections.len()
 }
 
-/// One query after the other until the client closes, is silent for too long, or `stop`.
+/// Answers queries as their answers come, until the client closes, is silent for too long, or `stop`; then what was read
+/// is still answered.
 async fn converse<H: RequestHandler>(
-    server: Arc<Server<H>>,
+    server: &Arc<Server<H>>,
     mut stream: TcpStream,
     peer: SocketAddr,
     stop: Stop,
 ) -> io::Result<()> {
     // An answer is one write; waiting for a full segment would only delay it.
     stream.set_nodelay(true)?;
+    let (mut reader, mut writer) = stream.split();
+    let mut inbox = Inbox::default();
+    let mut answers = FuturesUnordered::new();
+    let mut open = true;
+    let mut stopped = pin!(stop.cancelled());
+    // Counted from the last answer, not from the last byte: a query that comes in drops is idleness, too.
+    let mut idle = pin!(sleep_until(Instant::now() + server.limits.tcp_idle));
     loop {
-        let query = tokio::select! {
-            query = timeout(server.limits.tcp_idle, read(&mut stream)) => query,
-            () = stop.cancelled() => return Ok(()),
-        };
-        let Ok(Some(query)) = query.map_err(|_| io::ErrorKind::TimedOut)? else { return Ok(()) };
-        let Some(answered) = Arc::clone(&server).answer(query, peer, Transport::Tcp).await else {
-            // What may not be answered is no DNS client; keeping the connection would only feed it.
+        while answers.len() < PIPELINE
+            && let Some(query) = inbox.take()
+        {
+            answers.push(Arc::clone(server).answer(query, peer, Transport::Tcp));
+        }
+        if !open && answers.is_empty() {
             return Ok(());
-        };
-        let length = u16::try_from(answered.bytes.len()).map_err(|_| io::ErrorKind::InvalidData)?;
-        let mut framed = Vec::with_capacity(answered.bytes.len() + 2);
-        framed.extend_from_slice(&length.to_be_bytes());
-        framed.extend_from_slice(&answered.bytes);
-        timeout(server.limits.tcp_idle, stream.write_all(&framed)).await.map_err(|_| io::ErrorKind::TimedOut)??;
-        server.note_sent(answered);
+        }
+        inbox.make_room();
+        tokio::select! {
+            Some(answered) = answers.next() => {
+                // What may not be answered is no DNS client; keeping the connection would only feed it.
+                let Some(answered) = answered else { return Ok(()) };
+                send(server, &mut writer, answered).await?;
+                idle.as_mut().reset(Instant::now() + server.limits.tcp_idle);
+            }
+            read = reader.read_buf(&mut inbox.0), if open && answers.len() < PIPELINE => open = read? > 0,
+            () = &mut idle, if answers.is_empty() => return Err(io::ErrorKind::TimedOut.into()),
+            () = &mut stopped, if open => {
+                // What the kernel already has was asked in time.
+                let _ = reader.try_read_buf(&mut inbox.0);
+                open = false;
+            }
+        }
     }
 }
 
-/// One message; `None` where the client has closed between messages.
-async fn read(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
-    let mut length = [0; 2];
-    match stream.read_exact(&mut length).await {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(error),
+/// A client that does not take its answer within the idle time is given up: answers are not kept for it.
+async fn send<H>(server: &Server<H>, writer: &mut WriteHalf<'_>, answered: Answered) -> io::Result<()>
+where
+    H: RequestHandler,
+{
+    let length = u16::try_from(answered.bytes.len()).map_err(|_| io::ErrorKind::InvalidData)?;
+    let mut framed = Vec::with_capacity(answered.bytes.len() + 2);
+    framed.extend_from_slice(&length.to_be_bytes());
+    framed.extend_from_slice(&answered.bytes);
+    let sending = server.sending(&answered);
+    timeout(server.limits.tcp_idle, writer.write_all(&framed)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    server.sent(sending);
+    Ok(())
+}
+
+/// Bytes read and not yet taken as messages.
+#[derive(Default)]
+struct Inbox(Vec<u8>);
+
+impl Inbox {
+    /// The next message, once all of it is there.
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let end = 2 + self.expected()?;
+        let message = self.0.get(2..end)?.to_vec();
+        self.0.drain(..end);
+        Some(message)
     }
-    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
-    stream.read_exact(&mut message).await?;
-    Ok(Some(message))
+
+    /// Room for what is missing of the next message, so that a buffer never grows beyond the largest message.
+    fn make_room(&mut self) {
+        let missing = self.expected().map_or(0, |expected| (2 + expected).saturating_sub(self.0.len()));
+        self.0.reserve(missing.max(QUERY));
+    }
+
+    fn expected(&self) -> Option<usize> {
+        Some(usize::from(u16::from_be_bytes([*self.0.first()?, *self.0.get(1)?])))
+    }
 }

@@ -1,0 +1,178 @@
+//! The service: configuration, sockets to answers, reload, drain.
+
+use std::{io, sync::Arc, time::Duration};
+
+use dns::serve::{Limits, Metrics, Server, Sockets};
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+use service::{
+    Bound, Ended, Recorder, Service, Signals, Stop, Told,
+    admin::{self, Admin},
+    ring::DEFAULT_CAPACITY,
+    start::GRACE,
+};
+use tokio::task::JoinSet;
+use tracing::{error, info};
+
+use crate::{
+    handler::Authority,
+    problem::ZoneErrors,
+    zones::{Source, Zones},
+};
+
+/// UDP queries that wait at once. An authority waits for nothing, so this is never met.
+const PENDING: usize = 64;
+
+/// The authoritative name server.
+#[derive(Debug)]
+pub struct Nameserver;
+
+/// What it needs to run: zones that have been checked, and how to read them again.
+#[derive(Debug)]
+pub struct Config {
+    /// The host's name, which it tells to whom asks for its NSID.
+    pub host: String,
+    /// Its zones.
+    pub zones: Zones,
+    /// Where they were read from.
+    pub source: Source,
+    /// TCP connections held open at once.
+    pub tcp_connections: usize,
+    /// A TCP connection without a query for so long is closed.
+    pub tcp_idle: Duration,
+    /// How long what was begun may take after the stop.
+    pub grace: Duration,
+}
+
+/// It cannot be configured.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The host is something else.
+    #[error("host {0} is no name server: the world gives it no zones")]
+    NotANameserver(String),
+    /// Zone files cannot be used.
+    #[error("zone files cannot be used:\n{0}")]
+    Zones(#[from] ZoneErrors),
+}
+
+impl Service for Nameserver {
+    const NAME: &'static str = "nameserver";
+    type Config = Config;
+    type Error = ConfigError;
+
+    fn configure(told: &Told) -> Result<Config, ConfigError> {
+        let Some(spec) = &told.host.nameserver else {
+            return Err(ConfigError::NotANameserver(told.name.clone()));
+        };
+        let source = Source {
+            zones: spec.zones.iter().map(|(zone, file)| (zone.clone(), file.clone())).collect(),
+            files: told.files.clone(),
+            renumber: told.world.renumber,
+        };
+        Ok(Config {
+            host: told.name.clone(),
+            zones: source.load()?,
+            source,
+            tcp_connections: spec.tcp_connections,
+            tcp_idle: spec.tcp_idle(),
+            grace: GRACE,
+        })
+    }
+
+    async fn run(mut sockets: Bound, config: Config, signals: Signals) -> io::Result<Ended> {
+        let mut registry = Registry::default();
+        let metrics = Metrics::new(&mut registry);
+        let reloads = Reloads::new(&mut registry);
+        reloads.loaded(&config.host, &config.zones);
+        let recorder = Recorder::new(&config.host, Self::NAME, DEFAULT_CAPACITY);
+        let admin = Admin { recorder: recorder.clone(), ready: signals.ready.clone(), registry };
+        let server = Arc::new(Server {
+            handler: Authority::new(config.zones, &config.host),
+            nsid: Some(config.host.clone()),
+            recorder,
+            metrics,
+            limits: Limits {
+                tcp_connections: config.tcp_connections,
+                tcp_idle: config.tcp_idle,
+                pending: PENDING,
+                grace: config.grace,
+            },
+        });
+        let dns = Sockets { udp: sockets.take_udp("dns")?, tcp: sockets.take_tcp("dns")? };
+        // Dropping the set at the end stops what is in it: the admin port answers until all else has drained.
+        let mut beside = JoinSet::new();
+        beside.spawn(admin::serve(sockets.take_tcp("admin")?, admin, Stop::new()));
+        beside.spawn({
+            let (server, signals) = (Arc::clone(&server), signals.clone());
+            async move {
+                signals.stop.cancelled().await;
+                signals.ready.set(false);
+                info!(host = server.recorder.host(), "draining");
+            }
+        });
+        beside.spawn(reload(Arc::clone(&server), config.source, reloads, signals.clone()));
+        signals.ready.set(true);
+        let cut_off = server.serve(dns, signals.stop).await;
+        Ok(Ended { cut_off })
+    }
+}
+
+/// Reads the zones again whenever told to.
+async fn reload(server: Arc<Server<Authority>>, source: Source, reloads: Reloads, signals: Signals) {
+    let host = server.recorder.host();
+    loop {
+        signals.reload.notified().await;
+        // Reading and checking a large zone takes longer than other tasks should wait.
+        let again = source.clone();
+        match tokio::task::spawn_blocking(move || again.load()).await {
+            Ok(Ok(zones)) => {
+                reloads.loaded(host, &zones);
+                reloads.done.inc();
+                server.handler.exchange(zones);
+            }
+            Ok(Err(ZoneErrors(errors))) => {
+                reloads.failed.inc();
+                for error in &errors {
+                    error!(host, %error, "zone file");
+                }
+                error!(host, errors = errors.len(), "zones not reloaded; the old ones are still served");
+            }
+            Err(panic) => {
+                reloads.failed.inc();
+                error!(host, %panic, "zones not reloaded; the old ones are still served");
+            }
+        }
+    }
+}
+
+/// Counters of reading zones.
+#[derive(Clone, Debug)]
+struct Reloads {
+    serial: Family<[(&'static str, String); 1], Gauge>,
+    done: Counter,
+    failed: Counter,
+}
+
+impl Reloads {
+    fn new(registry: &mut Registry) -> Self {
+        let reloads = Self { serial: Family::default(), done: Counter::default(), failed: Counter::default() };
+        registry.register("zone_serial", "The serial number of the zone that is served", reloads.serial.clone());
+        registry.register("zones_reloaded", "Times that all zones were read again and used", reloads.done.clone());
+        registry.register(
+            "zones_reload_failed",
+            "Times that zones were read again and could not be used",
+            reloads.failed.clone(),
+        );
+        reloads
+    }
+
+    fn loaded(&self, host: &str, zones: &Zones) {
+        for zone in zones.iter() {
+            let (name, serial) = (zone.origin().to_ascii(), zone.serial());
+            info!(host, zone = name, serial, records = zone.records(), "zone loaded");
+            self.serial.get_or_create(&[("zone", name)]).set(serial.into());
+        }
+    }
+}

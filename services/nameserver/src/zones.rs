@@ -1,0 +1,113 @@
+//! All zones of a server, and where they are read from.
+
+use std::collections::HashMap;
+
+use hickory_proto::rr::{Name, RData};
+use world::{Files, Renumber};
+
+use crate::{
+    key::{self, Key},
+    master::{self, Located},
+    problem::{ZoneError, ZoneErrors},
+    zone::Zone,
+};
+
+/// All zones of a server.
+#[derive(Debug, Default)]
+pub struct Zones {
+    zones: Vec<Zone>,
+    by_key: HashMap<Box<[u8]>, usize>,
+    /// Bit n: there is a zone whose name has n labels. Names without a zone of their length are not looked up.
+    lengths: u128,
+}
+
+/// Where a server's zones are read from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Zone files by the name of the zone.
+    pub zones: Vec<(String, String)>,
+    /// Where the files are.
+    pub files: Files,
+    /// How addresses in them are to be changed.
+    pub renumber: Option<Renumber>,
+}
+
+impl Source {
+    /// Reads and checks every file. All that is wrong with any of them is reported, and then none is used.
+    pub fn load(&self) -> Result<Zones, ZoneErrors> {
+        let mut zones = Zones::default();
+        let mut errors = Vec::new();
+        for (name, file) in &self.zones {
+            match self.zone(name, file) {
+                Ok(zone) if zones.by_key.contains_key(zone.key()) => {
+                    errors.push(self.zone_name(name, file, "another file is named for the same zone"));
+                }
+                Ok(zone) => zones.insert(zone),
+                Err(more) => errors.extend(more),
+            }
+        }
+        if errors.is_empty() { Ok(zones) } else { Err(ZoneErrors(errors)) }
+    }
+
+    fn zone(&self, name: &str, file: &str) -> Result<Zone, Vec<ZoneError>> {
+        if !name.ends_with('.') {
+            return Err(vec![self.zone_name(name, file, "it must end with a dot")]);
+        }
+        let origin =
+            master::name(name, &Name::root()).map_err(|_| vec![self.zone_name(name, file, "it is no domain name")])?;
+        let text = self.files.read(file).map_err(|error| vec![error.into()])?;
+        let (mut lines, problems) = master::read(&text, &origin);
+        if !problems.is_empty() {
+            // What could not be read would be missed by the checks, and reported a second time as missing.
+            return Err(self.located(file, problems));
+        }
+        if let Some(renumber) = self.renumber {
+            for line in &mut lines {
+                if let RData::A(address) = &mut line.record.data {
+                    address.0 = renumber.map(address.0);
+                }
+            }
+        }
+        Zone::new(origin, lines).map_err(|problems| self.located(file, problems))
+    }
+
+    fn located(&self, file: &str, problems: Vec<Located>) -> Vec<ZoneError> {
+        let file = self.files.path(file);
+        let with_file = |located: Located| match located.line {
+            Some(line) => ZoneError::At { file: file.clone(), line, problem: located.problem },
+            None => ZoneError::Lacks { file: file.clone(), problem: located.problem },
+        };
+        problems.into_iter().map(with_file).collect()
+    }
+
+    fn zone_name(&self, name: &str, file: &str, why: &'static str) -> ZoneError {
+        ZoneError::ZoneName { file: self.files.path(file), name: name.to_owned(), why }
+    }
+}
+
+impl Zones {
+    /// Adds a zone; one of the same name is replaced.
+    pub fn insert(&mut self, zone: Zone) {
+        let key: Box<[u8]> = zone.key().into();
+        self.lengths |= 1 << Key::of(zone.origin()).labels();
+        match self.by_key.get(&key) {
+            Some(&at) => self.zones[at] = zone,
+            None => {
+                self.by_key.insert(key, self.zones.len());
+                self.zones.push(zone);
+            }
+        }
+    }
+
+    /// The zone that this name belongs to: the longest that it is in. `labels` is how many labels the name has.
+    pub fn of(&self, key: &[u8], labels: u8) -> Option<&Zone> {
+        let lengths = (0..=labels).rev();
+        let mut candidates = key::upwards(key).zip(lengths).filter(|(_, length)| self.lengths >> length & 1 == 1);
+        candidates.find_map(|(key, _)| self.by_key.get(key)).map(|&at| &self.zones[at])
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Zone> {
+        self.zones.iter()
+    }
+}
