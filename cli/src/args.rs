@@ -57,7 +57,8 @@ Exit codes, curl's number for the stage where it has one:
   55 send failed                   52 closed without a byte
   56 receive failed                18 body cut
    8 no HTTP response              63 response too large
-  22 status >= 400 with --fail     28 over --max-time
+  22 status >= 400 with --fail     47 too many redirects
+  28 over --max-time
   23 output cannot be written     130 interrupted
 
 Environment:
@@ -94,6 +95,12 @@ pub struct Visit {
     /// IPv6 addresses alone
     #[arg(short = '6', long = "ipv6")]
     pub v6: bool,
+    /// Follow where the answer points, hop by hop
+    #[arg(short = 'L', long)]
+    pub location: bool,
+    /// Follow no more redirects than these
+    #[arg(long, value_name = "N", default_value_t = 20, hide_short_help = true)]
+    pub max_redirs: usize,
     /// Count a status of 400 and above as a failure
     #[arg(short, long)]
     pub fail: bool,

@@ -7,6 +7,7 @@
 //! | [`args`] | what was said |
 //! | [`plan`] | what it means: whose network, whose resolver |
 //! | [`walk`] | the stages, measured |
+//! | [`redirect`] | one hop after the other |
 //! | [`collect`] | what the other hosts recorded |
 //! | [`report`] | how a journey looks: screen, JSON |
 //! | [`serve`] | `visit lab serve` |
@@ -14,6 +15,7 @@
 pub mod args;
 pub mod collect;
 pub mod plan;
+pub mod redirect;
 pub mod report;
 pub mod serve;
 pub mod walk;
@@ -174,7 +176,7 @@ async fn visit_one(
         trace,
         max_response: visit.max_filesize,
     };
-    let hops = vec![walk.hop(url).await];
+    let hops = redirect::walk(&walk, url, visit.location.then_some(visit.max_redirs)).await;
     let total_us = hops.iter().flat_map(|hop| &hop.stages).filter_map(journey::Stage::end_us).max().unwrap_or(0);
 
     let (mut events, observers) = reports(book, trace, clock).await;

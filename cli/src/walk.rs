@@ -76,11 +76,11 @@ impl Family {
 pub type Broken = (Did, Failure);
 
 impl Walk<'_> {
-    /// Walks to the end of one request, or to the stage that fails.
-    pub async fn hop(&self, url: &str) -> Hop {
+    /// Walks to the end of one request, or to the stage that fails; with the hop, the `Location` of the answer as it came.
+    pub async fn hop(&self, url: &str) -> (Hop, Option<String>) {
         let mut stages = Stages { clock: self.clock, done: Vec::new() };
         // Every `?` ends the walk at the stage that has just been noted as failed.
-        let _: Option<()> = async {
+        let location = async {
             let begin = self.clock.us();
             let target = stages.note(begin, target::parse(url))?;
 
@@ -94,12 +94,12 @@ impl Walk<'_> {
             let begin = self.clock.us();
             let stream = stages.note(begin, connect::connect(self, &addresses, target.port).await)?;
 
-            let exchange = exchange::exchange(self, &target, stream).await;
+            let (exchange, location) = exchange::exchange(self, &target, stream).await;
             stages.done.extend(exchange);
-            Some(())
+            location
         }
         .await;
-        stages.into_hop(target::without_secrets(url))
+        (stages.into_hop(target::without_secrets(url)), location)
     }
 
     /// The host that has this address in the world, where known.

@@ -23,8 +23,11 @@ pub(super) const INDENT: usize = 4;
 pub fn screen(journey: &Journey, style: &Style, verbose: bool) -> String {
     let mut page = Page::new(style);
     head(&mut page, journey);
-    for hop in &journey.hops {
+    for (nth, hop) in journey.hops.iter().enumerate() {
         page.gap();
+        if nth > 0 {
+            page.line(2, &[dim(format!("redirect {nth} to ")), piece(Ink::Bold, &hop.url)]);
+        }
         let (seen, unseen): (Vec<_>, Vec<_>) =
             hop.stages.iter().partition(|stage| stage.state != StageState::NotReached);
         for stage in seen {

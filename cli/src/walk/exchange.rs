@@ -9,7 +9,7 @@ use hyper::{
     Request, Response,
     body::{Body, Incoming},
     client::conn::http1,
-    header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
+    header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
 use journey::{
@@ -26,7 +26,7 @@ use super::{
     Walk, bounds,
     meter::{Meter, Metered, Seen},
     observed,
-    target::Target,
+    target::{self, Target},
 };
 
 /// How long the first byte of a response may take.
@@ -40,11 +40,11 @@ const MAX_HEAD: usize = 64 * 1024;
 
 type Driver = tokio::task::JoinHandle<hyper::Result<http1::Parts<TokioIo<Metered<TcpStream>>>>>;
 
-/// Sends the request, reads the response and closes; the stages as far as they came.
-pub async fn exchange(walk: &Walk<'_>, target: &Target, stream: TcpStream) -> Vec<Stage> {
+/// Sends the request, reads the response and closes; the stages as far as they came, and the response's `Location`.
+pub async fn exchange(walk: &Walk<'_>, target: &Target, stream: TcpStream) -> (Vec<Stage>, Option<String>) {
     let start_us = walk.clock.us();
     let (stream, meter) = Metered::new(stream);
-    let mut talk = Talk { walk, meter, start_us, receive: stage::Receive::default() };
+    let mut talk = Talk { walk, meter, start_us, receive: stage::Receive::default(), location: None };
     let request = request(walk, target);
     let sent = stage::Send {
         method: request.method().to_string(),
@@ -53,14 +53,15 @@ pub async fn exchange(walk: &Walk<'_>, target: &Target, stream: TcpStream) -> Ve
         headers: headers(request.headers()),
         bytes: 0,
     };
-    match talk.run(request, stream).await {
+    let stages = match talk.run(request, stream).await {
         Ok((parts, keep_alive)) => {
             let mut stages = talk.stages(sent, None);
             stages.push(close(walk, parts, keep_alive, talk.meter.seen().peer_closed.is_some()).await);
             stages
         }
         Err(failure) => talk.stages(sent, Some(failure)),
-    }
+    };
+    (stages, talk.location)
 }
 
 struct Talk<'a> {
@@ -68,6 +69,7 @@ struct Talk<'a> {
     meter: Meter,
     start_us: u64,
     receive: stage::Receive,
+    location: Option<String>,
 }
 
 impl Talk<'_> {
@@ -101,6 +103,8 @@ impl Talk<'_> {
 
     fn head(&mut self, response: &Response<Incoming>) {
         let status = response.status();
+        let location = response.headers().get(LOCATION);
+        self.location = location.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         self.receive = stage::Receive {
             status: Some(status.as_u16()),
             reason_phrase: status.canonical_reason().map(str::to_owned),
@@ -237,6 +241,8 @@ fn headers(map: &HeaderMap) -> Vec<Header> {
         let name = name.as_str().to_owned();
         let value = if SECRET.contains(&name.as_str()) {
             "(removed)".to_owned()
+        } else if name == LOCATION.as_str() {
+            target::without_secrets_in_reference(&String::from_utf8_lossy(value.as_bytes()))
         } else {
             String::from_utf8_lossy(value.as_bytes()).into_owned()
         };

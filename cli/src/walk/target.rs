@@ -108,6 +108,28 @@ pub fn without_secrets(text: &str) -> String {
     format!("{scheme}://{host}{path}")
 }
 
+/// The URL that a reference in an answer to this URL means (RFC 3986 §5); what cannot be joined is taken as it is, and
+/// its own `url` stage will say what is wrong with it.
+pub fn join(base: &str, reference: &str) -> String {
+    let base = with_scheme(base).ok().and_then(|base| url::Url::parse(&base).ok());
+    match base.and_then(|base| base.join(reference).ok()) {
+        Some(url) => url.to_string(),
+        None => reference.to_owned(),
+    }
+}
+
+/// As [`without_secrets`], for references, which may be relative and are then shown as they are.
+pub fn without_secrets_in_reference(reference: &str) -> String {
+    let has_authority = reference.contains("://") || reference.trim_start().starts_with("//");
+    if !has_authority || !reference.contains('@') {
+        return reference.to_owned();
+    }
+    match url::Url::parse(reference) {
+        Ok(_) => without_secrets(reference),
+        Err(_) => without_secrets(&format!("http:{}", reference.trim_start())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,9 +167,19 @@ mod tests {
     }
 
     #[test]
+    fn references() {
+        assert_eq!(join("h.test/a/b", "../c?d"), "http://h.test/c?d");
+        assert_eq!(join("http://h.test/", "//other.test:81/x"), "http://other.test:81/x");
+        assert_eq!(join("http://h.test/", "https://h.test/"), "https://h.test/");
+    }
+
+    #[test]
     fn secrets_are_removed() {
         assert_eq!(without_secrets("http://me:pw@h.test/a"), "http://h.test/a");
         assert_eq!(without_secrets("me:pw@h.test"), "http://h.test/");
         assert_eq!(without_secrets("http://me:pw@h:99999/a"), "http://h:99999/a");
+        assert_eq!(without_secrets_in_reference("https://me:pw@h.test/a"), "https://h.test/a");
+        assert_eq!(without_secrets_in_reference("//me:pw@h.test/a"), "http://h.test/a");
+        assert_eq!(without_secrets_in_reference("/a?b=c@d"), "/a?b=c@d");
     }
 }

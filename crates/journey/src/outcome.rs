@@ -64,6 +64,8 @@ pub enum Reason {
     MalformedResponse,
     /// receive: the response is over a size limit.
     TooLarge,
+    /// receive: the answers point further and further.
+    TooManyRedirects,
     /// Any stage: a time limit passed.
     Timeout,
     /// The whole visit ran past `--max-time`.
@@ -95,6 +97,7 @@ pub mod exit {
             (Reason::MaxTime, _) => 28,
             (Reason::HttpStatus, _) => 22,
             (Reason::TooLarge, _) => 63,
+            (Reason::TooManyRedirects, _) => 47,
             (Reason::SchemeUnsupported, _) => 1,
             (_, StageName::Url) => 3,
             (_, StageName::Name) => 6,

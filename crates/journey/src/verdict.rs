@@ -50,7 +50,7 @@ fn reached(case: &Case<'_>, hop: &Hop) -> (Outcome, u8) {
         None => format!("Reached: {answer}."),
     };
     let next = match status {
-        Some(300..400) => Some("the answer points elsewhere: visit what its Location field says".to_owned()),
+        Some(300..400) => Some("the answer points elsewhere: follow it with -L".to_owned()),
         Some(404) => Some("the server is fine, the path is not: check what stands behind the host name".to_owned()),
         Some(500..) => Some("the network is fine; look into the server's own log".to_owned()),
         _ => None,
@@ -225,6 +225,7 @@ fn advice(reason: Reason, stage: StageName, hop: &Hop) -> Option<String> {
         }
         (Reason::MalformedResponse, _) => "what listens there does not speak HTTP/1.1: check the port".to_owned(),
         (Reason::MaxTime, _) => "allow more with --max-time SECONDS".to_owned(),
+        (Reason::TooManyRedirects, _) => "do they go in a circle? Otherwise allow more with --max-redirs N".to_owned(),
         (Reason::TooLarge, _) => "allow more with --max-filesize BYTES".to_owned(),
         (Reason::Timeout | Reason::BadReply | Reason::SendFailed | Reason::HttpStatus | Reason::Interrupted, _) => {
             return None;
