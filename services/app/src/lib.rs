@@ -1,1 +1,118 @@
-//! stub
+//! Application server: HTTP, line TCP, UDP.
+//!
+//! | module | what |
+//! |---|---|
+//! | `config` | what the server is told, checked |
+//! | `accept` | TCP connections: a limit, patience with errors, draining |
+//! | `http` | HTTP/1.1 on hyper: the measured socket, the routes, the pages |
+//! | `talk` | a TCP port that answers whatever bytes it gets |
+//! | `echo` | a UDP port that sends back what it gets (RFC 862) |
+//! | `journal` | what is recorded for `/events`, and how much of it |
+//! | `metrics` | what is counted for `/metrics` |
+//!
+//! ```no_run
+//! use service::{Bound, Service, Signals, Told};
+//! use world::{Files, Protocol, World};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let world = World::built_in();
+//! let host = world.hosts["app1"].clone();
+//! let config = app::App::configure(&Told { name: "app1".into(), host, world, files: Files::BuiltIn })?;
+//! let mut sockets = Bound::default();
+//! let address = sockets.bind("http", Protocol::Tcp, "127.0.0.1:0".parse()?, false)?;
+//! println!("http://{address}/");
+//! app::App::run(sockets, config, Signals::default()).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod accept;
+mod config;
+mod echo;
+mod http;
+mod journal;
+mod metrics;
+mod talk;
+
+pub use config::{Config, ConfigError, Limits};
+
+use std::{io, sync::Arc};
+
+use prometheus_client::registry::Registry;
+use service::{Bound, Ended, Recorder, Service, Signals, Stop, Told, admin::Admin, ring};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use journal::Journal;
+use metrics::Metrics;
+
+/// The application server.
+#[derive(Debug)]
+pub struct App;
+
+/// What all connections of a server share.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) config: Config,
+    pub(crate) journal: Journal,
+    pub(crate) metrics: Metrics,
+    pub(crate) pages: http::Pages,
+    pub(crate) stop: Stop,
+}
+
+impl Service for App {
+    const NAME: &'static str = "app";
+    type Config = Config;
+    type Error = ConfigError;
+
+    fn configure(told: &Told) -> Result<Config, ConfigError> {
+        Config::new(told)
+    }
+
+    async fn run(mut sockets: Bound, config: Config, signals: Signals) -> io::Result<Ended> {
+        let recorder = Recorder::new(config.host.clone(), Self::NAME, ring::DEFAULT_CAPACITY);
+        let mut registry = Registry::default();
+        let listening = |name| sockets.addresses().into_iter().filter(move |(known, ..)| *known == name);
+        let others = http::Others {
+            talk: listening("talk").map(|(.., address)| address).collect(),
+            echo: listening("echo").map(|(.., address)| address).collect(),
+        };
+        let server = Arc::new(Server {
+            journal: Journal::new(recorder.clone()),
+            metrics: Metrics::new(&mut registry),
+            pages: http::Pages::new(&config, others),
+            stop: signals.stop.clone(),
+            config,
+        });
+        let [https, talks, admins] = ["http", "talk", "admin"].map(|name| sockets.take_tcp(name));
+        let (https, talks, admins, echoes) = (https?, talks?, admins?, sockets.take_udp("echo")?);
+
+        let mut serving = JoinSet::new();
+        let permits = Arc::new(Semaphore::new(server.config.limits.connections));
+        for listener in https {
+            let server = Arc::clone(&server);
+            let converse = move |stream, peer| http::converse(Arc::clone(&server), stream, peer);
+            serving.spawn(accept::serve(listener, Arc::clone(&permits), signals.stop.clone(), converse));
+        }
+        let permits = Arc::new(Semaphore::new(server.config.limits.connections));
+        for listener in talks {
+            let server = Arc::clone(&server);
+            let converse = move |stream, peer| talk::converse(Arc::clone(&server), stream, peer);
+            serving.spawn(accept::serve(listener, Arc::clone(&permits), signals.stop.clone(), converse));
+        }
+        for socket in echoes {
+            serving.spawn(echo::serve(Arc::clone(&server), socket));
+        }
+        // Stopped last, so that `/ready` can say 503 while connections drain.
+        let admin_stop = Stop::new();
+        let admin = Admin { recorder, ready: signals.ready.clone(), registry };
+        let admin = tokio::spawn(service::admin::serve(admins, admin, admin_stop.clone()));
+
+        signals.ready.set(true);
+        signals.stop.cancelled().await;
+        signals.ready.set(false);
+        let cut_off = serving.join_all().await.into_iter().sum();
+        admin_stop.cancel();
+        admin.await.map_err(io::Error::other)?;
+        Ok(Ended { cut_off })
+    }
+}

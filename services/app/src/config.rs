@@ -1,0 +1,160 @@
+//! What an application server is told, checked.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use service::Told;
+
+/// Shorter limits could not hold the request line and `Host` of an ordinary client.
+const SMALLEST_HEAD: usize = 256;
+
+/// What one application server needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The host's name.
+    pub host: String,
+    /// Its addresses in the world, whatever sockets stand in for them.
+    pub addresses: Vec<IpAddr>,
+    /// The world's port of HTTP.
+    pub http_port: u16,
+    /// The world's port of `talk`.
+    pub talk_port: u16,
+    /// The world's port of `echo`.
+    pub echo_port: u16,
+    /// Names at or under these are the lab's own; fully qualified, lower case.
+    pub names: Vec<String>,
+    /// How much clients may use.
+    pub limits: Limits,
+}
+
+/// How much clients may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections open at once on each port; more wait in the accept queue.
+    pub connections: usize,
+    /// Bytes of a request's head.
+    pub head_bytes: usize,
+    /// Bytes of a request's body.
+    pub body_bytes: u64,
+    /// For a request's head, for the next bytes of its body, and for a client to take the next bytes of a response.
+    pub read: Duration,
+    /// For the next request on a kept-alive connection to begin.
+    pub idle: Duration,
+}
+
+/// A configuration that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The host runs something else.
+    #[error("host {host} is no application server: it has no `app`")]
+    NoApp {
+        /// The host.
+        host: String,
+    },
+    /// A value that makes no sense.
+    #[error("host {host}: app.{key} = {value}: {why}")]
+    Value {
+        /// The host.
+        host: String,
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: u64,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+impl Config {
+    /// What the world says about this host.
+    pub fn new(told: &Told) -> Result<Self, ConfigError> {
+        let host = told.name.clone();
+        let Some(app) = &told.host.app else { return Err(ConfigError::NoApp { host }) };
+        let check = |fine: bool, key, value, why| {
+            if fine { Ok(()) } else { Err(ConfigError::Value { host: host.clone(), key, value, why }) }
+        };
+        check(app.connections > 0, "connections", 0, "nobody could connect")?;
+        let head = app.max_head_bytes;
+        check(head >= SMALLEST_HEAD, "max_head_bytes", head as u64, "no client's request fits; at least 256")?;
+        check(app.read_timeout_ms > 0, "read_timeout_ms", 0, "no client is that fast")?;
+        check(app.idle_timeout_ms > 0, "idle_timeout_ms", 0, "no client is that fast")?;
+        check(app.http_port != app.talk_port, "talk_port", app.talk_port.into(), "http_port is the same")?;
+        let limits = Limits {
+            connections: app.connections,
+            head_bytes: app.max_head_bytes,
+            body_bytes: app.max_body_bytes,
+            read: Duration::from_millis(app.read_timeout_ms),
+            idle: Duration::from_millis(app.idle_timeout_ms),
+        };
+        Ok(Self {
+            host,
+            addresses: told.host.addresses.clone(),
+            http_port: app.http_port,
+            talk_port: app.talk_port,
+            echo_port: app.echo_port,
+            names: told.world.network.names.clone(),
+            limits,
+        })
+    }
+
+    /// The world's address that a real socket stands for: in the embedded lab a socket on loopback stands for the host's
+    /// address of the same family; elsewhere it is that address.
+    pub(crate) fn in_world(&self, socket: SocketAddr, port: u16) -> SocketAddr {
+        let ip = socket.ip();
+        let same_family = |known: &&IpAddr| known.is_ipv4() == ip.is_ipv4();
+        if self.addresses.contains(&ip) {
+            return SocketAddr::new(ip, port);
+        }
+        self.addresses.iter().find(same_family).map_or(socket, |known| SocketAddr::new(*known, port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use world::{Files, World};
+
+    use super::*;
+
+    fn told(host: &str, change: impl FnOnce(&mut world::App)) -> Told {
+        let world = World::built_in();
+        let mut told = Told {
+            name: host.to_owned(),
+            host: world.hosts[host].clone(),
+            world: world.clone(),
+            files: Files::BuiltIn,
+        };
+        told.host.app.as_mut().map(change);
+        told
+    }
+
+    #[test]
+    fn the_built_in_world() {
+        let config = Config::new(&told("app1", |_| {})).unwrap();
+        assert_eq!((config.host.as_str(), config.http_port, config.limits.connections), ("app1", 80, 1024));
+        let check = |socket: &str, expected: &str| {
+            assert_eq!(config.in_world(socket.parse().unwrap(), 80).to_string(), expected);
+        };
+        let [v4, v6] = [0, 1].map(|index| SocketAddr::new(config.addresses[index], 80).to_string());
+        check("127.0.0.1:41234", &v4);
+        check("[::1]:41234", &v6);
+        check(&v4, &v4);
+        check("[::ffff:1.2.3.4]:5", &v6);
+    }
+
+    #[test]
+    fn refused_with_the_key() {
+        let check = |change: fn(&mut world::App), expected: &str| {
+            assert_eq!(Config::new(&told("app2", change)).unwrap_err().to_string(), expected);
+        };
+        check(|app| app.connections = 0, "host app2: app.connections = 0: nobody could connect");
+        check(|app| app.talk_port = 80, "host app2: app.talk_port = 80: http_port is the same");
+        assert!(Config::new(&told("app2", |app| app.max_head_bytes = 100)).is_err());
+        assert!(Config::new(&told("app2", |app| app.read_timeout_ms = 0)).is_err());
+        assert_eq!(
+            Config::new(&told("root", |_| {})).unwrap_err().to_string(),
+            "host root is no application server: it has no `app`"
+        );
+    }
+}

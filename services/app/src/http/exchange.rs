@@ -1,0 +1,248 @@
+//! One request and its answer.
+
+use std::{convert::Infallible, future::poll_fn, sync::Arc, time::Duration};
+
+use hyper::{
+    Method, Request, Response, StatusCode, Version,
+    body::Incoming,
+    header::{self, HeaderValue},
+    http::request::Parts,
+};
+use serde_json::{Value, json};
+use service::ring::now_ns;
+use tokio::time::{Instant, sleep};
+use tracing::debug;
+
+use super::{
+    Connection,
+    answer::{Answer, Frame, HTML, TEXT},
+    connection::{Answered, Asked, Began},
+    pages::{Facts, Notice},
+    reply::Reply,
+    request::{self, BodyRead, Refusal},
+    route::Route,
+};
+
+/// How much of a request's body `/headers` shows, in bytes.
+const BODY_SHOWN: usize = 1024;
+
+/// A request and what is known of it.
+struct Exchange<'a> {
+    connection: &'a Connection,
+    parts: &'a Parts,
+    route: Route,
+    began: &'a Began,
+}
+
+/// Answers a request.
+pub(crate) async fn exchange(
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Result<Response<Reply>, Infallible> {
+    poll_fn(|cx| connection.poll_written(cx)).await;
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    let route = Route::of(path);
+    let trace = request::trace(&parts.headers);
+    let began = connection.began(Asked {
+        framing: request::framing(&body),
+        trace,
+        method: parts.method.as_str(),
+        path,
+        keep_head: route == Route::Headers,
+    });
+
+    let exchange = Exchange { connection: &connection, parts: &parts, route, began: &began };
+    let answer = exchange.answer(body).await;
+
+    let at_ns = now_ns();
+    let elapsed = Duration::from_nanos(at_ns.saturating_sub(began.at_ns));
+    let (status, leaves_body) = (answer.status.as_u16(), answer.leaves_body);
+    connection.answered(Answered { trace, status, began_ns: began.at_ns, at_ns, leaves_body });
+    connection.server.metrics.answered(route.name(), status);
+    debug!(peer = %connection.peer, method = %parts.method, target = path, status, ?elapsed, "answered");
+    // The request's fields are no longer needed, and their memory is what the response's fields need.
+    let fields = std::mem::take(&mut parts.headers);
+    let frame = Frame { is_head: parts.method == Method::HEAD, elapsed, fields };
+    Ok(answer.response(frame, connection))
+}
+
+impl Exchange<'_> {
+    async fn answer(&self, body: Incoming) -> Answer {
+        let refusal = request::refusal(self.parts, self.route);
+        if let Some(refusal) = &refusal
+            && request::waits_for_continue(self.parts)
+        {
+            // The client has not sent its body, and need not.
+            return self.refuse(refusal).leaving_body();
+        }
+        let limits = &self.connection.server.config.limits;
+        let keep = if self.route == Route::Headers { BODY_SHOWN } else { 0 };
+        let body = request::read_body(body, limits.body_bytes, keep, limits.read).await;
+        match (body, refusal) {
+            (BodyRead::Whole { .. }, Some(refusal)) => self.refuse(&refusal),
+            (BodyRead::Whole { bytes, begin }, None) => self.of_route(bytes, &begin).await,
+            (unread, _) => self.unreadable(&unread).leaving_body(),
+        }
+    }
+
+    async fn of_route(&self, body_bytes: u64, body_begin: &[u8]) -> Answer {
+        if self.parts.method == Method::OPTIONS {
+            let allowed = HeaderValue::from_static(request::allowed(self.route));
+            return Answer::bare(StatusCode::NO_CONTENT).with(header::ALLOW, allowed);
+        }
+        match self.route {
+            Route::Root => Answer::new(StatusCode::OK, HTML, self.connection.server.pages.page(&self.facts())),
+            Route::Json => Answer::json(StatusCode::OK, &self.facts().json(self.connection)),
+            Route::Headers => self.headers(body_bytes, body_begin),
+            Route::Bytes(length) => Answer::rows(length),
+            Route::Delay(ms) => self.delay(ms).await,
+            Route::Status(code) => self.status(code),
+            Route::Redirect(left) => self.redirect(left),
+            Route::BadNumber(name) => self.refuse(&Refusal::BadNumber(name)),
+            Route::Unknown => self.refuse(&Refusal::NotFound),
+        }
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts {
+            method: self.parts.method.as_str(),
+            target: self.parts.uri.path_and_query().map_or("", |target| target.as_str()),
+            version: version(self.parts.version),
+            host: request::host(self.parts),
+            client: self.connection.peer,
+            world: self.connection.world,
+            socket: self.connection.local,
+            number: self.began.number,
+            head_bytes: self.began.head_bytes,
+            open_for: self.connection.open_for(self.began.at_ns),
+        }
+    }
+
+    /// The request as it came: names in the client's own letters and order.
+    fn headers(&self, body_bytes: u64, body_begin: &[u8]) -> Answer {
+        let head = String::from_utf8_lossy(&self.began.head);
+        let mut lines = head.lines().skip_while(|line| line.is_empty());
+        let request_line = lines.next().unwrap_or_default();
+        let field = |line: &str| {
+            let (name, value) = line.split_once(':')?;
+            Some(json!({ "name": name, "value": value.trim_matches([' ', '\t']) }))
+        };
+        let fields: Vec<Value> = lines.filter_map(field).collect();
+        let body = (body_bytes > 0).then(|| {
+            let begin = std::str::from_utf8(body_begin).ok();
+            json!({ "bytes": body_bytes, "text": begin, "text_is_cut": body_bytes > BODY_SHOWN as u64 })
+        });
+        Answer::json(
+            StatusCode::OK,
+            &json!({
+                "request_line": request_line,
+                "headers": fields,
+                "head_bytes": self.began.head_bytes,
+                "body": body,
+            }),
+        )
+    }
+
+    /// Waits, but not for longer than the server runs. A client that goes away ends it too: hyper then drops this.
+    async fn delay(&self, ms: u64) -> Answer {
+        let begin = Instant::now();
+        let is_stopped = tokio::select! {
+            () = sleep(Duration::from_millis(ms)) => false,
+            () = self.connection.stop.cancelled() => true,
+        };
+        let waited = begin.elapsed();
+        let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        let mut said = json!({ "asked_ms": ms, "waited_ms": waited_ms });
+        if is_stopped {
+            said["ended_early"] = "the server stops".into();
+            return Answer::json(StatusCode::SERVICE_UNAVAILABLE, &said).waited(waited).closing();
+        }
+        Answer::json(StatusCode::OK, &said).waited(waited)
+    }
+
+    fn status(&self, code: u16) -> Answer {
+        // The route takes valid codes alone.
+        let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let answer = match status {
+            // They cannot have content (RFC 9110 §6.4.1, §15.3.6).
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => Answer::bare(status),
+            _ => self.notice(status, "This is the status you asked for; nothing is wrong with the server.", None),
+        };
+        // What such a status must come with (RFC 9110 §15.5.2, §15.5.6, §15.5.8, §15.5.22). The scheme is nobody's, so
+        // that no browser asks for a password.
+        match status {
+            StatusCode::UNAUTHORIZED => answer.with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Lab")),
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                answer.with(header::PROXY_AUTHENTICATE, HeaderValue::from_static("Lab"))
+            }
+            StatusCode::METHOD_NOT_ALLOWED => {
+                answer.with(header::ALLOW, HeaderValue::from_static(request::allowed(self.route)))
+            }
+            StatusCode::UPGRADE_REQUIRED => answer.with(header::UPGRADE, HeaderValue::from_static("HTTP/2.0")),
+            _ => answer,
+        }
+    }
+
+    fn redirect(&self, left: u64) -> Answer {
+        let to = if left > 1 { format!("/redirect/{}", left - 1) } else { "/".to_owned() };
+        let what = format!("{left} to go, this one included. The next stop:");
+        let answer = self.notice(StatusCode::FOUND, &what, Some(&to));
+        match HeaderValue::try_from(to) {
+            Ok(to) => answer.with(header::LOCATION, to),
+            Err(_) => answer,
+        }
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> Answer {
+        match refusal {
+            Refusal::BadHost(why) => self.notice(StatusCode::BAD_REQUEST, why, None),
+            Refusal::Method(allowed) => self
+                .notice(StatusCode::METHOD_NOT_ALLOWED, &format!("This path answers {allowed}."), None)
+                .with(header::ALLOW, HeaderValue::from_static(allowed)),
+            Refusal::UnknownMethod => {
+                self.notice(StatusCode::NOT_IMPLEMENTED, "This server does not know that method.", None)
+            }
+            Refusal::BadNumber(name) => self.notice(StatusCode::BAD_REQUEST, &format!("{}.", name.range()), None),
+            Refusal::NotFound => self.notice(
+                StatusCode::NOT_FOUND,
+                "The server was reached and works, but has nothing under this path. It has: / /json /headers /bytes/N \
+                 /delay/MS /status/CODE /redirect/N",
+                None,
+            ),
+        }
+    }
+
+    fn unreadable(&self, body: &BodyRead) -> Answer {
+        let limits = &self.connection.server.config.limits;
+        match body {
+            BodyRead::TooLarge => {
+                let what = format!("The body of a request may have {} bytes here.", limits.body_bytes);
+                self.notice(StatusCode::PAYLOAD_TOO_LARGE, &what, None)
+            }
+            BodyRead::Stalled => {
+                let what = format!("Nothing more of the body came for {:?}.", limits.read);
+                self.notice(StatusCode::REQUEST_TIMEOUT, &what, None)
+            }
+            BodyRead::Broken | BodyRead::Whole { .. } => {
+                self.notice(StatusCode::BAD_REQUEST, "The body is not framed as its head says.", None)
+            }
+        }
+    }
+
+    /// A few words: as a page for browsers, as a line of text for everybody else.
+    fn notice(&self, status: StatusCode, what: &str, link: Option<&str>) -> Answer {
+        let wants_html = |value: &HeaderValue| value.to_str().is_ok_and(|accept| accept.contains("text/html"));
+        let notice = Notice { status, what, link };
+        let answer = if self.parts.headers.get_all(header::ACCEPT).iter().any(wants_html) {
+            Answer::new(status, HTML, self.connection.server.pages.notice(&notice))
+        } else {
+            Answer::new(status, TEXT, notice.text())
+        };
+        answer.with(header::VARY, HeaderValue::from_static("Accept"))
+    }
+}
+
+fn version(version: Version) -> &'static str {
+    if version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" }
+}
