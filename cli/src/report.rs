@@ -2,12 +2,12 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`page`] | lines, colours, widths, and the cleaning of foreign text |
-//! | [`screen`] | a journey for people |
-//! | [`name`] | the `name` stage: what this machine asked, and what the resolver asked |
-//! | [`waterfall`] | the stages on one time line |
-//! | [`book`](mod@book) | the lab's address book |
-//! | [`words`] | times and sizes |
+//! | `page` | lines, colours, widths, and the cleaning of foreign text |
+//! | `screen` | a journey for people |
+//! | `name` | the `name` stage: what this machine asked, and what the resolver asked |
+//! | `waterfall` | the stages on one time line |
+//! | `book` | the lab's address book |
+//! | `words` | times and sizes |
 
 mod book;
 mod name;

@@ -59,7 +59,7 @@ impl Way {
                 for host in &scenario.stopped {
                     lab.stop(host).map_err(|error| error.to_string())?;
                 }
-                Ok(Stage::Running { _lab: lab, book: Book(file) })
+                Ok(Stage::Running { _lab: Box::new(lab), book: Book(file) })
             }
             Self::Compose => {
                 // The resolver remembers what earlier scenarios asked; a new process has an empty cache.
@@ -83,7 +83,7 @@ pub enum Stage {
     /// See [`Way::Running`].
     Running {
         /// Stops when dropped.
-        _lab: Lab,
+        _lab: Box<Lab>,
         /// Its address book.
         book: Book,
     },
@@ -150,7 +150,7 @@ pub fn visit_binary() -> Result<PathBuf, String> {
 
 /// The root of the workspace.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace")
 }
 
 /// Starts the whole lab in containers and waits until all are healthy.

@@ -216,7 +216,7 @@ fn referred_to(journey: &Journey, reply: &Reply) -> Vec<String> {
     };
     let servers = reply.authority.iter().filter(|record| record.rtype == "NS");
     let mut servers: Vec<String> =
-        servers.map(|record| host(&record.data).unwrap_or(bare(&record.data)).to_owned()).collect();
+        servers.map(|record| host(&record.data).unwrap_or_else(|| bare(&record.data)).to_owned()).collect();
     servers.sort_unstable();
     servers.dedup();
     servers
