@@ -90,10 +90,10 @@ pub struct Visit {
     #[arg(long)]
     pub json: bool,
     /// IPv4 addresses alone
-    #[arg(short = '4', long = "ipv4", conflicts_with = "v6")]
+    #[arg(short = '4', long = "ipv4", conflicts_with = "v6", hide_short_help = true)]
     pub v4: bool,
     /// IPv6 addresses alone
-    #[arg(short = '6', long = "ipv6")]
+    #[arg(short = '6', long = "ipv6", hide_short_help = true)]
     pub v6: bool,
     /// Follow where the answer points, hop by hop
     #[arg(short = 'L', long)]
@@ -104,7 +104,7 @@ pub struct Visit {
     /// Count a status of 400 and above as a failure
     #[arg(short, long)]
     pub fail: bool,
-    /// Give up after so long, all stages together
+    /// Give up after so long, all stages together; starting the lab and collecting reports are not counted
     #[arg(short, long, value_name = "SECS", value_parser = seconds)]
     pub max_time: Option<f64>,
     /// Give up connecting after so long, all addresses together

@@ -26,6 +26,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::anyhow;
 use clap::Parser;
 use journey::{
     Journey, KnownHost, MadeBy, Observer, Place, SCHEMA_VERSION, TraceId, chronicle,
@@ -56,7 +57,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(exit::WRITE)
         }
         Err(Stopped::Local(error)) => {
-            complain(&format!("{error:#}"));
+            complain(&error.to_string());
             ExitCode::from(exit::LOCAL)
         }
     }
@@ -81,7 +82,9 @@ impl<E: Into<anyhow::Error>> From<E> for Stopped {
 
 #[allow(clippy::print_stderr)]
 fn complain(text: &str) {
-    eprintln!("visit: {}", report::clean(text));
+    // Line by line: some messages show the lines of a file.
+    let lines: Vec<String> = text.trim_end().lines().map(report::clean).collect();
+    eprintln!("visit: {}", lines.join("\n"));
 }
 
 /// Writes to stdout.
@@ -110,16 +113,24 @@ fn visit_all(visit: &Visit) -> Result<u8, Stopped> {
         let mut code = exit::REACHED;
         for (nth, url) in visit.urls.iter().enumerate() {
             let journey = visit_one(visit, url, running.as_ref(), &mut lab, &interrupt).await?;
-            if visit.json {
-                print(&report::json(&journey))?;
-            } else {
-                let gap = if nth > 0 { "\n" } else { "" };
-                print(&format!("{gap}{}", report::screen(&journey, &style, visit.verbose)))?;
-            }
             if code == exit::REACHED {
                 code = journey.exit_code;
             }
+            let gap = if nth > 0 && !visit.json { "\n" } else { "" };
+            let text = match visit.json {
+                true => report::json(&journey),
+                false => report::screen(&journey, &style, visit.verbose),
+            };
+            match print(&format!("{gap}{text}")) {
+                Ok(()) => {}
+                // Whoever read has seen enough; how the visit ended is true all the same.
+                Err(Stopped::PipeClosed) => break,
+                Err(stopped) => return Err(stopped),
+            }
             if interrupt.is_cancelled() {
+                if code == exit::REACHED && nth + 1 < visit.urls.len() {
+                    code = exit::INTERRUPTED;
+                }
                 break;
             }
         }
@@ -138,7 +149,7 @@ async fn visit_one(
     if let (Ground::Embedded, None) = (&ground, &lab) {
         *lab = Some(
             Lab::start(lab::Options::default())
-                .map_err(|error| anyhow::Error::new(error).context("the lab inside this program does not start"))?,
+                .map_err(|error| anyhow!("the lab inside this program does not start: {error}"))?,
         );
     }
     let (book, place, file) = match (&ground, lab) {
@@ -153,7 +164,7 @@ async fn visit_one(
         }
         _ => (None, Place::Internet, String::new()),
     };
-    // Only hosts of a lab record it; strangers are not sent a number that would tell visits apart.
+    // Only hosts of a lab record it, and only they are sent it (see `Walk::trace_for`).
     let trace = book.and_then(|_| TraceId::new(rand::random()).ok());
     let started_at = jiff::Timestamp::now();
     let bounds = Bounds {
@@ -183,7 +194,14 @@ async fn visit_one(
     events.extend(chronicle::own(&hops));
     let events = chronicle::in_order(events);
     let hosts = book.map(known_hosts).unwrap_or_default();
-    let case = Case { hops: &hops, events: &events, hosts: &hosts, fail_on_status: visit.fail };
+    let case = Case {
+        hops: &hops,
+        events: &events,
+        hosts: &hosts,
+        fail_on_status: visit.fail,
+        place: &place,
+        observers: &observers,
+    };
     let (outcome, exit_code) = judge(&case);
     Ok(Journey {
         schema_version: SCHEMA_VERSION,

@@ -61,6 +61,12 @@ pub enum PlanError {
         /// Why.
         source: std::io::Error,
     },
+    /// There is nothing in it.
+    #[error("{file} is empty; if `visit lab serve --json` writes it, its lab is not ready yet")]
+    Empty {
+        /// The file.
+        file: String,
+    },
     /// What is in it is neither an address book nor a world.
     #[error("{file} is no address book: {source}")]
     Book {
@@ -84,7 +90,10 @@ pub enum PlanError {
 pub fn running_lab(file: Option<&Path>, lab_net: Option<LabNet>) -> Result<Option<Ground>, PlanError> {
     let Some(path) = file.filter(|path| !path.as_os_str().is_empty()) else { return Ok(None) };
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|source| PlanError::Read { file: file.clone(), source })?;
+    let text = world::read_text(path).map_err(|source| PlanError::Read { file: file.clone(), source })?;
+    if text.trim().is_empty() {
+        return Err(PlanError::Empty { file });
+    }
     let book = if text.trim_start().starts_with('{') {
         serde_json::from_str(&text).map_err(|source| PlanError::Book { file, source })?
     } else {
@@ -109,7 +118,8 @@ pub fn plan(visit: &Visit, url: &str, running: Option<&Ground>) -> Result<(Groun
     Ok(match (asked, in_lab, running) {
         (Some(asked), _, None) if visit.lab => (Ground::Embedded, asked),
         (Some(asked), _, None) => (Ground::Internet, asked),
-        (Some(asked), _, Some(lab)) => (lab.clone(), asked),
+        (Some(asked), true, Some(lab)) => (lab.clone(), asked),
+        (Some(asked), false, Some(_)) => (Ground::Internet, asked),
         (None, true, None) => (Ground::Embedded, Asked::Lab),
         (None, true, Some(lab)) => (lab.clone(), Asked::Lab),
         (None, false, _) => (Ground::Internet, Asked::System),

@@ -1,5 +1,6 @@
 //! `visit lab serve`: the embedded lab in the foreground.
 
+use anyhow::anyhow;
 use lab::{Lab, Options};
 use service::start::stop_on_signals;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +33,6 @@ fn options(serve: &Serve) -> anyhow::Result<Options> {
     let without = serve.without.clone();
     let Some(path) = &serve.world else { return Ok(Options { without, ..Options::default() }) };
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| anyhow::Error::new(error).context(format!("cannot read the world's file {file}")))?;
+    let text = world::read_text(path).map_err(|error| anyhow!("cannot read the world's file {file}: {error}"))?;
     Ok(Options { world: World::parse(&text, &file)?, files: Files::beside(path), without })
 }

@@ -92,14 +92,21 @@ impl Walk<'_> {
             }
 
             let begin = self.clock.us();
-            let stream = stages.note(begin, connect::connect(self, &addresses, target.port).await)?;
+            let (server, stream) = stages.note(begin, connect::connect(self, &addresses, target.port).await)?;
 
-            let (exchange, location) = exchange::exchange(self, &target, stream).await;
+            let trace = self.trace_for(server.ip());
+            let (exchange, location) = exchange::exchange(self, &target, trace, stream).await;
             stages.done.extend(exchange);
             location
         }
         .await;
         (stages.into_hop(target::without_secrets(url)), location)
+    }
+
+    /// The visit's id, if whoever has this address is there to record it: strangers are not sent a number that would tell
+    /// visits apart.
+    pub fn trace_for(&self, ip: IpAddr) -> Option<TraceId> {
+        self.trace.filter(|_| self.book.is_some_and(|book| book.contains(ip)))
     }
 
     /// The host that has this address in the world, where known.

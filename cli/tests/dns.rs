@@ -115,7 +115,11 @@ fn both_families_are_asked_at_once() {
 
 #[test]
 fn what_a_resolver_can_say() {
-    check_failure(|q, _| vec![reply(q, ResponseCode::NXDomain).to_vec().unwrap()], "no_such_name", "NXDOMAIN");
+    check_failure(
+        |q, _| vec![reply(q, ResponseCode::NXDomain).to_vec().unwrap()],
+        "no_such_name",
+        "there is no name name.test",
+    );
     check_failure(|q, _| vec![reply(q, ResponseCode::NoError).to_vec().unwrap()], "no_address", "has no address");
     check_failure(|q, _| vec![reply(q, ResponseCode::Refused).to_vec().unwrap()], "query_refused", "refuses");
     check_failure(|q, _| vec![reply(q, ResponseCode::NotImp).to_vec().unwrap()], "bad_reply", "NOTIMP");

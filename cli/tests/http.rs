@@ -127,6 +127,57 @@ fn bad_answers() {
 }
 
 #[test]
+fn a_server_that_does_not_wait_for_the_request() {
+    // What comes or ends before the request is met in the stage that it belongs to, whichever side was faster.
+    for _ in 0..10 {
+        let server = Server::at_once(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        let (code, journey) = visit(&["--max-time", "5", &server.url("/")]);
+        assert_eq!((code, &journey["outcome"]["reached"]), (0, &true.into()), "{journey:#}");
+        let server = Server::at_once(b"");
+        let (code, journey) = visit(&["--max-time", "5", &server.url("/")]);
+        assert_eq!(journey["outcome"]["failed_stage"], "wait", "{journey:#}");
+        // FIN alone, or the reset that the kernel sends for a request nobody reads: the network decides.
+        assert!(matches!(code, 52 | 56), "{journey:#}");
+    }
+}
+
+#[test]
+fn what_was_sent_is_what_is_shown() {
+    let mut answer = b"HTTP/1.1 404 Gone Fishing\r\nserver-timing: db;dur=1.5;desc=\"a, b; c\", app\r\n".to_vec();
+    for nth in 0..300 {
+        answer.extend(format!("x-{nth}: y\r\n").into_bytes());
+    }
+    answer.extend(b"content-length: 0\r\n\r\n");
+    let server = Server::start(answer, End::WhenPeerCloses);
+    let (code, journey) = visit(&[&server.url("/")]);
+    assert_eq!(code, 0, "{journey:#}");
+    let receive = journey.pointer(RECEIVE).unwrap();
+    assert_eq!(receive["reason_phrase"], "Gone Fishing");
+    assert_eq!(receive["server_timing"][0]["description"], "a, b; c");
+    assert_eq!(
+        (&receive["server_timing"][0]["duration_us"], &receive["server_timing"][1]["name"]),
+        (&1500.into(), &"app".into())
+    );
+}
+
+#[test]
+fn a_connection_that_breaks_after_the_response_was_not_closed_by_you() {
+    let server = Server::start(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokGARBAGE".to_vec(), End::WhenPeerCloses);
+    let (code, journey) = visit(&[&server.url("/")]);
+    assert_eq!(code, 0, "{journey:#}");
+    let close = journey.pointer(CLOSE).unwrap();
+    assert_eq!((&close["state"], &close["first"]), (&"skipped".into(), &Value::Null), "{journey:#}");
+}
+
+#[test]
+fn a_reader_who_leaves_does_not_change_the_outcome() {
+    let closed = peer::ClosedPort::new();
+    let script = format!("{} {} | true; exit ${{PIPESTATUS[0]}}", env!("CARGO_BIN_EXE_visit"), closed.url());
+    let status = std::process::Command::new("bash").args(["-c", &script]).status().unwrap();
+    assert_eq!(status.code(), Some(7));
+}
+
+#[test]
 fn time_limits_name_the_stage() {
     let server = Server::start(Vec::new(), End::WhenPeerCloses);
     let (code, journey) = visit(&["--max-time", "0.2", &server.url("/")]);
@@ -151,13 +202,15 @@ fn too_large_a_response_is_given_up() {
 #[test]
 fn secrets_and_control_characters_are_not_shown() {
     let answer =
-        b"HTTP/1.1 302 Found\r\nset-cookie: token=s3cr3t\r\nlocation: /\x9b31m\xff\r\ncontent-length: 0\r\n\r\n";
+        b"HTTP/1.1 302 Found\r\nset-cookie: token=s3cr3t\r\nlocation: http://adm:hunter2@h.test/\x9b31m\xff\r\ncontent-length: 0\r\n\r\n";
     let server = Server::start(answer.to_vec(), End::WhenPeerCloses);
     let url = server.url("/").replace("http://", "http://me:pa55w0rd@");
     let output = peer::run(&["-v", "--color", "never", &url]);
     let screen = String::from_utf8(output.stdout).unwrap();
-    for secret in ["s3cr3t", "pa55w0rd", "\u{1b}", "\u{9b}"] {
+    let json = String::from_utf8(peer::run(&["--json", &url]).stdout).unwrap();
+    for secret in ["s3cr3t", "pa55w0rd", "hunter2", "\u{1b}", "\u{9b}"] {
         assert!(!screen.contains(secret), "{secret:?} is on the screen:\n{screen}");
+        assert!(!json.contains(secret), "{secret:?} is in the journey:\n{json}");
     }
     assert!(screen.contains("set-cookie: (removed)"), "{screen}");
 }

@@ -92,10 +92,14 @@ fn events_of_one_kernel_are_in_the_order_of_cause_and_effect() {
         at("resolver", "query_sent"),
         at("root", "query_received"),
         at("root", "answer_sent"),
+        at("resolver", "reply_received"),
         at("tld", "query_received"),
         at("resolver", "answer_sent"),
+        at("you", "reply_received"),
         at("you", "connect_started"),
+        at("you", "request_sent"),
         at("app1", "request_read"),
+        at("app1", "response_written"),
         at("you", "response_received"),
     ];
     assert!(order.is_sorted(), "{order:?}\n{journey:#}");
@@ -145,7 +149,9 @@ fn what_cannot_be_used_is_refused_with_words() {
         assert!(said.contains(words), "{args:?}: {said}");
     };
     check(&["lab", "serve", "--without", "app9"], "there is no host \"app9\" in this lab; hosts: app1, app2");
-    check(&["--world", "/nowhere.json", "a.test"], "cannot read /nowhere.json");
+    let whole = "visit: cannot read /nowhere.json: No such file or directory (os error 2) (VISIT_WORLD or --world)\n";
+    check(&["--world", "/nowhere.json", "a.test"], whole);
+    check(&["--world", "/dev/null", "a.test"], "/dev/null is empty");
     check(&["--resolver", "dns.test", "a.test"], "is no address");
     check(&["--max-time=-1", "a.test"], "a number of seconds above 0");
     check(&[], "required arguments were not provided");

@@ -30,6 +30,11 @@ fn at_80_columns() {
 }
 
 #[test]
+fn at_40_columns() {
+    insta::assert_snapshot!("narrow", screen("second_server", Style { width: 40, ..NARROW }, false));
+}
+
+#[test]
 fn wide_with_everything() {
     insta::assert_snapshot!("verbose", screen("reached", Style { width: 120, ..NARROW }, true));
 }

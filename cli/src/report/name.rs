@@ -41,13 +41,17 @@ fn asked(page: &mut Page, journey: &Journey, name: &Name, verbose: bool) {
         ],
     );
     for exchange in &name.exchanges {
-        one_exchange(page, journey, exchange, verbose);
+        one_exchange(page, journey, &name.asked, exchange, verbose);
     }
 }
 
-fn one_exchange(page: &mut Page, journey: &Journey, exchange: &Exchange, verbose: bool) {
+fn one_exchange(page: &mut Page, journey: &Journey, asked: &str, exchange: &Exchange, verbose: bool) {
     let mut line =
         vec![plain(format!("{:1$}{2:5} {3:4}", "", INDENT + 2, exchange.question.rtype, exchange.transport.as_str()))];
+    // A search list makes other names of the one that was typed.
+    if bare(&exchange.question.name) != bare(asked) {
+        line.push(plain(format!("{} ", exchange.question.name)));
+    }
     match &exchange.result {
         Told::Reply { reply } => {
             line.push(piece(ink(reply), meaning(journey, reply)));
@@ -193,7 +197,11 @@ fn ink(reply: &Reply) -> Ink {
 /// A reply in a few words.
 fn meaning(journey: &Journey, reply: &Reply) -> String {
     match reply.meaning {
-        Meaning::Answer | Meaning::Alias => {
+        Meaning::Alias => match reply.answer.iter().rev().find(|record| record.rtype == "CNAME") {
+            Some(alias) => format!("an alias of {}, no more", bare(&alias.data)),
+            None => "an alias, no more".to_owned(),
+        },
+        Meaning::Answer => {
             let ttl = reply.answer.iter().map(|record| record.ttl).min();
             let kept = ttl.map_or_else(String::new, |ttl| format!(", to be kept {ttl} s"));
             format!("{}{kept}", count(reply.counts[0], "record"))

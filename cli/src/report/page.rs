@@ -164,7 +164,12 @@ impl Page {
         }
         let taken = width(&right.text);
         let column = self.place(hang, pieces, self.style.width.saturating_sub(taken + 2));
-        let gap = self.style.width.saturating_sub(column + taken);
+        let mut gap = self.style.width.saturating_sub(column + taken);
+        if gap == 0 {
+            // A long word has taken the place.
+            self.text.push('\n');
+            gap = self.style.width.saturating_sub(taken);
+        }
         self.text.push_str(&" ".repeat(gap));
         self.ink(right.ink, &right.text);
         self.text.push('\n');
@@ -172,6 +177,8 @@ impl Page {
 
     /// Writes pieces, breaking at spaces; returns the column after the last one.
     fn place(&mut self, hang: usize, pieces: &[Piece], limit: usize) -> usize {
+        // In a narrow window a deep continuation would leave no room.
+        let hang = hang.min(self.style.width / 3);
         let mut column = 0;
         for piece in pieces {
             let mut chunk = String::new();

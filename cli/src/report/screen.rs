@@ -3,7 +3,7 @@
 use journey::{
     Hop, Journey, Place, Said, Stage, StageName, StageState, What,
     chronicle::YOU,
-    stage::{Attempt, Close, Closer, Connect, Did, Framing, Header, Name, NameSource, Receive, Tried},
+    stage::{Attempt, Close, Closer, Connect, Did, Framing, Header, Name, NameSource, PeerEnd, Receive, Tried},
 };
 
 use super::{
@@ -95,14 +95,25 @@ fn show(page: &mut Page, journey: &Journey, hop: &Hop, stage: &Stage, verbose: b
 fn summary(journey: &Journey, hop: &Hop, stage: &Stage) -> Vec<Piece> {
     match &stage.did {
         Did::Url(url) => {
-            vec![plain(format!("{} · host {} · port {} · target {}", url.scheme, url.host, url.port, url.target))]
+            vec![plain(format!(
+                "{} · host {} · port {} · target {}",
+                url.scheme,
+                url.host,
+                url.port.unwrap_or_default(),
+                url.target
+            ))]
         }
         Did::Name(told) => name_summary(stage, told),
         Did::Connect(connect) => connect.connected().map(connected).unwrap_or_default(),
-        Did::Send(send) => vec![plain(format!("{} {} · {}", send.method, send.target, words::bytes(send.bytes)))],
+        Did::Send(send) => {
+            vec![plain(format!("{} {} · {}", send.method, send.target, words::bytes(send.bytes.unwrap_or_default())))]
+        }
         Did::Wait(_) => wait(journey, hop),
         Did::Receive(receive) => response(receive),
-        Did::Close(close) => vec![plain(closed(close))],
+        Did::Close(close) => match &stage.note {
+            Some(note) => vec![piece(Ink::Warn, note)],
+            None => vec![plain(closed(close))],
+        },
     }
 }
 
@@ -194,8 +205,8 @@ fn response(receive: &Receive) -> Vec<Piece> {
     let kind = kind.map_or_else(String::new, |header| format!(" · {}", header.value));
     vec![
         piece(ink, format!("{status} {phrase}").trim()),
-        plain(format!("{kind} · {}", words::bytes(receive.content_bytes))),
-        dim(format!(", {} with the head", words::bytes(receive.bytes))),
+        plain(format!("{kind} · {}", words::bytes(receive.content_bytes.unwrap_or_default()))),
+        dim(format!(", {} with the head", words::bytes(receive.bytes.unwrap_or_default()))),
     ]
 }
 
@@ -230,10 +241,13 @@ fn headers(page: &mut Page, first: &str, headers: &[Header]) {
 }
 
 fn closed(close: &Close) -> &'static str {
-    match (close.first, close.peer_fin_seen, close.keep_alive_offered) {
-        (Some(Closer::Server), _, _) => "the server closed first, then you",
-        (_, Some(true), Some(true)) => "you closed first, then the server, which offered to stay",
-        (_, Some(true), _) => "you closed first, then the server",
+    match (close.first, close.peer, close.keep_alive_offered) {
+        (None, ..) => "",
+        (Some(Closer::Server), Some(PeerEnd::Reset), _) => "the server reset the connection first",
+        (Some(Closer::Server), ..) => "the server closed first, then you",
+        (_, Some(PeerEnd::Fin), Some(true)) => "you closed first, then the server, which offered to stay",
+        (_, Some(PeerEnd::Fin), _) => "you closed first, then the server",
+        (_, Some(PeerEnd::Reset), _) => "you closed first, then the server reset the connection",
         _ => "you closed; the server's own close did not come in time",
     }
 }

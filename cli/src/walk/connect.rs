@@ -16,20 +16,24 @@ use super::{Broken, Walk, bounds::cut};
 /// How long an attempt may be silent before the next begins beside it (RFC 8305 §5, "Connection Attempt Delay").
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
+/// A connection, and the address that it leads to.
+pub type Connection = (SocketAddr, TcpStream);
+
 /// Opens a connection to one of these addresses.
-pub async fn connect(walk: &Walk<'_>, addresses: &[Address], port: u16) -> Result<(Did, TcpStream), Box<Broken>> {
+pub async fn connect(walk: &Walk<'_>, addresses: &[Address], port: u16) -> Result<(Did, Connection), Box<Broken>> {
     let attempts = RefCell::new(Vec::new());
     let race = race(walk, addresses, port, &attempts);
     let limit = walk.bounds.connect;
     let result = walk.bounds.within(limit, race).await;
     let mut attempts = attempts.into_inner();
-    let timed_out = matches!(result, Err(Reason::Timeout));
     // What was still under way when the stage ended has lasted until now.
     let now = walk.clock.us();
     for attempt in attempts.iter_mut().filter(|attempt| attempt.result == Tried::Abandoned) {
         attempt.duration_us = now.saturating_sub(attempt.start_us);
-        if timed_out {
-            attempt.result = Tried::Timeout;
+        match &result {
+            Ok(_) => {}
+            Err(Reason::Timeout) => attempt.result = Tried::Timeout,
+            Err(_) => attempt.result = Tried::Failed { why: "not waited for any longer".to_owned() },
         }
     }
     let did = Did::Connect(stage::Connect { attempts: attempts.clone() });
@@ -46,7 +50,7 @@ async fn race(
     addresses: &[Address],
     port: u16,
     attempts: &RefCell<Vec<Attempt>>,
-) -> Option<TcpStream> {
+) -> Option<Connection> {
     let mut waiting = addresses.iter();
     let mut running = FuturesUnordered::new();
     loop {
@@ -70,7 +74,12 @@ async fn race(
 }
 
 /// One attempt, noted as it begins and as it ends.
-async fn attempt(walk: &Walk<'_>, address: &Address, port: u16, attempts: &RefCell<Vec<Attempt>>) -> Option<TcpStream> {
+async fn attempt(
+    walk: &Walk<'_>,
+    address: &Address,
+    port: u16,
+    attempts: &RefCell<Vec<Attempt>>,
+) -> Option<Connection> {
     let server = SocketAddr::new(address.ip, port);
     let route = walk.book.map_or(Route::Direct, |book| book.route(Protocol::Tcp, server));
     let real = match route {
@@ -105,7 +114,7 @@ async fn attempt(walk: &Walk<'_>, address: &Address, port: u16, attempts: &RefCe
             note.local = stream.local_addr().ok();
             // A request is one write; waiting for a full segment would only delay it.
             let _ = stream.set_nodelay(true);
-            Some(stream)
+            Some((server, stream))
         }
         Err(result) => {
             note.result = result;

@@ -13,13 +13,12 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use journey::{
-    Reason, Stage, StageName, StageState,
-    stage::{self, Closer, Did, Failure, Framing, Header, ServerTiming},
+    Reason, Stage, StageName, StageState, TraceId,
+    stage::{self, Closer, Did, Failure, Framing, Header, PeerEnd, ServerTiming},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::timeout,
 };
 
 use super::{
@@ -38,25 +37,33 @@ const LAST_FIN: Duration = Duration::from_millis(500);
 /// Bytes that the head of a response may have.
 const MAX_HEAD: usize = 64 * 1024;
 
+/// Fields that the head of a response may have.
+const MAX_FIELDS: usize = 1_000;
+
 type Driver = tokio::task::JoinHandle<hyper::Result<http1::Parts<TokioIo<Metered<TcpStream>>>>>;
 
 /// Sends the request, reads the response and closes; the stages as far as they came, and the response's `Location`.
-pub async fn exchange(walk: &Walk<'_>, target: &Target, stream: TcpStream) -> (Vec<Stage>, Option<String>) {
+pub async fn exchange(
+    walk: &Walk<'_>,
+    target: &Target,
+    trace: Option<TraceId>,
+    stream: TcpStream,
+) -> (Vec<Stage>, Option<String>) {
     let start_us = walk.clock.us();
     let (stream, meter) = Metered::new(stream);
     let mut talk = Talk { walk, meter, start_us, receive: stage::Receive::default(), location: None };
-    let request = request(walk, target);
+    let request = request(target, trace);
     let sent = stage::Send {
         method: request.method().to_string(),
         target: target.path.clone(),
         version: "HTTP/1.1".to_owned(),
         headers: headers(request.headers()),
-        bytes: 0,
+        bytes: None,
     };
     let stages = match talk.run(request, stream).await {
-        Ok((parts, keep_alive)) => {
+        Ok((connection, keep_alive)) => {
             let mut stages = talk.stages(sent, None);
-            stages.push(close(walk, parts, keep_alive, talk.meter.seen().peer_closed.is_some()).await);
+            stages.push(close(walk, connection, keep_alive, talk.meter.seen().peer_closed.is_some()).await);
             stages
         }
         Err(failure) => talk.stages(sent, Some(failure)),
@@ -73,14 +80,15 @@ struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    /// The whole exchange; returns the connection, where it can still be closed, and whether the server offered to keep
-    /// it open.
+    /// The whole exchange; returns the connection, or why it cannot be closed as it should, and whether the server offered
+    /// to keep it open.
     async fn run(
         &mut self,
         request: Request<Empty<Bytes>>,
         stream: Metered<TcpStream>,
-    ) -> Result<(Option<Metered<TcpStream>>, bool), Failure> {
-        let handshake = http1::Builder::new().max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await;
+    ) -> Result<(Result<Metered<TcpStream>, String>, bool), Failure> {
+        let handshake =
+            http1::Builder::new().max_buf_size(MAX_HEAD).max_headers(MAX_FIELDS).handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|error| self.explain(&error))?;
         let driver: Driver = tokio::spawn(connection.without_shutdown());
         let responded = self.walk.bounds.within(FIRST_BYTE, sender.send_request(request)).await;
@@ -94,11 +102,12 @@ impl Talk<'_> {
         self.body(response.into_body()).await?;
         drop(sender);
         // The connection's task ends as soon as nobody can send on it any more.
-        let parts = match timeout(LAST_FIN, driver).await {
-            Ok(Ok(Ok(parts))) => Some(parts.io.into_inner()),
-            _ => None,
+        let connection = match self.walk.bounds.within(LAST_FIN, driver).await {
+            Ok(Ok(Ok(parts))) => Ok(parts.io.into_inner()),
+            Ok(Ok(Err(error))) => Err(format!("the connection broke after the response: {}", words(&error))),
+            Ok(Err(_)) | Err(_) => Err("the connection was not free to be closed in time".to_owned()),
         };
-        Ok((parts, keep_alive))
+        Ok((connection, keep_alive))
     }
 
     fn head(&mut self, response: &Response<Incoming>) {
@@ -107,10 +116,11 @@ impl Talk<'_> {
         self.location = location.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         self.receive = stage::Receive {
             status: Some(status.as_u16()),
-            reason_phrase: status.canonical_reason().map(str::to_owned),
+            reason_phrase: reason_phrase(response),
             version: Some(format!("{:?}", response.version())),
             headers: headers(response.headers()),
             headers_at_us: Some(self.walk.clock.us()),
+            content_bytes: Some(0),
             framing: Some(framing(response)),
             server_timing: server_timing(response.headers()),
             ..stage::Receive::default()
@@ -127,7 +137,7 @@ impl Talk<'_> {
                 Err(reason) => return Err(self.cut(reason, STALL)),
             };
             if let Some(data) = frame.data_ref() {
-                self.receive.content_bytes += data.len() as u64;
+                *self.receive.content_bytes.get_or_insert(0) += data.len() as u64;
             }
             if self.meter.seen().read > limit {
                 let what = format!("the response is larger than the limit of {limit} bytes");
@@ -159,13 +169,15 @@ impl Talk<'_> {
         } else if seen.read == 0 && seen.peer_closed.is_some() {
             (Reason::EmptyReply, "the server closed the connection without sending a byte".to_owned())
         } else if error.is_parse_too_large() {
-            (Reason::TooLarge, format!("the head of the response is larger than {MAX_HEAD} bytes"))
-        } else if error.is_parse() {
+            let limit =
+                if seen.read > MAX_HEAD as u64 { format!("{MAX_HEAD} bytes") } else { format!("{MAX_FIELDS} fields") };
+            (Reason::TooLarge, format!("the head of the response is larger than {limit}"))
+        } else if error.is_parse() || is_invalid_data(error) {
             (Reason::MalformedResponse, format!("what the server sent is no HTTP/1.1 response: {}", words(error)))
         } else if reset {
             (Reason::Reset, format!("the server reset the connection after {} bytes", seen.read))
         } else if in_body && (error.is_incomplete_message() || seen.peer_closed.is_some()) {
-            let sent = self.receive.content_bytes;
+            let sent = self.receive.content_bytes.unwrap_or(0);
             let of = self.promised().map_or_else(String::new, |length| format!(" of {length}"));
             (Reason::BodyCut, format!("the server closed the connection after {sent}{of} bytes of content"))
         } else if seen.peer_closed.is_some() {
@@ -186,8 +198,8 @@ impl Talk<'_> {
         let seen = self.meter.seen();
         let now_us = self.walk.clock.us();
         let at = |instant| self.walk.clock.us_at(instant);
-        sent.bytes = seen.written;
-        self.receive.bytes = seen.read;
+        sent.bytes = Some(seen.written);
+        self.receive.bytes = Some(seen.read);
         let sent_us = seen.last_write.map(at);
         let first_us = seen.first_read.map(at);
         let failed_in = failure.as_ref().map(|failure| stage_of(failure, &seen));
@@ -218,7 +230,7 @@ fn stage_of(failure: &Failure, seen: &Seen) -> StageName {
     }
 }
 
-fn request(walk: &Walk<'_>, target: &Target) -> Request<Empty<Bytes>> {
+fn request(target: &Target, trace: Option<TraceId>) -> Request<Empty<Bytes>> {
     let mut request = Request::new(Empty::new());
     // Both were made by the URL parser, which leaves only what these types allow.
     *request.uri_mut() = target.path.parse().unwrap_or_default();
@@ -226,7 +238,7 @@ fn request(walk: &Walk<'_>, target: &Target) -> Request<Empty<Bytes>> {
     fields.insert(HOST, HeaderValue::from_str(&target.authority).unwrap_or(HeaderValue::from_static("")));
     fields.insert(USER_AGENT, HeaderValue::from_static(concat!("visit/", env!("CARGO_PKG_VERSION"))));
     fields.insert(ACCEPT, HeaderValue::from_static("*/*"));
-    if let Some(trace) = walk.trace {
+    if let Some(trace) = trace {
         let value = HeaderValue::from_str(&trace.traceparent(rand::random())).expect("hexadecimal digits and dashes");
         fields.insert(HeaderName::from_static("traceparent"), value);
     }
@@ -234,21 +246,28 @@ fn request(walk: &Walk<'_>, target: &Target) -> Request<Empty<Bytes>> {
 }
 
 /// Fields that are credentials or grant them: they are neither shown nor saved.
-const SECRET: [&str; 5] = ["authorization", "cookie", "proxy-authorization", "set-cookie", "www-authenticate"];
+const SECRET: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
 
 fn headers(map: &HeaderMap) -> Vec<Header> {
     let one = |(name, value): (&HeaderName, &HeaderValue)| {
         let name = name.as_str().to_owned();
         let value = if SECRET.contains(&name.as_str()) {
             "(removed)".to_owned()
-        } else if name == LOCATION.as_str() {
-            target::without_secrets_in_reference(&String::from_utf8_lossy(value.as_bytes()))
         } else {
-            String::from_utf8_lossy(value.as_bytes()).into_owned()
+            target::without_userinfo(&String::from_utf8_lossy(value.as_bytes()))
         };
         Header { name, value }
     };
     map.iter().map(one).collect()
+}
+
+/// The phrase as it was sent; the library keeps it only where it differs from that of the code's definition.
+fn reason_phrase(response: &Response<Incoming>) -> Option<String> {
+    let sent = response.extensions().get::<hyper::ext::ReasonPhrase>();
+    match sent {
+        Some(phrase) => Some(String::from_utf8_lossy(phrase.as_bytes()).into_owned()),
+        None => response.status().canonical_reason().map(str::to_owned),
+    }
 }
 
 fn keeps_alive(response: &Response<Incoming>) -> bool {
@@ -278,7 +297,7 @@ fn framing(response: &Response<Incoming>) -> Framing {
 fn server_timing(headers: &HeaderMap) -> Vec<ServerTiming> {
     let values = headers.get_all("server-timing").into_iter().filter_map(|value| value.to_str().ok());
     let metric = |text: &str| {
-        let mut parts = text.split(';').map(str::trim);
+        let mut parts = outside_quotes(text, ';').into_iter().map(str::trim);
         let name = parts.next().filter(|name| !name.is_empty())?.to_owned();
         let mut timing = ServerTiming { name, duration_us: None, description: None };
         for part in parts {
@@ -292,7 +311,22 @@ fn server_timing(headers: &HeaderMap) -> Vec<ServerTiming> {
         }
         Some(timing)
     };
-    values.flat_map(|value| value.split(',').filter_map(metric).collect::<Vec<_>>()).collect()
+    values.flat_map(|value| outside_quotes(value, ',').into_iter().filter_map(metric).collect::<Vec<_>>()).collect()
+}
+
+/// The parts of a text between separators that do not stand inside a quoted string (RFC 9110 §5.6.4).
+fn outside_quotes(text: &str, separator: char) -> Vec<&str> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.split(move |c: char| {
+        let here = c == separator && !quoted;
+        match c {
+            '"' if !escaped => quoted = !quoted,
+            _ => {}
+        }
+        escaped = c == '\\' && quoted && !escaped;
+        here
+    })
+    .collect()
 }
 
 fn milliseconds(text: &str) -> Option<u64> {
@@ -302,35 +336,53 @@ fn milliseconds(text: &str) -> Option<u64> {
 }
 
 /// The `close` stage: this side's FIN, then the other side's.
-async fn close(walk: &Walk<'_>, stream: Option<Metered<TcpStream>>, keep_alive: bool, peer_first: bool) -> Stage {
+async fn close(
+    walk: &Walk<'_>,
+    connection: Result<Metered<TcpStream>, String>,
+    keep_alive: bool,
+    fin_seen: bool,
+) -> Stage {
     let start_us = walk.clock.us();
-    let mut server_first = peer_first;
-    let mut peer_fin_seen = peer_first;
-    if let Some(mut stream) = stream {
-        // A server that announced the close is given the time to do it; who closes first is then seen, not guessed.
-        if !keep_alive && !peer_first {
-            server_first = fin_comes(&mut stream).await;
-            peer_fin_seen = server_first;
+    let mut did = stage::Close { keep_alive_offered: Some(keep_alive), ..stage::Close::default() };
+    let mut stream = match connection {
+        Ok(stream) => stream,
+        Err(note) => {
+            let stage = observed(StageState::Skipped, Did::Close(did), start_us, start_us, None);
+            return Stage { duration_us: None, note: Some(note), ..stage };
         }
-        let _ = stream.shutdown().await;
-        if !peer_fin_seen {
-            peer_fin_seen = fin_comes(&mut stream).await;
-        }
+    };
+    let mut end = if fin_seen { PeerEnd::Fin } else { PeerEnd::Silent };
+    // A server that announced the close is given the time to do it; who closes first is then seen, not guessed.
+    if !keep_alive && !fin_seen {
+        end = peer_end(walk, &mut stream).await;
     }
-    let first = if server_first { Closer::Server } else { Closer::You };
-    let did =
-        stage::Close { first: Some(first), keep_alive_offered: Some(keep_alive), peer_fin_seen: Some(peer_fin_seen) };
+    did.first = Some(if end == PeerEnd::Silent { Closer::You } else { Closer::Server });
+    let _ = stream.shutdown().await;
+    if end == PeerEnd::Silent {
+        end = peer_end(walk, &mut stream).await;
+    }
+    did.peer = Some(end);
     observed(StageState::Done, Did::Close(did), start_us, walk.clock.us(), None)
 }
 
-/// Reads until the other side's FIN; whether it came in time. What comes before it belongs to no response.
-async fn fin_comes(stream: &mut Metered<TcpStream>) -> bool {
+/// How the other side ends the connection, as far as it does in time. What comes before belongs to no response.
+async fn peer_end(walk: &Walk<'_>, stream: &mut Metered<TcpStream>) -> PeerEnd {
     let rest = async {
         let mut buffer = [0; 1024];
         while stream.read(&mut buffer).await? > 0 {}
         io::Result::Ok(())
     };
-    matches!(timeout(LAST_FIN, rest).await, Ok(Ok(())))
+    match walk.bounds.within(LAST_FIN, rest).await {
+        Ok(Ok(())) => PeerEnd::Fin,
+        Ok(Err(_)) => PeerEnd::Reset,
+        Err(_) => PeerEnd::Silent,
+    }
+}
+
+/// Whether the library could not read the framing of the content, as a chunk's size that is no number.
+fn is_invalid_data(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
 }
 
 /// The library's words, with those of what caused it.

@@ -4,7 +4,7 @@ use std::{
     io,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Instant,
 };
 
@@ -28,6 +28,8 @@ pub struct Seen {
     pub read_error: Option<io::ErrorKind>,
     /// What ended writing, if an error did.
     pub write_error: Option<io::ErrorKind>,
+    // Waits until something has been written.
+    reader: Option<Waker>,
 }
 
 /// What a [`Metered`] stream has seen, for whoever does not own the stream.
@@ -38,6 +40,16 @@ impl Meter {
     /// What it has seen so far.
     pub fn seen(&self) -> Seen {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether nothing has been written yet; the task is then woken when something is.
+    fn is_too_early(&self, waker: &Waker) -> bool {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let early = seen.last_write.is_none() && seen.write_error.is_none();
+        if early {
+            seen.reader = Some(waker.clone());
+        }
+        early
     }
 
     fn note(&self, change: impl FnOnce(&mut Seen)) {
@@ -62,6 +74,11 @@ impl<S> Metered<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // A response is read once a request is on its way: what a server sends or does before that is then met in the
+        // stage that it belongs to, whichever comes first.
+        if self.meter.is_too_early(cx.waker()) {
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         match &polled {
@@ -94,8 +111,13 @@ impl<S: AsyncWrite + Unpin> Metered<S> {
                 seen.last_write = Some(began);
             }),
             Poll::Ready(Err(error)) => self.meter.note(|seen| seen.write_error = Some(error.kind())),
-            Poll::Pending => {}
+            Poll::Pending => return,
         }
+        self.meter.note(|seen| {
+            if let Some(reader) = seen.reader.take() {
+                reader.wake();
+            }
+        });
     }
 }
 

@@ -78,6 +78,11 @@ pub async fn resolve(walk: &Walk<'_>, target: &Target) -> Found {
         }
     };
     let Asked { source, answer } = answer;
+    // What was still under way when the stage ended has lasted until now.
+    let now = walk.clock.us();
+    for exchange in log.borrow_mut().iter_mut().filter(|exchange| exchange.result == stage::Told::Abandoned) {
+        exchange.duration_us = now.saturating_sub(exchange.start_us);
+    }
     let mut did = stage::Name { asked: name.clone(), source, exchanges: log.into_inner(), ..stage::Name::default() };
     let result = match answer {
         Ok(Told { aliases, addresses }) => {
@@ -86,7 +91,16 @@ pub async fn resolve(walk: &Walk<'_>, target: &Target) -> Found {
             let addresses = did.addresses.clone();
             Ok((Did::Name(did), addresses))
         }
-        Err(NoReply { reason, what }) => Err(Box::new((Did::Name(did), Failure { reason, what }))),
+        Err(NoReply { reason, what, aliases }) => {
+            did.aliases = aliases;
+            let what = match (reason, &did.source) {
+                (Reason::NoSuchName | Reason::NoAddress, Some(NameSource::Resolver { address, .. })) => {
+                    format!("{}, says {address}", did.denial(reason == Reason::NoSuchName))
+                }
+                _ => what,
+            };
+            Err(Box::new((Did::Name(did), Failure { reason, what })))
+        }
     };
     (result, None)
 }
@@ -126,12 +140,14 @@ fn known(walk: &Walk<'_>, name: &str, source: NameSource, ips: &[IpAddr]) -> Res
 }
 
 /// Who answered, and what.
+#[derive(Clone)]
 struct Asked {
     source: Option<NameSource>,
     answer: Result<Told, NoReply>,
 }
 
 /// A usable answer.
+#[derive(Clone)]
 struct Told {
     aliases: Vec<String>,
     addresses: Vec<Address>,
@@ -140,16 +156,15 @@ struct Told {
 /// Asks the servers in their order until one has a word on the name, for each candidate name in its order until one
 /// exists.
 async fn ask_all(walk: &Walk<'_>, servers: &[Server], candidates: &[String], chosen_by: &str, log: &Log) -> Asked {
-    let mut last = Asked {
-        source: None,
-        answer: Err(NoReply { reason: Reason::NoResolver, what: "no resolver is known".to_owned() }),
-    };
+    let mut last = Asked { source: None, answer: Err(NoReply::new(Reason::NoResolver, "no resolver is known")) };
+    // The first word that a name does not exist, or has no address: the one on the name as it was meant.
+    let mut denied = None;
     for candidate in candidates {
         let name = match Name::from_ascii(candidate) {
             Ok(name) => name,
             Err(error) => {
                 let what = format!("{candidate:?} cannot be asked for: {error}");
-                last.answer = Err(NoReply { reason: Reason::NoSuchName, what });
+                last.answer = Err(NoReply::new(Reason::NoSuchName, what));
                 continue;
             }
         };
@@ -168,13 +183,16 @@ async fn ask_all(walk: &Walk<'_>, servers: &[Server], candidates: &[String], cho
                 Err(_) => {}
             }
         }
-        let another_name_may_help =
-            matches!(&last.answer, Err(NoReply { reason: Reason::NoSuchName | Reason::NoAddress, .. }));
-        if !another_name_may_help {
-            return last;
+        match &last.answer {
+            Ok(_) => return last,
+            Err(NoReply { reason: Reason::NoSuchName | Reason::NoAddress, .. }) => {
+                denied.get_or_insert_with(|| last.clone());
+            }
+            // The servers do not answer; the next candidate would only wait for them again.
+            Err(_) => break,
         }
     }
-    last
+    denied.unwrap_or(last)
 }
 
 /// Asks one server for the addresses of both families at once, as browsers do.
@@ -251,11 +269,12 @@ fn read(
             format!(": {}", texts.join("; "))
         }
     };
-    let no = |reason, what: String| Err(NoReply { reason, what: what + &because });
+    let (aliases, end) = chain(name, message);
+    let no = |reason, what: String| Err(NoReply { reason, what: what + &because, aliases: aliases.clone() });
     match message.metadata.response_code {
         ResponseCode::NoError => {}
         ResponseCode::NXDomain => {
-            return no(Reason::NoSuchName, format!("there is no name {shown}, says {server} (NXDOMAIN)"));
+            return no(Reason::NoSuchName, format!("there is no name {shown}, says {server}"));
         }
         ResponseCode::ServFail => {
             return no(Reason::ServerFailure, format!("{server} could not get an answer for {shown}"));
@@ -268,7 +287,6 @@ fn read(
             return no(Reason::BadReply, format!("{server} answers {rcode} when asked for {shown}"));
         }
     }
-    let (aliases, end) = chain(name, message);
     let addresses: Vec<Address> = message
         .answers
         .iter()

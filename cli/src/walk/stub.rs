@@ -41,13 +41,22 @@ pub struct Server {
 /// Every transmission, in order. The walk is one task, so a cell is enough.
 pub type Log = RefCell<Vec<Exchange>>;
 
-/// Why no reply was had.
+/// Why no usable reply was had.
 #[derive(Clone, Debug)]
 pub struct NoReply {
     /// For programs.
     pub reason: Reason,
     /// For people.
     pub what: String,
+    /// The alias chain in a reply that has nothing at its end.
+    pub aliases: Vec<String>,
+}
+
+impl NoReply {
+    /// Without a reply there are no aliases.
+    pub fn new(reason: Reason, what: impl Into<String>) -> Self {
+        Self { reason, what: what.into(), aliases: Vec::new() }
+    }
 }
 
 /// Asks a server; the reply may say anything, also that there is no such name.
@@ -98,8 +107,11 @@ impl Asking<'_> {
                     Err(Reason::Timeout) => break,
                     Err(reason) => {
                         self.end(&sent[sent.len() - 1], Told::Abandoned);
-                        let what = cut(&format!("{} did not answer", self.server.address), reason, *wait);
-                        return Err(NoReply { reason, what });
+                        let so_far = match &unfit {
+                            Some(_) => format!("{} sent only what does not answer the question", self.server.address),
+                            None => format!("{} did not answer", self.server.address),
+                        };
+                        return Err(NoReply::new(reason, cut(&so_far, reason, *wait)));
                     }
                 }
             }
@@ -111,19 +123,19 @@ impl Asking<'_> {
         }
         let waited: Duration = self.server.waits.iter().sum();
         Err(match unfit {
-            Some(why) => NoReply {
-                reason: Reason::BadReply,
-                what: format!("{} sent nothing that answers the question: {why}", self.server.address),
-            },
-            None => NoReply {
-                reason: Reason::Timeout,
-                what: format!(
+            Some(why) => NoReply::new(
+                Reason::BadReply,
+                format!("{} sent nothing that answers the question: {why}", self.server.address),
+            ),
+            None => NoReply::new(
+                Reason::Timeout,
+                format!(
                     "{} did not answer {} over udp within {} s",
                     self.server.address,
                     times(self.server.waits.len()),
                     waited.as_secs_f32()
                 ),
-            },
+            ),
         })
     }
 
@@ -151,7 +163,7 @@ impl Asking<'_> {
             Err(reason) => {
                 self.end(&transmission, if reason == Reason::Timeout { Told::Timeout } else { Told::Abandoned });
                 let what = cut(&format!("{} did not answer over tcp", self.server.address), reason, limit);
-                return Err(NoReply { reason, what });
+                return Err(NoReply::new(reason, what));
             }
         };
         transmission.bytes.clear();
@@ -163,7 +175,7 @@ impl Asking<'_> {
             Err(why) => {
                 self.end(&transmission, Told::BadReply { why: why.clone() });
                 let what = format!("{} sent over tcp what does not answer the question: {why}", self.server.address);
-                Err(NoReply { reason: Reason::BadReply, what })
+                Err(NoReply::new(Reason::BadReply, what))
             }
         }
     }
@@ -171,7 +183,7 @@ impl Asking<'_> {
     /// The real socket behind the server's address.
     fn real(&self, protocol: Protocol) -> Result<SocketAddr, NoReply> {
         let route = self.walk.book.map_or(Route::Direct, |book| book.route(protocol, self.server.address));
-        let missing = |what| Err(NoReply { reason: Reason::ResolverDown, what });
+        let missing = |what: String| Err(NoReply::new(Reason::ResolverDown, what));
         match route {
             Route::Direct => Ok(self.server.address),
             Route::Via(socket) => Ok(socket),
@@ -200,7 +212,7 @@ impl Asking<'_> {
         let mut message = Message::new(rand::random(), MessageType::Query, OpCode::Query);
         message.metadata.recursion_desired = true;
         message.add_query(self.query.clone());
-        message.edns = Some(options::of_query(self.walk.trace));
+        message.edns = Some(options::of_query(self.walk.trace_for(self.server.address.ip())));
         // A question that was parsed can be written.
         let bytes = message.to_vec().unwrap_or_default();
         let mut log = self.log.borrow_mut();
@@ -252,7 +264,8 @@ impl Asking<'_> {
     }
 
     fn broken(&self, sent: &Sent, error: &io::Error) -> NoReply {
-        let address = self.server.address;
+        let transport = self.log.borrow()[sent.nth].transport.as_str();
+        let address = format!("{} over {transport}", self.server.address);
         let (told, reason, what) = match error.kind() {
             io::ErrorKind::ConnectionRefused => (
                 Told::NothingListens,
@@ -270,7 +283,7 @@ impl Asking<'_> {
             }
         };
         self.end(sent, told);
-        NoReply { reason, what }
+        NoReply::new(reason, what)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What this machine says about names: its hosts file and its resolvers.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, SocketAddrV6},
     path::Path,
     time::Duration,
 };
@@ -17,7 +17,7 @@ pub const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// The addresses that a hosts file has for a name; none where there is no such file.
 pub fn hosts_file(path: &Path, name: &str) -> Vec<IpAddr> {
-    addresses_of(&std::fs::read_to_string(path).unwrap_or_default(), name)
+    addresses_of(&String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()), name)
 }
 
 fn addresses_of(text: &str, name: &str) -> Vec<IpAddr> {
@@ -44,23 +44,30 @@ pub struct System {
 
 /// Reads resolv.conf.
 pub fn resolv_conf(path: &Path) -> Result<System, NoReply> {
-    let fail = |what| NoReply { reason: Reason::NoResolver, what };
+    let fail = |what: String| NoReply::new(Reason::NoResolver, what);
     let text = std::fs::read(path).map_err(|error| fail(format!("{} cannot be read: {error}", path.display())))?;
     let config = resolv_conf::Config::parse(&text).map_err(|error| fail(format!("{}: {error}", path.display())))?;
     // resolv.conf(5): a list of three, `timeout` seconds for each try, `attempts` tries, both capped.
     let wait = Duration::from_secs(config.timeout.clamp(1, 30).into());
     let waits = vec![wait; usize::try_from(config.attempts.clamp(1, 5)).unwrap_or(2)];
-    let servers: Vec<Server> = config
-        .nameservers
-        .iter()
-        .take(3)
-        .map(|ip| Server { address: SocketAddr::new(ip.into(), 53), waits: waits.clone() })
-        .collect();
+    let servers: Vec<Server> =
+        config.nameservers.iter().take(3).map(|ip| Server { address: with_scope(ip), waits: waits.clone() }).collect();
     if servers.is_empty() {
         return Err(fail(format!("{} names no resolver", path.display())));
     }
     let search = config.get_last_search_or_domain().cloned().collect();
     Ok(System { servers, search, ndots: config.ndots })
+}
+
+/// A link-local resolver, as routers announce them, is of use only with the interface that it is on.
+fn with_scope(ip: &resolv_conf::ScopedIp) -> SocketAddr {
+    match ip {
+        resolv_conf::ScopedIp::V4(ip) => SocketAddr::new((*ip).into(), 53),
+        resolv_conf::ScopedIp::V6(ip, scope) => {
+            let number = |scope: &str| nix::net::if_::if_nametoindex(scope).ok().or_else(|| scope.parse().ok());
+            SocketAddrV6::new(*ip, 53, 0, scope.as_deref().and_then(number).unwrap_or(0)).into()
+        }
+    }
 }
 
 impl System {

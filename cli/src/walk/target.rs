@@ -34,8 +34,10 @@ pub enum Host {
 /// Reads a URL. Without a scheme it is taken for `http://`, as an address bar does.
 pub fn parse(text: &str) -> Result<(Did, Target), Box<Broken>> {
     let refuse = |reason, what: String| Box::new((Did::Url(stage::Url::default()), Failure { reason, what }));
-    let url = with_scheme(text)
-        .and_then(|text| url::Url::parse(&text).map_err(|error| error.to_string()))
+    if text.trim().is_empty() {
+        return Err(refuse(Reason::UrlMalformed, "it is empty".to_owned()));
+    }
+    let url = url::Url::parse(&with_scheme(text))
         .map_err(|why| refuse(Reason::UrlMalformed, format!("{:?} is no URL: {why}", without_secrets(text))))?;
     if url.scheme() != "http" {
         let built = "visit speaks http";
@@ -51,7 +53,7 @@ pub fn parse(text: &str) -> Result<(Did, Target), Box<Broken>> {
         ),
         Some(url::Host::Ipv4(ip)) => (Host::Ip(ip.into()), ip.to_string()),
         Some(url::Host::Ipv6(ip)) => (Host::Ip(ip.into()), format!("[{ip}]")),
-        None => return Err(refuse(Reason::UrlMalformed, format!("{text:?} has no host"))),
+        None => return Err(refuse(Reason::UrlMalformed, format!("{:?} has no host", without_secrets(text)))),
     };
     let Some(port) = url.port_or_known_default().filter(|port| *port != 0) else {
         return Err(refuse(Reason::UrlMalformed, "port 0 is no port that can be visited".to_owned()));
@@ -62,16 +64,24 @@ pub fn parse(text: &str) -> Result<(Did, Target), Box<Broken>> {
     };
     // RFC 9110 §7.2: the Host field names the port only where it is not the scheme's own. `url` has dropped that one.
     let authority = url.port().map_or_else(|| shown.clone(), |port| format!("{shown}:{port}"));
-    let did = stage::Url { scheme: url.scheme().to_owned(), host: shown, port, target: path.clone() };
+    let did = stage::Url { scheme: url.scheme().to_owned(), host: shown, port: Some(port), target: path.clone() };
     Ok((Did::Url(did), Target { host, port, path, authority }))
 }
 
-fn with_scheme(text: &str) -> Result<String, String> {
+/// The text with a scheme: `http://` is put before what has none, as an address bar does. What comes before the first
+/// slash decides, so a URL in a query is no scheme, and neither is the port in `localhost:3000`.
+fn with_scheme(text: &str) -> String {
     let text = text.trim();
-    if text.is_empty() {
-        return Err("it is empty".to_owned());
-    }
-    if text.contains("://") { Ok(text.to_owned()) } else { Ok(format!("http://{text}")) }
+    let end = text.find(['/', '\\', '?', '#']).unwrap_or(text.len());
+    let slash_follows = text[end..].starts_with(['/', '\\']);
+    let has_scheme = slash_follows && text[..end].strip_suffix(':').is_some_and(is_scheme);
+    if has_scheme { text.to_owned() } else { format!("http://{text}") }
+}
+
+/// RFC 3986 §3.1.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
 
 /// A name that DNS can carry (RFC 1035 §2.3.4); the final dot of a fully qualified name is kept for the resolver.
@@ -92,41 +102,47 @@ fn checked_name(name: &str) -> Result<String, &'static str> {
     Ok(name.to_owned())
 }
 
-/// The URL as it may be shown and saved: user name and password are removed, also from what is no valid URL.
+/// The URL as it may be shown and saved: user name, password and fragment are removed, also from what is no valid URL.
 pub fn without_secrets(text: &str) -> String {
-    let text = text.trim();
-    let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let full = with_scheme(text);
     if let Ok(mut url) = url::Url::parse(&full) {
         // Both fail only for URLs that cannot have them.
         let _ = url.set_username("");
         let _ = url.set_password(None);
+        // It never leaves this machine.
+        url.set_fragment(None);
         return url.to_string();
     }
-    let Some((scheme, rest)) = full.split_once("://") else { return full };
-    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    format!("{scheme}://{host}{path}")
+    // Where a password has a slash nobody can tell what belongs to it: all before the last @ goes.
+    let (scheme, rest) = full.split_once(':').unwrap_or(("http", &full));
+    let rest = rest.trim_start_matches(['/', '\\']);
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    format!("{scheme}://{rest}")
+}
+
+/// A text without the user information of the URLs in it; what follows `//` up to the `@` of an authority goes.
+pub fn without_userinfo(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("//") {
+        let (before, authority) = rest.split_at(at + 2);
+        kept.push_str(before);
+        let end = authority.find(['/', '?', '#', ' ', '\t', ',', ';', '"', '<', '>']).unwrap_or(authority.len());
+        rest = match authority[..end].rfind('@') {
+            Some(userinfo) => &authority[userinfo + 1..],
+            None => authority,
+        };
+    }
+    kept + rest
 }
 
 /// The URL that a reference in an answer to this URL means (RFC 3986 §5); what cannot be joined is taken as it is, and
 /// its own `url` stage will say what is wrong with it.
 pub fn join(base: &str, reference: &str) -> String {
-    let base = with_scheme(base).ok().and_then(|base| url::Url::parse(&base).ok());
-    match base.and_then(|base| base.join(reference).ok()) {
-        Some(url) => url.to_string(),
-        None => reference.to_owned(),
-    }
-}
-
-/// As [`without_secrets`], for references, which may be relative and are then shown as they are.
-pub fn without_secrets_in_reference(reference: &str) -> String {
-    let has_authority = reference.contains("://") || reference.trim_start().starts_with("//");
-    if !has_authority || !reference.contains('@') {
-        return reference.to_owned();
-    }
-    match url::Url::parse(reference) {
-        Ok(_) => without_secrets(reference),
-        Err(_) => without_secrets(&format!("http:{}", reference.trim_start())),
+    let base = url::Url::parse(&with_scheme(base));
+    match base.and_then(|base| base.join(reference)) {
+        Ok(url) => url.to_string(),
+        Err(_) => reference.to_owned(),
     }
 }
 
@@ -150,6 +166,8 @@ mod tests {
         check("localhost:3000", "localhost", 3000, "/", "localhost:3000");
         check("http://bücher.test/", "xn--bcher-kva.test", 80, "/", "xn--bcher-kva.test");
         check("127.1", "127.0.0.1", 80, "/", "127.0.0.1");
+        check("h.test/?next=http://a.b/", "h.test", 80, "/?next=http://a.b/", "h.test");
+        check("http:\\\\me:pw@h.test\\a", "h.test", 80, "/a", "h.test");
     }
 
     #[test]
@@ -178,8 +196,19 @@ mod tests {
         assert_eq!(without_secrets("http://me:pw@h.test/a"), "http://h.test/a");
         assert_eq!(without_secrets("me:pw@h.test"), "http://h.test/");
         assert_eq!(without_secrets("http://me:pw@h:99999/a"), "http://h:99999/a");
-        assert_eq!(without_secrets_in_reference("https://me:pw@h.test/a"), "https://h.test/a");
-        assert_eq!(without_secrets_in_reference("//me:pw@h.test/a"), "http://h.test/a");
-        assert_eq!(without_secrets_in_reference("/a?b=c@d"), "/a?b=c@d");
+        // In all of these a browser, too, sees user information.
+        for text in [
+            "me:pw@h.test/?x=http://a",
+            "http://me:p/w@h.test/",
+            "http:\\\\me:pw@h.test\\a",
+            "http:/me:pw@h.test",
+            "x://me:pw@",
+        ] {
+            assert!(!without_secrets(text).contains("me:p"), "{text}: {}", without_secrets(text));
+        }
+        assert_eq!(without_secrets("h.test/a?b#c"), "http://h.test/a?b");
+        assert_eq!(without_userinfo("https://me:pw@h.test/a"), "https://h.test/a");
+        assert_eq!(without_userinfo("<//me:pw@h.test/a>; rel=x, <http://b@c>"), "<//h.test/a>; rel=x, <http://c>");
+        assert_eq!(without_userinfo("/a?b=c@d"), "/a?b=c@d");
     }
 }

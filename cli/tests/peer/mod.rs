@@ -58,6 +58,23 @@ impl Server {
         Self(address)
     }
 
+    /// Sends these bytes and closes, whatever the other side does.
+    pub(crate) fn at_once(answer: &'static [u8]) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.write_all(answer);
+                let _ = stream.shutdown(std::net::Shutdown::Write);
+                if !answer.is_empty() {
+                    // Without this the request would be answered with a reset that overtakes the answer.
+                    let _ = stream.read_to_end(&mut Vec::new());
+                }
+            }
+        });
+        Self(address)
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.0)
     }

@@ -19,9 +19,11 @@ pub fn own(hops: &[Hop]) -> Vec<Event> {
         match &stage.did {
             Did::Name(name) => name.exchanges.iter().for_each(|exchange| of_exchange(exchange, &mut push)),
             Did::Connect(connect) => connect.attempts.iter().for_each(|attempt| of_attempt(attempt, &mut push)),
-            Did::Send(send) => at_end(stage, What::RequestSent { bytes: send.bytes }, &mut push),
+            Did::Send(send) => at_end(stage, What::RequestSent { bytes: send.bytes.unwrap_or_default() }, &mut push),
             Did::Wait(_) => at_end(stage, What::FirstByte, &mut push),
-            Did::Receive(receive) => at_end(stage, What::ResponseReceived { bytes: receive.bytes }, &mut push),
+            Did::Receive(receive) => {
+                at_end(stage, What::ResponseReceived { bytes: receive.bytes.unwrap_or_default() }, &mut push)
+            }
             Did::Url(_) | Did::Close(_) => {}
         }
     }
@@ -74,8 +76,8 @@ fn of_attempt(attempt: &Attempt, push: &mut impl FnMut(u64, What)) {
     push(attempt.start_us + attempt.duration_us, What::ConnectFailed { server, why: why.to_owned() });
 }
 
-/// Puts events in the order of their times. Those without a time stay behind the last event of their host that has one,
-/// or at the end, in the order in which they were told.
+/// Puts events in the order of their times. Those without a time come at the end, each host's in the order in which it
+/// told them: where between the others they belong is not known.
 pub fn in_order(mut events: Vec<Event>) -> Vec<Event> {
     events.sort_by_key(|event| (event.at_us.is_none(), event.at_us));
     events

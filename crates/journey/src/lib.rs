@@ -24,7 +24,7 @@
 //!     start_us: Some(0),
 //!     duration_us: Some(12),
 //!     evidence: Evidence::Observed,
-//!     did: Did::Url(Url { scheme: "http".into(), host: "www.example.local".into(), port: 80, target: "/".into() }),
+//!     did: Did::Url(Url { scheme: "http".into(), host: "www.example.local".into(), port: Some(80), target: "/".into() }),
 //!     failure: None,
 //!     note: None,
 //! };

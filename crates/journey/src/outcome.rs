@@ -90,20 +90,24 @@ pub mod exit {
     /// The lab could not be started or reached, or something else on this machine failed.
     pub const LOCAL: u8 = 2;
 
+    /// The user stopped the program.
+    pub const INTERRUPTED: u8 = 130;
+
     /// What to exit with when this stage failed for this reason.
     pub fn code(stage: StageName, reason: Reason) -> u8 {
         match (reason, stage) {
-            (Reason::Interrupted, _) => 130,
+            (Reason::Interrupted, _) => INTERRUPTED,
             (Reason::MaxTime, _) => 28,
             (Reason::HttpStatus, _) => 22,
             (Reason::TooLarge, _) => 63,
             (Reason::TooManyRedirects, _) => 47,
             (Reason::SchemeUnsupported, _) => 1,
+            (Reason::EmptyReply, _) => 52,
+            (Reason::Reset, _) => 56,
             (_, StageName::Url) => 3,
             (_, StageName::Name) => 6,
             (_, StageName::Connect) => 7,
             (_, StageName::Send) => 55,
-            (Reason::EmptyReply, _) => 52,
             (Reason::BodyCut, _) => 18,
             (Reason::MalformedResponse, _) => 8,
             (_, StageName::Wait | StageName::Receive | StageName::Close) => 56,

@@ -194,7 +194,7 @@ pub struct Url {
     /// The host as it will be looked up: lower case, international names in their ASCII form.
     pub host: String,
     /// The port, the scheme's own where none was given.
-    pub port: u16,
+    pub port: Option<u16>,
     /// Path and query, as they will be sent.
     pub target: String,
 }
@@ -212,6 +212,31 @@ pub struct Name {
     pub aliases: Vec<String>,
     /// The addresses, in the order in which they will be tried.
     pub addresses: Vec<Address>,
+}
+
+impl Name {
+    /// What it means that there is no such name or no address, in words: of the end of the alias chain, and of the
+    /// families that were asked for.
+    pub fn denial(&self, no_such_name: bool) -> String {
+        let asked = &self.asked;
+        let alias = self.aliases.last().map(|end| end.trim_end_matches('.'));
+        if no_such_name {
+            return match alias {
+                Some(end) => format!("{asked} is an alias of {end}, and there is no such name"),
+                None => format!("there is no name {asked}"),
+            };
+        }
+        let of = |rtype| self.exchanges.iter().any(|exchange| exchange.question.rtype == rtype);
+        let address = match (of("A"), of("AAAA")) {
+            (true, false) => "no IPv4 address",
+            (false, true) => "no IPv6 address",
+            _ => "no address",
+        };
+        match alias {
+            Some(end) => format!("{asked} is an alias of {end}, which has {address}"),
+            None => format!("{asked} exists but has {address}"),
+        }
+    }
 }
 
 /// Who answered for names.
@@ -370,7 +395,7 @@ pub struct Send {
     /// The header, in the order sent; secrets removed.
     pub headers: Vec<Header>,
     /// Bytes written to the socket.
-    pub bytes: u64,
+    pub bytes: Option<u64>,
 }
 
 /// A header field.
@@ -378,7 +403,7 @@ pub struct Send {
 pub struct Header {
     /// Its name, as it was on the wire or in lower case where the reader does not keep it.
     pub name: String,
-    /// Its value; bytes outside ASCII are shown as U+FFFD.
+    /// Its value, user information in URLs removed; bytes that are no UTF-8 are shown as U+FFFD.
     pub value: String,
 }
 
@@ -392,7 +417,7 @@ pub struct Wait {}
 pub struct Receive {
     /// The status code.
     pub status: Option<u16>,
-    /// The reason phrase of the code's definition.
+    /// The reason phrase as it was sent.
     pub reason_phrase: Option<String>,
     /// `HTTP/1.1`.
     pub version: Option<String>,
@@ -401,9 +426,9 @@ pub struct Receive {
     /// Microseconds from the begin of the visit until the header was complete.
     pub headers_at_us: Option<u64>,
     /// Bytes read from the socket, head and framing included.
-    pub bytes: u64,
+    pub bytes: Option<u64>,
     /// Bytes of content, framing removed.
-    pub content_bytes: u64,
+    pub content_bytes: Option<u64>,
     /// How the end of the content is told.
     pub framing: Option<Framing>,
     /// What the server says of its own work (`Server-Timing`); it has no start time, so it is never placed on the line.
@@ -442,8 +467,20 @@ pub struct Close {
     pub first: Option<Closer>,
     /// Whether the server would have kept the connection open.
     pub keep_alive_offered: Option<bool>,
-    /// Whether the other side's FIN was seen before this side stopped looking.
-    pub peer_fin_seen: Option<bool>,
+    /// How the other side ended the connection.
+    pub peer: Option<PeerEnd>,
+}
+
+/// How the other side ended a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PeerEnd {
+    /// With FIN.
+    Fin,
+    /// With RST.
+    Reset,
+    /// Not before this side stopped looking.
+    Silent,
 }
 
 /// Which side closed first.

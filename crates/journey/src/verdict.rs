@@ -1,10 +1,13 @@
 //! From stages and events to the outcome: which stage failed at which host, why, and what to try next.
 
+use std::net::SocketAddr;
+
 use crate::{
-    Event, Hop, KnownHost, Outcome, Reason, Stage, StageName, What,
-    dns::{Meaning, Reply},
+    Event, Hop, KnownHost, Observer, Outcome, Place, Reason, Said, Stage, StageName, What,
+    chronicle::YOU,
+    dns::{Meaning, Question, Reply},
     outcome::exit,
-    stage::{Did, NameSource, Told},
+    stage::{self, Did, NameSource, Told},
 };
 
 /// What the outcome is concluded from.
@@ -15,6 +18,10 @@ pub struct Case<'a> {
     pub events: &'a [Event],
     /// The hosts of the world.
     pub hosts: &'a [KnownHost],
+    /// Where the visit took place.
+    pub place: &'a Place,
+    /// What came of asking the hosts for reports.
+    pub observers: &'a [Observer],
     /// Whether a status of 400 or above counts as a failure.
     pub fail_on_status: bool,
 }
@@ -32,9 +39,9 @@ pub fn judge(case: &Case<'_>) -> (Outcome, u8) {
 
 fn reached(case: &Case<'_>, hop: &Hop) -> (Outcome, u8) {
     let server = server_of(hop);
-    let (status, phrase) = match hop.stage(StageName::Receive).map(|stage| &stage.did) {
-        Some(Did::Receive(receive)) => (receive.status, receive.reason_phrase.clone().unwrap_or_default()),
-        _ => (None, String::new()),
+    let (status, phrase) = match receive_of(hop) {
+        Some(receive) => (receive.status, receive.reason_phrase.clone().unwrap_or_default()),
+        None => (None, String::new()),
     };
     let answer = match status {
         Some(status) => format!("{status} {phrase}").trim().to_owned(),
@@ -50,7 +57,7 @@ fn reached(case: &Case<'_>, hop: &Hop) -> (Outcome, u8) {
         None => format!("Reached: {answer}."),
     };
     let next = match status {
-        Some(300..400) => Some("the answer points elsewhere: follow it with -L".to_owned()),
+        Some(300..400) if points_elsewhere(hop) => Some("the answer points elsewhere: follow it with -L".to_owned()),
         Some(404) => Some("the server is fine, the path is not: check what stands behind the host name".to_owned()),
         Some(500..) => Some("the network is fine; look into the server's own log".to_owned()),
         _ => None,
@@ -69,11 +76,9 @@ fn failed(case: &Case<'_>, hop: &Hop, stage: &Stage) -> (Outcome, u8) {
     let blamed = match &stage.did {
         Did::Name(told) => blame_for_name(case, told, reason, &what),
         Did::Connect(connect) => {
-            let mut hosts: Vec<String> =
-                connect.attempts.iter().map(|a| a.host.clone().unwrap_or_else(|| a.server.ip().to_string())).collect();
-            hosts.dedup();
             let mut unique: Vec<String> = Vec::new();
-            for host in hosts {
+            for attempt in &connect.attempts {
+                let host = attempt.host.clone().unwrap_or_else(|| attempt.server.ip().to_string());
                 if !unique.contains(&host) {
                     unique.push(host);
                 }
@@ -84,7 +89,8 @@ fn failed(case: &Case<'_>, hop: &Hop, stage: &Stage) -> (Outcome, u8) {
         _ => Blamed { host: server_of(hop), what: None },
     };
     let what = blamed.what.unwrap_or(what);
-    let outcome = unreached(Some(name), blamed.host, reason, &what, advice(reason, name, hop));
+    let next = lab_is_gone(case).or_else(|| advice(case.place, reason, name, hop));
+    let outcome = unreached(Some(name), blamed.host, reason, &what, next);
     (outcome, exit::code(name, reason))
 }
 
@@ -96,64 +102,89 @@ struct Blamed {
 
 /// Who is at fault when a name could not be resolved: the resolver only passes on what others did, so a host that the
 /// reports name goes before it.
-fn blame_for_name(case: &Case<'_>, name: &crate::stage::Name, reason: Reason, what: &str) -> Blamed {
+fn blame_for_name(case: &Case<'_>, name: &stage::Name, reason: Reason, what: &str) -> Blamed {
     let resolver = name.source.as_ref().and_then(|source| match source {
         NameSource::Resolver { host, address, .. } => Some(host.clone().unwrap_or_else(|| address.ip().to_string())),
         NameSource::HostsFile { .. } | NameSource::Localhost => None,
     });
     match reason {
         Reason::NoSuchName | Reason::NoAddress => {
-            let Some((host, reply)) = authority(case, reason) else {
-                let what = cached(case).map(|left| format!("{what}; it has that in its cache for another {left} s"));
-                return Blamed { host: resolver, what };
-            };
-            let zone = reply.authority.iter().find(|r| r.rtype == "SOA");
-            let authority = zone.map_or_else(String::new, |soa| format!(" of {}", soa.name.trim_end_matches('.')));
-            let asked = &name.asked;
-            let what = if reason == Reason::NoSuchName {
-                format!("there is no name {asked}, says {host}, the authority{authority}")
-            } else {
-                format!("{asked} exists but has no address, says {host}, the authority{authority}")
-            };
-            Blamed { host: Some(host), what: Some(what) }
+            let end = name.aliases.last().unwrap_or(&name.asked).trim_end_matches('.');
+            if let Some((host, reply)) = authority(case, reason, end) {
+                let zone = reply.authority.iter().find(|r| r.rtype == "SOA");
+                let of = zone.map_or_else(String::new, |soa| format!(" of {}", soa.name.trim_end_matches('.')));
+                let what = format!("{}, says {host}, the authority{of}", name.denial(reason == Reason::NoSuchName));
+                return Blamed { host: Some(host), what: Some(what) };
+            }
+            let what = cached(case, end).map(|left| format!("{what}; it has that in its cache for another {left} s"));
+            Blamed { host: resolver, what }
         }
         Reason::ServerFailure => {
-            let mut hosts: Vec<String> = Vec::new();
-            for event in case.events {
-                let What::QueryFailed { server, .. } = &event.what else { continue };
-                if event.host == crate::chronicle::YOU {
-                    continue;
-                }
-                let known = crate::host_of(case.hosts, server.ip()).map(str::to_owned);
-                let host = known.unwrap_or_else(|| server.ip().to_string());
-                if !hosts.contains(&host) {
-                    hosts.push(host);
-                }
-            }
-            let host = if hosts.is_empty() { resolver } else { Some(hosts.join(", ")) };
-            Blamed { host, what: None }
+            let hosts = without_use(case);
+            Blamed { host: if hosts.is_empty() { resolver } else { Some(hosts.join(", ")) }, what: None }
         }
         _ => Blamed { host: resolver, what: None },
     }
 }
 
-/// Seconds that the resolver keeps the answer that it had in its cache, where it reports that it had.
-fn cached(case: &Case<'_>) -> Option<u32> {
-    case.events.iter().find_map(|event| match event.what {
-        What::CacheHit { remaining_ttl_s, .. } => Some(remaining_ttl_s),
+/// The servers that gave the resolver nothing to go on with: those whose question no other server answered either.
+fn without_use(case: &Case<'_>) -> Vec<String> {
+    let others = || case.events.iter().filter(|event| event.host != YOU);
+    // A reply that is of no use is told twice, as it came and as what is wrong with it.
+    let is_useless = |server: SocketAddr, question: &Question, took: u64| {
+        others().any(|event| {
+            matches!(&event.what, What::QueryFailed { server: s, question: q, elapsed_us, .. }
+            if *s == server && q == question && *elapsed_us == took)
+        })
+    };
+    let is_answered = |question: &Question| {
+        others().any(|event| {
+            matches!(&event.what, What::ReplyReceived { server, question: q, elapsed_us, .. }
+            if q == question && !is_useless(*server, q, *elapsed_us))
+        })
+    };
+    let mut hosts: Vec<String> = Vec::new();
+    for event in others() {
+        let What::QueryFailed { server, question, .. } = &event.what else { continue };
+        let known = crate::host_of(case.hosts, server.ip()).map(str::to_owned);
+        let host = known.unwrap_or_else(|| server.ip().to_string());
+        if !is_answered(question) && !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    hosts
+}
+
+/// Seconds that the resolver keeps the answer for this name that it had in its cache, where it reports that it had.
+fn cached(case: &Case<'_>, name: &str) -> Option<u32> {
+    case.events.iter().find_map(|event| match &event.what {
+        What::CacheHit { question, remaining_ttl_s, .. } if is_name(question, name) => Some(*remaining_ttl_s),
         _ => None,
     })
 }
 
-/// The authoritative answer that says no, and who gave it.
-fn authority(case: &Case<'_>, reason: Reason) -> Option<(String, Reply)> {
-    let meant = if reason == Reason::NoSuchName { Meaning::NoSuchName } else { Meaning::NoData };
-    case.events.iter().rev().find_map(|event| match &event.what {
-        What::AnswerSent { reply, .. } if reply.flags.aa && reply.meaning == meant => {
-            Some((event.host.clone(), reply.clone()))
-        }
-        _ => None,
+/// The authoritative answer that says no to this name, and who gave it. "No such name" also goes for all names below
+/// (RFC 8020); "no address" is said only when an address was asked for.
+fn authority(case: &Case<'_>, reason: Reason, name: &str) -> Option<(String, Reply)> {
+    case.events.iter().rev().find_map(|event| {
+        let What::AnswerSent { reply, question, .. } = &event.what else { return None };
+        let says_no = match reason {
+            Reason::NoSuchName => {
+                let above = question.name.trim_end_matches('.').to_ascii_lowercase();
+                let below = name.to_ascii_lowercase();
+                reply.meaning == Meaning::NoSuchName && (below == above || below.ends_with(&format!(".{above}")))
+            }
+            _ => {
+                let of_address = matches!(question.rtype.as_str(), "A" | "AAAA");
+                reply.meaning == Meaning::NoData && of_address && is_name(question, name)
+            }
+        };
+        (reply.flags.aa && says_no).then(|| (event.host.clone(), reply.clone()))
     })
+}
+
+fn is_name(question: &Question, name: &str) -> bool {
+    question.name.trim_end_matches('.').eq_ignore_ascii_case(name)
 }
 
 fn server_of(hop: &Hop) -> Option<String> {
@@ -170,6 +201,10 @@ fn unreached(
     next: Option<String>,
 ) -> Outcome {
     let verdict = match (stage, &host) {
+        (Some(stage), Some(host)) if reason == Reason::Interrupted => {
+            format!("Interrupted in the {} stage, at {host}.", stage.as_str())
+        }
+        (Some(stage), None) if reason == Reason::Interrupted => format!("Interrupted in the {} stage.", stage.as_str()),
         (Some(stage), Some(host)) => format!("The {} stage failed at {host}: {what}.", stage.as_str()),
         (Some(stage), None) => format!("The {} stage failed: {what}.", stage.as_str()),
         (None, _) => format!("{what}."),
@@ -177,8 +212,25 @@ fn unreached(
     Outcome { reached: false, failed_stage: stage, host, reason: Some(reason), verdict, next }
 }
 
+/// A lab of which no host answers any more is not a lab with a broken hop.
+fn lab_is_gone(case: &Case<'_>) -> Option<String> {
+    let Place::RunningLab { described_by } = case.place else { return None };
+    let silent = |observer: &Observer| matches!(observer.said, Said::Silent { .. });
+    let gone = !case.observers.is_empty() && case.observers.iter().all(silent);
+    gone.then(|| {
+        format!("no host of the lab that {described_by} describes answers: does it still run? (visit lab serve)")
+    })
+}
+
 /// What to try next. It names only what exists.
-fn advice(reason: Reason, stage: StageName, hop: &Hop) -> Option<String> {
+fn advice(place: &Place, reason: Reason, stage: StageName, hop: &Hop) -> Option<String> {
+    let families = match hop.stage(StageName::Name).map(|stage| &stage.did) {
+        Some(Did::Name(name)) => {
+            let of = |rtype: &str| name.exchanges.iter().any(|exchange| exchange.question.rtype == rtype);
+            (of("A"), of("AAAA"))
+        }
+        _ => (false, false),
+    };
     let asked = match hop.stage(StageName::Name).map(|stage| &stage.did) {
         Some(Did::Name(name)) => name.asked.clone(),
         _ => String::new(),
@@ -193,7 +245,13 @@ fn advice(reason: Reason, stage: StageName, hop: &Hop) -> Option<String> {
     let text = match (reason, stage) {
         (Reason::UrlMalformed, _) => "write it like http://host:port/path".to_owned(),
         (Reason::SchemeUnsupported, _) => "use an http:// URL".to_owned(),
+        (Reason::NoSuchName, _) if place.is_lab() => {
+            "check the spelling; the lab knows its own names alone (lab/zones), without --lab others are the internet's"
+                .to_owned()
+        }
         (Reason::NoSuchName, _) => "check the spelling, or ask another resolver with --resolver ADDR".to_owned(),
+        (Reason::NoAddress, _) if families == (true, false) => "visit without -4".to_owned(),
+        (Reason::NoAddress, _) if families == (false, true) => "visit without -6".to_owned(),
         (Reason::NoAddress, _) => "the name is there for something else (mail, text): visit another name".to_owned(),
         (Reason::ServerFailure, _) if nobody_asked(hop) => "ask another resolver with --resolver ADDR".to_owned(),
         (Reason::ServerFailure, _) => {
@@ -226,12 +284,28 @@ fn advice(reason: Reason, stage: StageName, hop: &Hop) -> Option<String> {
         (Reason::MalformedResponse, _) => "what listens there does not speak HTTP/1.1: check the port".to_owned(),
         (Reason::MaxTime, _) => "allow more with --max-time SECONDS".to_owned(),
         (Reason::TooManyRedirects, _) => "do they go in a circle? Otherwise allow more with --max-redirs N".to_owned(),
+        (Reason::TooLarge, _) if !has_status(hop) => return None,
         (Reason::TooLarge, _) => "allow more with --max-filesize BYTES".to_owned(),
         (Reason::Timeout | Reason::BadReply | Reason::SendFailed | Reason::HttpStatus | Reason::Interrupted, _) => {
             return None;
         }
     };
     Some(text)
+}
+
+fn receive_of(hop: &Hop) -> Option<&stage::Receive> {
+    match &hop.stage(StageName::Receive)?.did {
+        Did::Receive(receive) => Some(receive),
+        _ => None,
+    }
+}
+
+fn has_status(hop: &Hop) -> bool {
+    receive_of(hop).is_some_and(|receive| receive.status.is_some())
+}
+
+fn points_elsewhere(hop: &Hop) -> bool {
+    receive_of(hop).is_some_and(|receive| receive.headers.iter().any(|header| header.name == "location"))
 }
 
 fn nobody_asked(hop: &Hop) -> bool {

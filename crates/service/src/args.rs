@@ -67,8 +67,7 @@ impl Args {
     /// Reads the world and finds the host in it.
     pub fn read(&self) -> Result<Told, ArgsError> {
         let path = self.world.display().to_string();
-        let text =
-            std::fs::read_to_string(&self.world).map_err(|source| ArgsError::Read { path: path.clone(), source })?;
+        let text = world::read_text(&self.world).map_err(|source| ArgsError::Read { path: path.clone(), source })?;
         let mut world = World::parse(&text, &path)?;
         if let Some(lab_net) = self.lab_net {
             world = world.renumbered(lab_net);

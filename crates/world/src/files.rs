@@ -1,7 +1,8 @@
 //! The files that a world names: zone files and root hints.
 
 use std::{
-    io,
+    fs::File,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -37,6 +38,19 @@ pub struct FileError {
     pub source: io::Error,
 }
 
+/// Longer files are none of a world's.
+const LONGEST_FILE: u64 = 64 * 1024 * 1024;
+
+/// The text of a file, if it is not too long to be one of a world's.
+pub fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
+    if read as u64 > LONGEST_FILE {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 64 MiB"));
+    }
+    Ok(text)
+}
+
 impl Files {
     /// The folder of this world file.
     pub fn beside(world_file: &Path) -> Self {
@@ -51,7 +65,7 @@ impl Files {
                 .iter()
                 .find_map(|(known, text)| (*known == name).then(|| (*text).to_owned()))
                 .ok_or_else(|| fail(io::ErrorKind::NotFound.into())),
-            Self::Folder(folder) => std::fs::read_to_string(folder.join(name)).map_err(fail),
+            Self::Folder(folder) => read_text(&folder.join(name)).map_err(fail),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A [`World`] says which hosts there are, which addresses they have and what runs on them; it is the configuration of
 //! every service in the lab. An [`AddressBook`] says which real socket stands behind each of the world's addresses in
-//! one running lab. Both are data; the only I/O here is [`Files::read`].
+//! one running lab. Both are data; the only I/O here is [`read_text`].
 //!
 //! ```
 //! let world = world::World::built_in();
@@ -17,4 +17,4 @@ mod files;
 
 pub use book::{AddressBook, BookHost, BookService, Closed, Protocol, Route};
 pub use description::{App, Host, LabNet, Nameserver, Network, Renumber, Resolver, World, WorldError};
-pub use files::{FileError, Files};
+pub use files::{FileError, Files, read_text};

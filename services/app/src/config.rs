@@ -80,7 +80,13 @@ impl Config {
         check(head >= SMALLEST_HEAD, "max_head_bytes", head as u64, "no client's request fits; at least 256")?;
         check(app.read_timeout_ms > 0, "read_timeout_ms", 0, "no client is that fast")?;
         check(app.idle_timeout_ms > 0, "idle_timeout_ms", 0, "no client is that fast")?;
-        check(app.http_port != app.talk_port, "talk_port", app.talk_port.into(), "http_port is the same")?;
+        // Port 0 is any free one.
+        check(
+            app.http_port != app.talk_port || app.talk_port == 0,
+            "talk_port",
+            app.talk_port.into(),
+            "http_port is the same",
+        )?;
         let limits = Limits {
             connections: app.connections,
             head_bytes: app.max_head_bytes,

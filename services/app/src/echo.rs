@@ -63,12 +63,13 @@ fn send_back(server: &Server, socket: &UdpSocket, own: SocketAddr, peer: SocketA
         debug!(%peer, bytes, "datagram ignored: its sender would answer the answer");
         return;
     }
+    // Before the call: the client may have the datagram before it returns.
+    let sent_ns = now_ns();
     if let Err(error) = socket.try_send_to(datagram, peer) {
         server.metrics.echo_ignored.inc();
         debug!(%peer, bytes, %error, "datagram not sent back");
         return;
     }
-    let sent_ns = now_ns();
     server.metrics.echo_datagrams.inc();
     server.metrics.echo_bytes.inc_by(bytes);
     debug!(%peer, bytes, "datagram sent back");

@@ -36,12 +36,13 @@ use std::{
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use hyper::{server::conn::http1, service::service_fn};
+use hyper::{StatusCode, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use journey::event::ClosedBy;
+use service::ring::now_ns;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -58,10 +59,6 @@ const SMALLEST_BUFFER: usize = 8192;
 /// until the client closes too, or is silent for the first of these, and never longer than the second.
 const LINGER_SILENT: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(2);
-
-/// What is sent where hyper can send no answer. Both close the connection.
-const TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-const VERSION: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// Why a connection is over.
 #[derive(Debug)]
@@ -128,7 +125,7 @@ async fn close(connection: &Connection, mut stream: TcpStream, over: Over) {
                 metrics.unread(if too_large { Unread::HeadTooLarge } else { Unread::Malformed });
                 is_unread = true;
             }
-            error.is_parse_version_h2().then_some(VERSION)
+            error.is_parse_version_h2().then_some(StatusCode::HTTP_VERSION_NOT_SUPPORTED)
         }
         Over::Expired(waited) => {
             debug!(%peer, ?waited, "time limit");
@@ -136,13 +133,13 @@ async fn close(connection: &Connection, mut stream: TcpStream, over: Over) {
             if waited == Expired::Head {
                 metrics.unread(Unread::Timeout);
             }
-            (waited == Expired::Head).then_some(TIMEOUT)
+            (waited == Expired::Head).then_some(StatusCode::REQUEST_TIMEOUT)
         }
     };
-    if let Some(last_word) = last_word
-        && stream.try_write(last_word).is_ok_and(|bytes| bytes > 0)
+    if let Some(status) = last_word
+        && let Ok(bytes) = stream.try_write(bare_response(connection, status).as_bytes())
     {
-        connection.has_written(last_word.len());
+        connection.has_written(bytes, now_ns());
     }
     let is_ended = connection.is_ended_by_peer();
     connection.ended(ClosedBy::Me);
@@ -152,6 +149,13 @@ async fn close(connection: &Connection, mut stream: TcpStream, over: Over) {
     if is_unread && !is_ended {
         linger(stream, connection).await;
     }
+}
+
+/// A response that hyper cannot be asked for. The connection ends with it.
+fn bare_response(connection: &Connection, status: StatusCode) -> String {
+    let server = connection.server_field.to_str().unwrap_or_default();
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\nDate: {date}\r\nServer: {server}\r\n\r\n")
 }
 
 async fn linger(mut stream: TcpStream, connection: &Connection) {

@@ -76,11 +76,13 @@ impl Service for App {
             talk: listening("talk").map(|(.., address)| address).collect(),
             echo: listening("echo").map(|(.., address)| address).collect(),
         };
+        // A token of its own, so that `/ready` says 503 before the first client is refused.
+        let stop = Stop::new();
         let server = Arc::new(Server {
             journal: Journal::new(recorder.clone()),
             metrics: Metrics::new(&mut registry),
             pages: http::Pages::new(&config, others),
-            stop: signals.stop.clone(),
+            stop: stop.clone(),
             config,
         });
         let [https, talks, admins] = ["http", "talk", "admin"].map(|name| sockets.take_tcp(name));
@@ -91,13 +93,13 @@ impl Service for App {
         for listener in https {
             let server = Arc::clone(&server);
             let converse = move |stream, peer| http::converse(Arc::clone(&server), stream, peer);
-            serving.spawn(accept::serve(listener, Arc::clone(&permits), signals.stop.clone(), converse));
+            serving.spawn(accept::serve(listener, Arc::clone(&permits), stop.clone(), converse));
         }
         let permits = Arc::new(Semaphore::new(server.config.limits.connections));
         for listener in talks {
             let server = Arc::clone(&server);
             let converse = move |stream, peer| talk::converse(Arc::clone(&server), stream, peer);
-            serving.spawn(accept::serve(listener, Arc::clone(&permits), signals.stop.clone(), converse));
+            serving.spawn(accept::serve(listener, Arc::clone(&permits), stop.clone(), converse));
         }
         for socket in echoes {
             serving.spawn(echo::serve(Arc::clone(&server), socket));
@@ -110,6 +112,7 @@ impl Service for App {
         signals.ready.set(true);
         signals.stop.cancelled().await;
         signals.ready.set(false);
+        stop.cancel();
         let cut_off = serving.join_all().await.into_iter().sum();
         admin_stop.cancel();
         admin.await.map_err(io::Error::other)?;

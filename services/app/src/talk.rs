@@ -83,12 +83,13 @@ impl Talk {
             self.server.journal.untraced(read_ns, What::RequestRead { peer, method, target, bytes });
         }
         let reply = reply(&self.server.config.host, said);
+        // Before the call: the client may have the reply before it returns.
+        let sent_ns = now_ns();
         match timeout(limit, self.stream.write_all(&reply)).await {
             Err(_) => return Err(ClosedBy::TimeLimit),
             Ok(Err(_)) => return Err(ClosedBy::PeerReset),
             Ok(Ok(())) => {}
         }
-        let sent_ns = now_ns();
         let bytes = reply.len() as u64;
         self.bytes_out += bytes;
         self.server.metrics.talk_exchanges.inc();

@@ -19,7 +19,7 @@ fn stops_at_once_when_idle() {
     half.send("GET / HTTP/1.1\r\n");
     talker.send("x").once();
     // Every one of them is accepted.
-    eventually("all are open", || (app.metric("app_connections_open{port=\"http\"}") == 3).then_some(()));
+    app.metric_becomes("app_connections_open{port=\"http\"}", 3);
     let (http, begin) = (app.http, Instant::now());
     assert_eq!(app.stop().cut_off, 0);
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());

@@ -147,7 +147,8 @@ fn delay() {
     assert_eq!(json["asked_ms"], 30);
     assert!((30..5000).contains(&json["waited_ms"].as_u64().unwrap()), "{json}");
     let timing = response.field("server-timing").unwrap();
-    assert!(timing.starts_with("wait;dur=3") && timing.contains(";desc=\"as asked\", app;dur="), "{timing}");
+    let waited = timing.strip_prefix("wait;dur=").unwrap().split_once(";desc=\"as asked\", app;dur=").unwrap().0;
+    assert!(waited.parse::<f64>().unwrap() >= 30.0, "{timing}");
     let refused = app.get("/delay/60001");
     assert_eq!(refused.status, 400);
     assert!(refused.text().contains("0 to 60000"), "{}", refused.text());
@@ -265,10 +266,9 @@ fn head_is_get_without_content() {
                 if ["date", "server-timing"].contains(&name.as_str()) {
                     value.clear();
                 }
-                // These say how long the connection has been open, in as many digits as it takes.
-                if name == "content-length" && ["/", "/json"].contains(&target) {
-                    let (got, own) = (value.parse::<i64>().unwrap(), get.body.len() as i64);
-                    assert!((got - own).abs() < 12, "{target}: {got} and {own}");
+                // These say how long something took, in as many digits as it takes.
+                if name == "content-length" && ["/", "/json", "/delay/1"].contains(&target) {
+                    assert!(value.parse::<u64>().unwrap() > 30, "{target}: {value}");
                     value.clear();
                 }
             }

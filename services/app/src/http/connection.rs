@@ -51,8 +51,10 @@ struct State {
     visits: Vec<TraceId>,
     bytes_in: u64,
     bytes_out: u64,
-    // Waits for the response to be written.
-    next: Option<Waker>,
+    // Waits for the response to be written, or to tell hyper of the client's FIN: the connection's own task.
+    waiting: Option<Waker>,
+    // A FIN of the client, now, means that it has gone.
+    ends_with_client: bool,
     // Who ended the connection and when: the first of them.
     ended: Option<(ClosedBy, u64)>,
     is_recorded: bool,
@@ -144,7 +146,8 @@ impl Connection {
             visits: Vec::new(),
             bytes_in: 0,
             bytes_out: 0,
-            next: None,
+            waiting: None,
+            ends_with_client: false,
             ended: None,
             is_recorded: false,
             is_unread: false,
@@ -165,7 +168,7 @@ impl Connection {
     pub(crate) fn poll_written(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.state();
         if matches!(state.phase, Phase::Writing(_)) {
-            state.next = Some(cx.waker().clone());
+            state.waiting = Some(cx.waker().clone());
             return Poll::Pending;
         }
         Poll::Ready(())
@@ -177,6 +180,7 @@ impl Connection {
         let mut state = self.state();
         state.phase = Phase::Handling;
         state.expires_ns = None;
+        state.ends_with_client = false;
         state.requests += 1;
         let keep = |head: &[u8]| (head.len() as u64, if asked.keep_head { head.to_vec() } else { Vec::new() });
         let (bytes, head) = state.heads.take(asked.framing, keep);
@@ -193,7 +197,16 @@ impl Connection {
             let (method, target) = (journal::method(asked.method), journal::target(asked.path));
             journal.visit(trace, at_ns, What::RequestRead { peer, method, target, bytes });
         }
+        // A FIN that has come already may mean something else within a body.
+        state.wake();
         Began { number: state.requests, at_ns, head_bytes: bytes, head }
+    }
+
+    /// The handler has nothing to say for a while: a client that closes its sending half now counts as gone.
+    pub(crate) fn waits(&self) {
+        let mut state = self.state();
+        state.ends_with_client = true;
+        state.wake();
     }
 
     /// The answer is made.
@@ -227,17 +240,32 @@ impl Connection {
         }
     }
 
-    pub(crate) fn has_written(&self, bytes: usize) {
+    /// So many bytes went to the socket by a call that began at `began_ns`. That time counts: the client may have them
+    /// before the call returns, and a response is not received before it is written.
+    pub(crate) fn has_written(&self, bytes: usize, began_ns: u64) {
         let mut state = self.state();
-        let is_first = matches!(state.phase, Phase::Writing(writing) if writing.bytes_before == state.bytes_out);
         state.bytes_out += bytes as u64;
-        // A small response is one write, at the time it was made.
-        if let Phase::Writing(writing) = &mut state.phase
-            && !is_first
-        {
-            writing.at_ns = now_ns();
+        if let Phase::Writing(writing) = &mut state.phase {
+            writing.at_ns = began_ns;
             state.expires_ns = Some(after(writing.at_ns, self.server.config.limits.read));
         }
+    }
+
+    /// Waits until hyper may be told of the client's FIN, which it takes for a client that has gone. One that has closed
+    /// only its sending half still waits for the answer to what it has sent (RFC 9293 §3.6). But a FIN within a request
+    /// leaves nothing to answer.
+    pub(crate) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        let is_kept = match state.phase {
+            Phase::Idle | Phase::Head => state.heads.is_complete(),
+            Phase::Handling => !state.heads.is_in_body() && !state.ends_with_client,
+            Phase::Writing(_) => true,
+        };
+        if is_kept {
+            state.waiting = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
     }
 
     /// Everything that hyper gave to the socket is written. hyper asks for this only when it has given all it has, so
@@ -248,8 +276,7 @@ impl Connection {
         if !writing.is_taken {
             return;
         }
-        // To the clock only where the time is told to somebody.
-        let at_ns = if writing.trace.is_some() { now_ns() } else { writing.at_ns };
+        let at_ns = writing.at_ns;
         let limits = &self.server.config.limits;
         (state.phase, state.expires_ns) = if state.heads.has_begun() {
             (Phase::Head, Some(after(at_ns, limits.read)))
@@ -262,9 +289,7 @@ impl Connection {
             let elapsed_us = at_ns.saturating_sub(writing.began_ns) / 1000;
             self.server.journal.visit(trace, at_ns, What::ResponseWritten { peer, status, bytes, elapsed_us });
         }
-        if let Some(next) = state.next.take() {
-            next.wake();
-        }
+        state.wake();
     }
 
     // What the connection's task asks.
@@ -345,6 +370,14 @@ pub(crate) struct Life(pub(crate) Arc<Connection>);
 impl Drop for Life {
     fn drop(&mut self) {
         self.0.record_end();
+    }
+}
+
+impl State {
+    fn wake(&mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            waiting.wake();
+        }
     }
 }
 

@@ -147,6 +147,7 @@ impl Exchange<'_> {
     /// Waits, but not for longer than the server runs. A client that goes away ends it too: hyper then drops this.
     async fn delay(&self, ms: u64) -> Answer {
         let begin = Instant::now();
+        self.connection.waits();
         let is_stopped = tokio::select! {
             () = sleep(Duration::from_millis(ms)) => false,
             () = self.connection.stop.cancelled() => true,

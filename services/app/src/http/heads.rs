@@ -68,6 +68,11 @@ impl Heads {
         self.state == State::Complete
     }
 
+    /// Whether a body is not read to its end.
+    pub(crate) fn is_in_body(&self) -> bool {
+        matches!(self.state, State::Length(_) | State::Size(..) | State::Chunk(_) | State::Trailer(_))
+    }
+
     /// The head that is complete, now that its body's framing is known; `look` sees its bytes. The search for the next
     /// head goes on behind its body.
     pub(crate) fn take<T>(&mut self, framing: Framing, look: impl FnOnce(&[u8]) -> T) -> T {

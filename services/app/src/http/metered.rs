@@ -8,6 +8,7 @@ use std::{
 };
 
 use journey::event::ClosedBy;
+use service::ring::now_ns;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -32,18 +33,16 @@ impl Metered {
         self.stream
     }
 
-    /// Tells hyper of the client's FIN, once no response is under way.
+    /// Tells hyper of the client's FIN, once it may know.
     fn poll_end(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        // hyper would take it for a client that has gone. One that has only closed its sending half still waits for the
-        // rest of its response (RFC 9293 §3.6).
-        ready!(self.connection.poll_written(cx));
+        ready!(self.connection.poll_end(cx));
         self.connection.ended(ClosedBy::Peer);
         Poll::Ready(Ok(()))
     }
 
-    fn note_written(&self, written: &io::Result<usize>) {
+    fn note_written(&self, began_ns: u64, written: &io::Result<usize>) {
         match written {
-            Ok(bytes) => self.connection.has_written(*bytes),
+            Ok(bytes) => self.connection.has_written(*bytes, began_ns),
             Err(_) => self.connection.ended(ClosedBy::PeerReset),
         }
     }
@@ -71,8 +70,9 @@ impl AsyncRead for Metered {
 
 impl AsyncWrite for Metered {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let began_ns = now_ns();
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
-        self.note_written(&written);
+        self.note_written(began_ns, &written);
         Poll::Ready(written)
     }
 
@@ -81,8 +81,9 @@ impl AsyncWrite for Metered {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let began_ns = now_ns();
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices));
-        self.note_written(&written);
+        self.note_written(began_ns, &written);
         Poll::Ready(written)
     }
 

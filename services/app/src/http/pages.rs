@@ -158,7 +158,7 @@ impl Facts<'_> {
                 "client": self.client,
                 "server": self.world,
                 "socket": self.socket,
-                "open_ms": self.open_for.as_secs_f64() * 1000.0,
+                "open_ms": self.open_for.as_micros() as f64 / 1000.0,
                 "request_number": self.number,
             },
             "request": {

@@ -50,7 +50,8 @@ pub fn start_with(change: impl FnOnce(&mut Config)) -> Running {
     let signals = Signals::default();
     let theirs = signals.clone();
     let thread = thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // As the program does; the embedded lab, which has tests of its own, runs each host on one thread.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let ended = runtime.block_on(App::run(sockets, config, theirs.clone()));
         theirs.ready.wake();
         ended
@@ -94,6 +95,11 @@ impl Running {
         let metrics = self.metrics();
         let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("no {name} in\n{metrics}")).parse().expect("a number")
+    }
+
+    /// Waits until a line of `/metrics` has that value: some things are counted when a client already has its answer.
+    pub fn metric_becomes(&self, name: &str, value: u64) {
+        eventually(name, || (self.metric(name) == value).then_some(()));
     }
 
     pub fn report(&self, query: &str) -> Report {
