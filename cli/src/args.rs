@@ -104,7 +104,9 @@ pub struct Visit {
     /// Count a status of 400 and above as a failure
     #[arg(short, long)]
     pub fail: bool,
-    /// Give up after so long, all stages together; starting the lab and collecting reports are not counted
+    /// Give up after so long, all stages together
+    ///
+    /// Starting the lab before the visit and collecting the hosts' reports after it are not counted.
     #[arg(short, long, value_name = "SECS", value_parser = seconds)]
     pub max_time: Option<f64>,
     /// Give up connecting after so long, all addresses together
