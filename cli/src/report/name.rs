@@ -128,7 +128,12 @@ fn steps(journey: &Journey) -> Vec<Step<'_>> {
             |server: &SocketAddr| journey.host_of(server.ip()).map_or_else(|| server.ip().to_string(), str::to_owned);
         let (host, question, transport, ink, came, time) = match &event.what {
             What::ReplyReceived { server, question, transport, reply, elapsed_us } => {
-                (asked(server), question, *transport, ink(reply), meaning(journey, reply), Some(*elapsed_us))
+                // The recursor asks label by label where a zone begins; that none does is no lack.
+                let (ink, came) = match (reply.meaning, question.rtype.as_str()) {
+                    (Meaning::NoData, "NS") => (Ink::Plain, "is no zone of its own".to_owned()),
+                    _ => (ink(reply), meaning(journey, reply)),
+                };
+                (asked(server), question, *transport, ink, came, Some(*elapsed_us))
             }
             What::QueryFailed { server, question, transport, why, elapsed_us } => {
                 // A reply that is of no use is told twice: as it came, and what is wrong with it.
