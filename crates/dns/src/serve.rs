@@ -11,18 +11,23 @@ mod metrics;
 mod tcp;
 mod udp;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hickory_net::{runtime::TokioTime, xfer::Protocol};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_server::server::{Request, RequestHandler};
 use journey::{TraceId, What, dns::Transport};
-use service::{Recorder, Stop, ring::now_ns};
+use prometheus_client::registry::Registry;
+use service::{
+    Bound, Ended, Recorder, Signals, Stop,
+    admin::{self, Admin},
+    ring::now_ns,
+};
 use tokio::{
     net::{TcpListener, UdpSocket},
     task::JoinSet,
 };
-use tracing::debug;
+use tracing::{debug, info};
 
 pub use message::Encoded;
 pub use metrics::Metrics;
@@ -68,6 +73,34 @@ pub struct Server<H> {
 }
 
 impl<H: RequestHandler> Server<H> {
+    /// The whole life of a DNS service on its sockets `dns` and `admin`: it serves until it is told to stop and has
+    /// drained. `beside` is what it does meanwhile, as reading its files again on a signal.
+    pub async fn live(
+        self: Arc<Self>,
+        mut sockets: Bound,
+        registry: Registry,
+        beside: impl Future<Output = ()> + Send + 'static,
+        signals: Signals,
+    ) -> io::Result<Ended> {
+        let dns = Sockets { udp: sockets.take_udp("dns")?, tcp: sockets.take_tcp("dns")? };
+        let admin = Admin { recorder: self.recorder.clone(), ready: signals.ready.clone(), registry };
+        // Dropping the set at the end stops what is in it: the admin port answers until all else has drained.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(admin::serve(sockets.take_tcp("admin")?, admin, Stop::new()));
+        tasks.spawn(beside);
+        tasks.spawn({
+            let (server, signals) = (Arc::clone(&self), signals.clone());
+            async move {
+                signals.stop.cancelled().await;
+                signals.ready.set(false);
+                info!(host = server.recorder.host(), "draining");
+            }
+        });
+        signals.ready.set(true);
+        let cut_off = self.serve(dns, signals.stop).await;
+        Ok(Ended { cut_off })
+    }
+
     /// Serves until `stop`, then finishes what was begun within the grace period. Returns how many queries and
     /// connections were cut off at its end.
     pub async fn serve(self: Arc<Self>, sockets: Sockets, stop: Stop) -> usize {

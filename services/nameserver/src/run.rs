@@ -2,18 +2,12 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use dns::serve::{Limits, Metrics, Server, Sockets};
+use dns::serve::{Limits, Metrics, Server};
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
-use service::{
-    Bound, Ended, Recorder, Service, Signals, Stop, Told,
-    admin::{self, Admin},
-    ring::DEFAULT_CAPACITY,
-    start::GRACE,
-};
-use tokio::task::JoinSet;
+use service::{Bound, Ended, Recorder, Service, Signals, Told, ring::DEFAULT_CAPACITY, start::GRACE};
 use tracing::{error, info};
 
 use crate::{
@@ -81,13 +75,12 @@ impl Service for Nameserver {
         })
     }
 
-    async fn run(mut sockets: Bound, config: Config, signals: Signals) -> io::Result<Ended> {
+    async fn run(sockets: Bound, config: Config, signals: Signals) -> io::Result<Ended> {
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry);
         let reloads = Reloads::new(&mut registry);
         reloads.loaded(&config.host, &config.zones);
         let recorder = Recorder::new(&config.host, Self::NAME, DEFAULT_CAPACITY);
-        let admin = Admin { recorder: recorder.clone(), ready: signals.ready.clone(), registry };
         let server = Arc::new(Server {
             handler: Authority::new(config.zones, &config.host),
             nsid: Some(config.host.clone()),
@@ -100,22 +93,8 @@ impl Service for Nameserver {
                 grace: config.grace,
             },
         });
-        let dns = Sockets { udp: sockets.take_udp("dns")?, tcp: sockets.take_tcp("dns")? };
-        // Dropping the set at the end stops what is in it: the admin port answers until all else has drained.
-        let mut beside = JoinSet::new();
-        beside.spawn(admin::serve(sockets.take_tcp("admin")?, admin, Stop::new()));
-        beside.spawn({
-            let (server, signals) = (Arc::clone(&server), signals.clone());
-            async move {
-                signals.stop.cancelled().await;
-                signals.ready.set(false);
-                info!(host = server.recorder.host(), "draining");
-            }
-        });
-        beside.spawn(reload(Arc::clone(&server), config.source, reloads, signals.clone()));
-        signals.ready.set(true);
-        let cut_off = server.serve(dns, signals.stop).await;
-        Ok(Ended { cut_off })
+        let beside = reload(Arc::clone(&server), config.source, reloads, signals.clone());
+        server.live(sockets, registry, beside, signals).await
     }
 }
 

@@ -2,16 +2,10 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use dns::serve::{Limits, Metrics, Server, Sockets};
+use dns::serve::{Limits, Metrics, Server};
 use ipnet::IpNet;
 use prometheus_client::registry::Registry;
-use service::{
-    Bound, Ended, Recorder, Service, Signals, Stop, Told,
-    admin::{self, Admin},
-    ring::DEFAULT_CAPACITY,
-    start::GRACE,
-};
-use tokio::task::JoinSet;
+use service::{Bound, Ended, Recorder, Service, Signals, Told, ring::DEFAULT_CAPACITY, start::GRACE};
 use tracing::{error, info};
 use world::{AddressBook, Files, Renumber};
 
@@ -112,7 +106,7 @@ impl Service for Resolver {
         })
     }
 
-    async fn run(mut sockets: Bound, config: Config, signals: Signals) -> io::Result<Ended> {
+    async fn run(sockets: Bound, config: Config, signals: Signals) -> io::Result<Ended> {
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry);
         let counters = Counters::new(&mut registry);
@@ -128,7 +122,6 @@ impl Service for Resolver {
         };
         begins(&config.host, &config.roots, &means);
         let recursion = Recursion::new(&config.roots, means.clone())?;
-        let admin = Admin { recorder: recorder.clone(), ready: signals.ready.clone(), registry };
         let server = Arc::new(Server {
             handler: Handler::new(recursion, config.allow, &config.host),
             nsid: Some(config.host.clone()),
@@ -141,22 +134,8 @@ impl Service for Resolver {
                 grace: config.grace,
             },
         });
-        let dns = Sockets { udp: sockets.take_udp("dns")?, tcp: sockets.take_tcp("dns")? };
-        // Dropping the set at the end stops what is in it: the admin port answers until all else has drained.
-        let mut beside = JoinSet::new();
-        beside.spawn(admin::serve(sockets.take_tcp("admin")?, admin, Stop::new()));
-        beside.spawn({
-            let (server, signals) = (Arc::clone(&server), signals.clone());
-            async move {
-                signals.stop.cancelled().await;
-                signals.ready.set(false);
-                info!(host = server.recorder.host(), "draining");
-            }
-        });
-        beside.spawn(flush(Arc::clone(&server), config.source, config.roots, means, signals.clone()));
-        signals.ready.set(true);
-        let cut_off = server.serve(dns, signals.stop).await;
-        Ok(Ended { cut_off })
+        let beside = flush(Arc::clone(&server), config.source, config.roots, means, signals.clone());
+        server.live(sockets, registry, beside, signals).await
     }
 }
 
