@@ -102,12 +102,8 @@ fn visit_all(visit: &Visit) -> Result<u8, Stopped> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let interrupt = CancellationToken::new();
     runtime.block_on(async {
-        let interrupted = interrupt.clone();
-        tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                interrupted.cancel();
-            }
-        });
+        // SIGTERM as well: as the first process of a container it would otherwise not be heard.
+        tokio::spawn(service::start::stop_on_signals(interrupt.clone())?);
         let style = report::Style::detect(visit.color);
         let mut lab = None;
         let mut code = exit::REACHED;

@@ -148,7 +148,7 @@ fn resolver_address(given: &str) -> Result<SocketAddr, PlanError> {
 }
 
 impl Asked {
-    /// The resolvers for the walk. The lab's resolver may be busy for as long as its own limit of 4 s, so it is given
+    /// The resolvers for the walk. The lab's resolver may be busy for as long as its own limit of 2.5 s, so it is given
     /// that time before it is asked again.
     pub fn resolvers(self, book: Option<&AddressBook>, file: &str) -> Result<Resolvers, PlanError> {
         let (address, chosen_by) = match self {

@@ -11,6 +11,7 @@ use crate::{Stopped, args::Serve, print, report};
 /// Runs the lab until Ctrl-C or SIGTERM; returns the exit code.
 pub fn run(serve: &Serve) -> Result<u8, Stopped> {
     let options = options(serve)?;
+    service::start::raise_file_limit();
     // Signals are taken over before the address book is printed: who reads it may stop the lab at once.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let stop = CancellationToken::new();

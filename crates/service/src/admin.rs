@@ -26,11 +26,11 @@ use tracing::debug;
 use crate::{Ready, Recorder, Stop, ring::Wanted};
 
 /// More connections than this wait in the accept queue.
-const MAX_CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = 16;
 /// A client that has not sent its request's head by then is closed.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection lives no longer than this.
-const LIFE: Duration = Duration::from_secs(60);
+const LIFE: Duration = Duration::from_secs(10);
 
 /// What the admin port tells.
 #[derive(Debug)]

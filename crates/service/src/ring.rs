@@ -19,6 +19,13 @@ use rustix::time::{ClockId, clock_gettime};
 /// How many events a service keeps unless it is told otherwise.
 pub const DEFAULT_CAPACITY: usize = 4096;
 
+/// Most events of one report, the newest; a visit has a tenth of them. Whoever asks for all must not make a service hold
+/// its whole ring once more for each time it is asked.
+pub const LONGEST_REPORT: usize = 512;
+
+/// Most events of one visit that are kept: an id costs its sender nothing, and must not push other visits out.
+const MOST_OF_ONE_VISIT: usize = 512;
+
 /// Nanoseconds on the kernel's monotonic clock, the clock that `std::time::Instant` reads too.
 pub fn now_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
@@ -68,7 +75,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Ring {
     next: u64,
-    events: VecDeque<Reported>,
+    // Shared, so that a report copies pointers while it holds the lock.
+    events: VecDeque<Arc<Reported>>,
 }
 
 impl Recorder {
@@ -91,27 +99,35 @@ impl Recorder {
     /// Records what happened at `at_ns`, a time of [`now_ns`].
     pub fn record(&self, trace: Option<TraceId>, at_ns: u64, what: What) {
         let mut ring = self.0.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_this_visit = |event: &&Arc<Reported>| trace.is_some() && event.trace == trace;
+        if ring.events.iter().filter(of_this_visit).count() >= MOST_OF_ONE_VISIT {
+            return;
+        }
         if ring.events.len() == self.0.capacity {
             ring.events.pop_front();
         }
         let seq = ring.next;
         ring.next += 1;
-        ring.events.push_back(Reported { seq, at_ns, trace, what });
+        ring.events.push_back(Arc::new(Reported { seq, at_ns, trace, what }));
     }
 
-    /// The events that are wanted and still there, oldest first.
+    /// The events that are wanted and still there, oldest first; of more than [`LONGEST_REPORT`], the newest.
     pub fn report(&self, wanted: Wanted) -> Report {
-        let ring = self.0.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        let matches = |event: &&Reported| {
+        let matches = |event: &&Arc<Reported>| {
             wanted.trace.is_none_or(|trace| event.trace == Some(trace))
                 && wanted.peer.is_none_or(|peer| event.what.peer() == Some(peer))
+        };
+        let (overwritten, newest_first) = {
+            let ring = self.0.ring.lock().unwrap_or_else(PoisonError::into_inner);
+            let chosen: Vec<_> = ring.events.iter().rev().filter(matches).take(LONGEST_REPORT).cloned().collect();
+            (ring.next - ring.events.len() as u64, chosen)
         };
         Report {
             host: self.0.host.clone(),
             service: self.0.service.to_owned(),
             clock: clock_id().to_owned(),
-            overwritten: ring.next - ring.events.len() as u64,
-            events: ring.events.iter().filter(matches).cloned().collect(),
+            overwritten,
+            events: newest_first.into_iter().rev().map(|event| (*event).clone()).collect(),
         }
     }
 }
@@ -138,6 +154,19 @@ mod tests {
         let report = recorder.report(Wanted::default());
         assert_eq!((report.overwritten, report.events.len()), (3, 2));
         assert_eq!(report.events[0].seq, 3);
+    }
+
+    #[test]
+    fn one_visit_does_not_push_out_the_others() {
+        let recorder = Recorder::new("app1", "app", 4_096);
+        let (quiet, loud) = (TraceId::new([1; 16]).unwrap(), TraceId::new([2; 16]).unwrap());
+        recorder.record(Some(quiet), 0, closed(1));
+        for at in 0..10_000 {
+            recorder.record(Some(loud), at, closed(2));
+        }
+        let of = |trace| recorder.report(Wanted { trace: Some(trace), peer: None }).events.len();
+        assert_eq!((of(quiet), of(loud)), (1, MOST_OF_ONE_VISIT));
+        assert_eq!(recorder.report(Wanted::default()).events.len(), LONGEST_REPORT);
     }
 
     #[test]

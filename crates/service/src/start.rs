@@ -3,11 +3,12 @@
 use std::{future::Future, io, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::Notify,
 };
-use tracing::info;
+use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 use world::Protocol;
 
@@ -73,6 +74,8 @@ pub async fn healthcheck(admin: SocketAddr) -> Result<(), Unhealthy> {
 pub trait Service {
     /// Its name: `nameserver`, `resolver`, `app`.
     const NAME: &'static str;
+    /// What it reads again on SIGHUP, in words.
+    const RELOADS: &'static str = "nothing";
     /// What it needs to run, read and checked.
     type Config: Send + 'static;
     /// Why it cannot be configured; the text names the file and the line, the key or the name.
@@ -136,8 +139,17 @@ fn act<S: Service>(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
+/// Lets this process have as many files and sockets as it may. The usual soft limit of 1024 is meant for programs that
+/// use `select`; at it, a resolver would take its own lack of sockets for its servers' silence.
+pub fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Raising the soft limit up to the hard one is always allowed.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
 fn serve<S: Service>(told: &Told) -> Result<(), Box<dyn std::error::Error>> {
     log_to_stderr();
+    raise_file_limit();
     let config = S::configure(told)?;
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut sockets = Bound::default();
@@ -157,18 +169,22 @@ fn serve<S: Service>(told: &Told) -> Result<(), Box<dyn std::error::Error>> {
     let ended = runtime.block_on(async {
         let signals = Signals::default();
         tokio::spawn(stop_on_signals(signals.stop.clone())?);
-        tokio::spawn(reload_on_signal(Arc::clone(&signals.reload))?);
+        tokio::spawn(reload_on_signal(Arc::clone(&signals.reload), S::RELOADS)?);
         S::run(sockets, config, signals).await
     })?;
-    info!(host = told.name, service = S::NAME, cut_off = ended.cut_off, "stopped");
+    if ended.cut_off > 0 {
+        warn!(host = told.name, service = S::NAME, cut_off = ended.cut_off, "stopped before all was done");
+    } else {
+        info!(host = told.name, service = S::NAME, cut_off = 0, "stopped");
+    }
     Ok(())
 }
 
-fn reload_on_signal(reload: Arc<Notify>) -> io::Result<impl Future<Output = ()>> {
+fn reload_on_signal(reload: Arc<Notify>, reloads: &'static str) -> io::Result<impl Future<Output = ()>> {
     let mut hangup = signal(SignalKind::hangup())?;
     Ok(async move {
         while hangup.recv().await.is_some() {
-            info!(signal = "SIGHUP", "reloading");
+            info!(signal = "SIGHUP", reloads, "reloading");
             reload.notify_one();
         }
     })

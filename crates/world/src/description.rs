@@ -168,7 +168,8 @@ fn default_upstream_timeout_ms() -> u64 {
 }
 
 fn default_answer_timeout_ms() -> u64 {
-    4_000
+    // Below the grace period of a service that is told to stop, so that what it has begun still gets its answer.
+    2_500
 }
 
 /// A world file that cannot be used.
@@ -204,6 +205,16 @@ pub enum WorldError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// Nothing where there must be something.
+    #[error("{path}: host {host}: {key} must not be empty or 0")]
+    Zero {
+        /// The file.
+        path: String,
+        /// The host.
+        host: String,
+        /// The key.
+        key: &'static str,
+    },
     /// No such host.
     #[error("{path}: there is no host {host:?}; hosts: {known}")]
     NoSuchHost {
@@ -233,6 +244,15 @@ impl World {
             let count = services.into_iter().filter(|there| *there).count();
             if count != 1 {
                 return Err(WorldError::OneService { path: path.to_owned(), host: name.clone(), count });
+            }
+            let bad = |key| WorldError::Zero { path: path.to_owned(), host: name.clone(), key };
+            if host.addresses.is_empty() {
+                return Err(bad("addresses"));
+            }
+            for (key, value) in host.limits() {
+                if value == 0 {
+                    return Err(bad(key));
+                }
             }
             for &address in &host.addresses {
                 let bad = |why| WorldError::Address { path: path.to_owned(), host: name.clone(), address, why };
@@ -295,6 +315,22 @@ pub(crate) fn is_under(zones: &[String], name: &str) -> bool {
 }
 
 impl Host {
+    /// The limits of the host's DNS service; with one of 0 it would serve nobody. The application server checks its own.
+    fn limits(&self) -> Vec<(&'static str, u64)> {
+        let nameserver = self.nameserver.iter().flat_map(|nameserver| {
+            [("tcp_connections", nameserver.tcp_connections as u64), ("tcp_idle_ms", nameserver.tcp_idle_ms)]
+        });
+        let resolver = self.resolver.iter().flat_map(|resolver| {
+            [
+                ("tcp_connections", resolver.tcp_connections as u64),
+                ("tcp_idle_ms", resolver.tcp_idle_ms),
+                ("upstream_timeout_ms", resolver.upstream_timeout_ms),
+                ("answer_timeout_ms", resolver.answer_timeout_ms),
+            ]
+        });
+        nameserver.chain(resolver).collect()
+    }
+
     /// Every socket that this host's service listens on: service name, protocol and address.
     pub fn listens(&self, network: &Network) -> Vec<(&'static str, crate::Protocol, SocketAddr)> {
         use crate::Protocol::{Tcp, Udp};
@@ -398,6 +434,9 @@ mod tests {
         };
         check("[hosts.a]\naddresses = []\napp = { http_prot = 80 }\n", "unknown field `http_prot`");
         check("[hosts.a]\naddresses = []\n", "host a: exactly one of");
+        check("[hosts.a]\naddresses = []\napp = {}\n", "host a: addresses must not be empty");
+        let zero = "[hosts.a]\naddresses = [\"10.78.0.9\"]\nresolver = { roots = \"r\", tcp_idle_ms = 0 }\n";
+        check(zero, "tcp_idle_ms must not be empty or 0");
         check("[hosts.a]\naddresses = [\"192.0.2.1\"]\napp = {}\n", "192.0.2.1 is outside");
         check("[hosts.a]\naddresses = [\"10.78.0.9\", \"10.78.0.9\"]\napp = {}\n", "another host's already");
         check("[hosts.a]\naddresses = [\"10.78.0.999\"]\napp = {}\n", "line 5");

@@ -41,6 +41,7 @@ use std::{io, sync::Arc};
 use prometheus_client::registry::Registry;
 use service::{Bound, Ended, Recorder, Service, Signals, Stop, Told, admin::Admin, ring};
 use tokio::{sync::Semaphore, task::JoinSet};
+use tracing::info;
 
 use journal::Journal;
 use metrics::Metrics;
@@ -112,6 +113,7 @@ impl Service for App {
         signals.ready.set(true);
         signals.stop.cancelled().await;
         signals.ready.set(false);
+        info!(host = server.config.host, "draining");
         stop.cancel();
         let cut_off = serving.join_all().await.into_iter().sum();
         admin_stop.cancel();

@@ -53,6 +53,7 @@ pub enum ConfigError {
 
 impl Service for Nameserver {
     const NAME: &'static str = "nameserver";
+    const RELOADS: &'static str = "zones";
     type Config = Config;
     type Error = ConfigError;
 

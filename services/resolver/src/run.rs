@@ -83,6 +83,7 @@ pub enum ConfigError {
 
 impl Service for Resolver {
     const NAME: &'static str = "resolver";
+    const RELOADS: &'static str = "root hints; the cache is emptied";
     type Config = Config;
     type Error = ConfigError;
 

@@ -13,6 +13,8 @@ use super::{Answered, Server};
 
 /// Datagrams read before other tasks of the runtime get their turn.
 const BURST: usize = 64;
+/// Bursts at the end: as many as a full receive buffer may hold; a flood must not keep a server from ending.
+const LAST_BURSTS: usize = 64;
 /// Queries are small; what is longer is cut by the kernel and then is no message.
 const LONGEST_QUERY: usize = 4096;
 
@@ -83,7 +85,11 @@ impl<H: RequestHandler> Reader<H> {
 
     /// Answers what the kernel had taken before the stop, and waits for what is under way.
     async fn drain(mut self) -> usize {
-        self.burst().await;
+        for _ in 0..LAST_BURSTS {
+            if self.burst().await < BURST {
+                break;
+            }
+        }
         let all = async { while self.waiting.join_next().await.is_some() {} };
         let _ = timeout(self.server.limits.grace, all).await;
         self.waiting.len()
