@@ -49,6 +49,10 @@ pub fn screen(journey: &Journey, style: &Style, verbose: bool) -> String {
 
 fn head(page: &mut Page, journey: &Journey) {
     page.line(6, &[plain("visit "), piece(Ink::Bold, &journey.url)]);
+    // What is no URL leads to no network.
+    if journey.outcome.failed_stage == Some(StageName::Url) && journey.hops.len() < 2 {
+        return;
+    }
     let place = match &journey.place {
         Place::EmbeddedLab { ready_us, hosts } => {
             format!(

@@ -149,11 +149,8 @@ pub(super) fn unreachable(error: &io::Error) -> Option<String> {
 fn explain(attempts: &[Attempt]) -> Failure {
     let all = |wanted: fn(&Tried) -> bool| !attempts.is_empty() && attempts.iter().all(|a| wanted(&a.result));
     let (reason, what) = if all(|r| *r == Tried::Refused) {
-        let ports = if attempts.len() == 1 { "it is" } else { "all are" };
-        (
-            Reason::ConnectionRefused,
-            format!("nothing listens on {}; {ports} there and refuse{}", named(attempts), third_person(attempts)),
-        )
+        let who = if attempts.len() == 1 { "the machine is there and refuses" } else { "all are there and refuse" };
+        (Reason::ConnectionRefused, format!("nothing listens on {}: {who}", named(attempts)))
     } else if all(|r| *r == Tried::Timeout) {
         (Reason::Timeout, format!("{} did not answer", named(attempts)))
     } else if all(|r| matches!(r, Tried::Unreachable { .. })) {
@@ -162,10 +159,6 @@ fn explain(attempts: &[Attempt]) -> Failure {
         (Reason::ConnectFailed, each(attempts))
     };
     Failure { reason, what }
-}
-
-fn third_person(attempts: &[Attempt]) -> &'static str {
-    if attempts.len() == 1 { "s" } else { "" }
 }
 
 fn named(attempts: &[Attempt]) -> String {
