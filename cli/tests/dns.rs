@@ -254,3 +254,61 @@ fn nothing_listens_where_the_resolver_should_be() {
     assert_eq!((code, &journey["outcome"]["reason"]), (6, &"resolver_down".into()), "{journey:#}");
     assert_eq!(exchanges(&journey, "nothing_listens"), 2);
 }
+
+/// A listener that answers no SYN: its accept queue is full, and nobody accepts.
+struct Full {
+    _listener: socket2::Socket,
+    _waiting: Vec<socket2::Socket>,
+}
+
+impl Full {
+    fn at(address: SocketAddr) -> Self {
+        let stream = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let listener = stream();
+        listener.bind(&address.into()).unwrap();
+        listener.listen(0).unwrap();
+        let connect = |_| {
+            let client = stream();
+            client.set_nonblocking(true).unwrap();
+            let _ = client.connect(&address.into());
+            client
+        };
+        // One more than the queue holds would do.
+        Self { _listener: listener, _waiting: (0..4).map(connect).collect() }
+    }
+}
+
+#[test]
+fn the_next_address_is_tried_beside_one_that_is_silent() {
+    let server = peer::Server::start(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec(), End::WhenPeerCloses);
+    let url = server.url("/");
+    let answering: SocketAddr = url.trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
+    let _full = Full::at(SocketAddr::from(([127, 0, 0, 2], answering.port())));
+    let resolver = resolver(|query, _| {
+        let mut message = good_for(query, Ipv4Addr::new(127, 0, 0, 2));
+        message.answers.extend(good(query).answers);
+        vec![message.to_vec().unwrap()]
+    })
+    .to_string();
+    let (code, journey) = visit(&["--resolver", &resolver, &url.replace("127.0.0.1", "name.test")]);
+    assert_eq!(code, 0, "{journey:#}");
+    let attempts = &journey["hops"][0]["stages"][2]["attempts"];
+    assert_eq!(
+        (&attempts[0]["result"], &attempts[1]["result"]),
+        (&"abandoned".into(), &"connected".into()),
+        "{journey:#}"
+    );
+    // RFC 8305 §5: a quarter of a second, on a machine that is not too busy; the silent one is shown with what it cost.
+    let took = |nth: usize, member: &str| attempts[nth][member].as_u64().unwrap();
+    let delay = took(1, "start_us") - took(0, "start_us");
+    assert!((250_000..5_000_000).contains(&delay), "{delay} µs: {journey:#}");
+    assert!(took(0, "duration_us") >= delay, "{journey:#}");
+}
+
+fn good_for(query: &Message, ip: Ipv4Addr) -> Message {
+    let mut message = good(query);
+    for answer in &mut message.answers {
+        answer.data = RData::A(ip.into());
+    }
+    message
+}
