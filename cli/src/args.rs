@@ -1,9 +1,12 @@
 //! What was said on the command line.
 
+mod visit;
+
+pub use visit::{Engine, Limits, Names, Output, Request, Tls, Visit, WalkServers};
+
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use world::LabNet;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// What happens when I open this URL, and which step is it that fails?
 ///
@@ -18,6 +21,7 @@ use world::LabNet;
     disable_help_subcommand = true,
     subcommand_negates_reqs = true
 )]
+#[command(override_usage = "visit [OPTIONS] <URL>...\n       visit <COMMAND>")]
 #[command(after_help = "Names under example.local and example.test live in the lab. More: --help")]
 #[command(after_long_help = LONG_HELP)]
 pub struct Cli {
@@ -68,62 +72,6 @@ Environment:
   NO_COLOR        no colours
 ";
 
-/// How to visit, and what.
-#[derive(Clone, Debug, Args)]
-pub struct Visit {
-    /// What to visit, one after the other; http:// where no scheme is given
-    #[arg(value_name = "URL", required = true)]
-    pub urls: Vec<String>,
-    /// Visit in the lab, whatever the name
-    #[arg(long)]
-    pub lab: bool,
-    /// Ask this resolver: ADDR, ADDR:PORT or `system`
-    #[arg(long, value_name = "ADDR", env = "VISIT_RESOLVER", hide_env = true)]
-    pub resolver: Option<String>,
-    /// The lab that runs elsewhere: address book or world file
-    #[arg(long, value_name = "FILE", env = "VISIT_WORLD", hide_env = true, hide_short_help = true)]
-    pub world: Option<PathBuf>,
-    /// That lab's first two numbers, where it runs on another network than its world file says
-    #[arg(long, value_name = "N.N", env = "VISIT_LAB_NET", hide_env = true, hide_short_help = true)]
-    pub lab_net: Option<LabNet>,
-    /// The whole journey as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// IPv4 addresses alone
-    #[arg(short = '4', long = "ipv4", conflicts_with = "v6", hide_short_help = true)]
-    pub v4: bool,
-    /// IPv6 addresses alone
-    #[arg(short = '6', long = "ipv6", hide_short_help = true)]
-    pub v6: bool,
-    /// Follow where the answer points, hop by hop
-    #[arg(short = 'L', long)]
-    pub location: bool,
-    /// Follow no more redirects than these
-    #[arg(long, value_name = "N", default_value_t = 20, hide_short_help = true)]
-    pub max_redirs: usize,
-    /// Count a status of 400 and above as a failure
-    #[arg(short, long)]
-    pub fail: bool,
-    /// Give up after so long, all stages together
-    ///
-    /// Starting the lab before the visit and collecting the hosts' reports after it are not counted.
-    #[arg(short, long, value_name = "SECS", value_parser = seconds)]
-    pub max_time: Option<f64>,
-    /// Give up connecting after so long, all addresses together
-    #[arg(long, value_name = "SECS", value_parser = seconds, default_value = "10", hide_short_help = true)]
-    pub connect_timeout: f64,
-    /// Give up a response that is larger
-    #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024 * 1024, hide_short_help = true)]
-    pub max_filesize: u64,
-    /// Colours: auto, always, never
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto, hide_possible_values = true,
-        hide_short_help = true)]
-    pub color: Color,
-    /// Every record, every header, every event of every host
-    #[arg(short, long, action = ArgAction::SetTrue)]
-    pub verbose: bool,
-}
-
 /// When to use colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Color {
@@ -144,6 +92,28 @@ pub enum Command {
         #[command(subcommand)]
         command: LabCommand,
     },
+    /// Show a kept journey again, without a network
+    Show(Show),
+}
+
+/// What to show again, and how.
+#[derive(Clone, Debug, Args)]
+pub struct Show {
+    /// The file that --save or --json wrote
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The whole journey as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Show the response's head
+    #[arg(short, long)]
+    pub include: bool,
+    /// Every record, every header, every event of every host
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Colours: auto, always, never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto, hide_possible_values = true)]
+    pub color: Color,
 }
 
 /// What to do with the lab.

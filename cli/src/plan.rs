@@ -12,6 +12,7 @@ use crate::{
     args::Visit,
     walk::{
         name::Resolvers,
+        secrets::Secrets,
         stub::Server,
         target::{self, Host},
     },
@@ -108,13 +109,14 @@ pub fn running_lab(file: Option<&Path>, lab_net: Option<LabNet>) -> Result<Optio
 
 /// Where this URL is to be visited, and whom to ask. `running` is the lab that runs elsewhere, where one was named.
 pub fn plan(visit: &Visit, url: &str, running: Option<&Ground>) -> Result<(Ground, Asked), PlanError> {
-    let asked = match visit.resolver.as_deref().map(str::trim) {
+    let asked = match visit.names.resolver.as_deref().map(str::trim) {
         None | Some("") => None,
         Some("system") => Some(Asked::System),
         Some(given) => Some(Asked::Given(resolver_address(given)?)),
     };
     // A URL that cannot be read belongs to no network; its stage will say what is wrong with it.
-    let in_lab = visit.lab || target::parse(url).is_ok_and(|(_, target)| belongs_to_lab(&target.host, running));
+    let in_lab = visit.lab
+        || target::parse(url, Secrets::Removed).is_ok_and(|(_, target)| belongs_to_lab(&target.host, running));
     Ok(match (asked, in_lab, running) {
         (Some(asked), _, None) if visit.lab => (Ground::Embedded, asked),
         (Some(asked), _, None) => (Ground::Internet, asked),

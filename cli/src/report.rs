@@ -18,7 +18,7 @@ mod words;
 
 pub use book::book;
 pub use page::{Style, clean};
-pub use screen::screen;
+pub use screen::{Detail, screen};
 
 use journey::Journey;
 use world::AddressBook;

@@ -6,6 +6,7 @@
 //! | [`name`], [`stub`], [`system`] | `name` |
 //! | [`order`], [`connect`] | `connect` |
 //! | [`exchange`], [`meter`] | `send`, `wait`, `receive`, `close` |
+//! | [`secrets`] | what is not shown |
 //! | [`bounds`], [`clock`] | time limits and the visit's clock |
 
 pub mod bounds;
@@ -15,6 +16,7 @@ pub mod exchange;
 pub mod meter;
 pub mod name;
 pub mod order;
+pub mod secrets;
 pub mod stub;
 pub mod system;
 pub mod target;
@@ -30,6 +32,8 @@ use world::AddressBook;
 use bounds::Bounds;
 use clock::Clock;
 use name::Resolvers;
+use secrets::Secrets;
+use target::Scheme;
 
 /// Everything that a walk needs to know.
 #[derive(Debug)]
@@ -48,6 +52,8 @@ pub struct Walk<'a> {
     pub trace: Option<TraceId>,
     /// Bytes of a response, head included, before it is refused.
     pub max_response: u64,
+    /// Whether credentials are kept as they are.
+    pub secrets: Secrets,
 }
 
 /// Which addresses are wanted.
@@ -82,7 +88,7 @@ impl Walk<'_> {
         // Every `?` ends the walk at the stage that has just been noted as failed.
         let location = async {
             let begin = self.clock.us();
-            let target = stages.note(begin, target::parse(url))?;
+            let target = stages.note(begin, target::parse(url, self.secrets))?;
 
             let begin = self.clock.us();
             let (found, note) = name::resolve(self, &target).await;
@@ -94,13 +100,17 @@ impl Walk<'_> {
             let begin = self.clock.us();
             let (server, stream) = stages.note(begin, connect::connect(self, &addresses, target.port).await)?;
 
+            if target.scheme == Scheme::Http {
+                stages.done.push(Stage::skipped(StageName::Tls, "http:// has no TLS"));
+            }
+
             let trace = self.trace_for(server.ip());
             let (exchange, location) = exchange::exchange(self, &target, trace, stream).await;
             stages.done.extend(exchange);
             location
         }
         .await;
-        (stages.into_hop(target::without_secrets(url)), location)
+        (stages.into_hop(target::shown(url, self.secrets)), location)
     }
 
     /// The visit's id, if whoever has this address is there to record it: strangers are not sent a number that would tell
@@ -148,12 +158,9 @@ impl Stages {
     }
 
     fn into_hop(mut self, url: String) -> Hop {
-        for name in StageName::ALL {
-            if !self.done.iter().any(|stage| stage.name() == name) {
-                self.done.push(Stage::not_reached(name));
-            }
-        }
-        Hop { url, stages: self.done }
+        let not_reached = StageName::ALL.into_iter().skip(self.done.len()).map(Stage::not_reached);
+        self.done.extend(not_reached);
+        Hop { url, stages: self.done, notes: Vec::new() }
     }
 }
 
@@ -167,5 +174,6 @@ pub fn observed(state: StageState, did: Did, start_us: u64, end_us: u64, failure
         did,
         failure,
         note: None,
+        calls: Vec::new(),
     }
 }

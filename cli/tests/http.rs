@@ -19,9 +19,9 @@ fn check(name: &str, answer: &[u8], end: End, exit: i32, expected: &[(&str, Valu
     journey
 }
 
-const WAIT: &str = "/hops/0/stages/4";
-const RECEIVE: &str = "/hops/0/stages/5";
-const CLOSE: &str = "/hops/0/stages/6";
+const WAIT: &str = "/hops/0/stages/5";
+const RECEIVE: &str = "/hops/0/stages/6";
+const CLOSE: &str = "/hops/0/stages/7";
 
 fn at(stage: &str, member: &str) -> String {
     format!("{stage}/{member}")
@@ -222,7 +222,7 @@ fn nothing_listens() {
     assert_eq!((code, &journey["outcome"]["reason"]), (7, &"connection_refused".into()), "{journey:#}");
     assert_eq!(journey["hops"][0]["stages"][2]["attempts"][0]["result"], "refused");
     // A stage that was not reached has no times, not times of 0.
-    assert_eq!(journey["hops"][0]["stages"][4]["duration_us"], Value::Null);
+    assert_eq!(journey["hops"][0]["stages"][5]["duration_us"], Value::Null);
 }
 
 #[test]
@@ -243,7 +243,8 @@ fn stages_follow_each_other_without_gaps_that_hide_time() {
     let (_, journey) = visit(&[&server.url("/")]);
     let mut end = 0;
     for stage in journey["hops"][0]["stages"].as_array().unwrap() {
-        let start = stage["start_us"].as_u64().unwrap();
+        // A stage that was not needed has no times.
+        let Some(start) = stage["start_us"].as_u64() else { continue };
         assert!(start >= end, "{} begins before the stage before it has ended: {journey:#}", stage["name"]);
         end = start + stage["duration_us"].as_u64().unwrap_or(0);
     }

@@ -28,7 +28,7 @@ pub(super) fn details(page: &mut Page, journey: &Journey, name: &Name, verbose: 
 }
 
 fn asked(page: &mut Page, journey: &Journey, name: &Name, verbose: bool) {
-    let Some(NameSource::Resolver { host, address, chosen_by }) = &name.source else { return };
+    let Some(NameSource::Resolver { host, address, chosen_by, .. }) = &name.source else { return };
     let host = host.as_deref().unwrap_or("");
     let sep = if host.is_empty() { "" } else { " " };
     page.line(
@@ -271,6 +271,8 @@ pub(super) fn event(journey: &Journey, event: &Event) -> String {
         What::ConnectStarted { server } => format!("connects to {server}"),
         What::Connected { server, local } => format!("is connected: {local} to {server}"),
         What::ConnectFailed { server, why } => format!("cannot connect to {server}: {why}"),
+        What::HandshakeDone { version, cipher_suite } => format!("has agreed on {version}, {cipher_suite}"),
+        What::HandshakeFailed { why } => format!("has no TLS connection: {why}"),
         What::RequestSent { bytes } => format!("has sent the request, {bytes} bytes"),
         What::FirstByte => "has the first byte of the response".to_owned(),
         What::ResponseReceived { bytes } => format!("has the whole response, {bytes} bytes"),

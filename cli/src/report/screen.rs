@@ -3,7 +3,7 @@
 use journey::{
     Hop, Journey, Place, Said, Stage, StageName, StageState, What,
     chronicle::YOU,
-    stage::{Attempt, Close, Closer, Connect, Did, Framing, Header, Name, NameSource, PeerEnd, Receive, Tried},
+    stage::{Attempt, Close, Closer, Connect, Did, Framing, Header, Name, NameSource, PeerEnd, Receive, Send, Tried},
 };
 
 use super::{
@@ -19,8 +19,17 @@ const MOST_ADDRESSES: usize = 6;
 /// Columns before a stage's details.
 pub(super) const INDENT: usize = 4;
 
+/// How much is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Detail {
+    /// Everything.
+    pub verbose: bool,
+    /// The response's head.
+    pub head: bool,
+}
+
 /// A journey for people.
-pub fn screen(journey: &Journey, style: &Style, verbose: bool) -> String {
+pub fn screen(journey: &Journey, style: &Style, detail: Detail) -> String {
     let mut page = Page::new(style);
     head(&mut page, journey);
     for (nth, hop) in journey.hops.iter().enumerate() {
@@ -31,7 +40,11 @@ pub fn screen(journey: &Journey, style: &Style, verbose: bool) -> String {
         let (seen, unseen): (Vec<_>, Vec<_>) =
             hop.stages.iter().partition(|stage| stage.state != StageState::NotReached);
         for stage in seen {
-            show(&mut page, journey, hop, stage, verbose);
+            // That a scheme has no TLS is said by the scheme.
+            if stage.name() == StageName::Tls && stage.state == StageState::Skipped {
+                continue;
+            }
+            show(&mut page, journey, hop, stage, detail);
         }
         if !unseen.is_empty() {
             let names: Vec<&str> = unseen.iter().map(|stage| stage.name().as_str()).collect();
@@ -39,7 +52,7 @@ pub fn screen(journey: &Journey, style: &Style, verbose: bool) -> String {
         }
         waterfall(&mut page, hop);
     }
-    if verbose {
+    if detail.verbose {
         events(&mut page, journey);
     }
     page.gap();
@@ -70,7 +83,7 @@ fn head(page: &mut Page, journey: &Journey) {
 }
 
 /// One stage: its line, and its details below.
-fn show(page: &mut Page, journey: &Journey, hop: &Hop, stage: &Stage, verbose: bool) {
+fn show(page: &mut Page, journey: &Journey, hop: &Hop, stage: &Stage, detail: Detail) {
     let (mark, ink) = match stage.state {
         StageState::Done => ("✔", Ink::Good),
         StageState::Failed => ("✘", Ink::Bad),
@@ -86,12 +99,10 @@ fn show(page: &mut Page, journey: &Journey, hop: &Hop, stage: &Stage, verbose: b
     }
     page.line(21, &line);
     match &stage.did {
-        Did::Name(told) => name::details(page, journey, told, verbose),
+        Did::Name(told) => name::details(page, journey, told, detail.verbose),
         Did::Connect(connect) => attempts(page, connect),
-        Did::Send(send) if verbose => {
-            headers(page, &format!("{} {} {}", send.method, send.target, send.version), &send.headers)
-        }
-        Did::Receive(receive) => received(page, receive, verbose),
+        Did::Send(send) if detail.verbose => headers(page, &request_line(send), &send.headers),
+        Did::Receive(receive) => received(page, receive, detail),
         _ => {}
     }
 }
@@ -109,8 +120,11 @@ fn summary(journey: &Journey, hop: &Hop, stage: &Stage) -> Vec<Piece> {
         }
         Did::Name(told) => name_summary(stage, told),
         Did::Connect(connect) => connect.connected().map(connected).unwrap_or_default(),
+        Did::Tls(_) => Vec::new(),
         Did::Send(send) => {
-            vec![plain(format!("{} {} · {}", send.method, send.target, words::bytes(send.bytes.unwrap_or_default())))]
+            let what = [send.method.as_deref(), send.target.as_deref()];
+            let what: Vec<&str> = what.into_iter().flatten().collect();
+            vec![plain(format!("{} · {}", what.join(" "), words::bytes(send.bytes.unwrap_or_default())))]
         }
         Did::Wait(_) => wait(journey, hop),
         Did::Receive(receive) => response(receive),
@@ -138,6 +152,7 @@ fn name_summary(stage: &Stage, told: &Name) -> Vec<Piece> {
     match (&stage.note, &told.source) {
         (Some(note), _) => line.push(dim(format!("  {note}"))),
         (None, Some(NameSource::HostsFile { path })) => line.push(dim(format!("  from {path}"))),
+        (None, Some(NameSource::CommandLine { option })) => line.push(dim(format!("  as {option} says"))),
         (None, Some(NameSource::Localhost)) => line.push(dim("  this machine itself (RFC 6761)")),
         _ => {}
     }
@@ -214,7 +229,12 @@ fn response(receive: &Receive) -> Vec<Piece> {
     ]
 }
 
-fn received(page: &mut Page, receive: &Receive, verbose: bool) {
+fn request_line(send: &Send) -> String {
+    let parts = [send.method.as_deref(), send.target.as_deref(), send.version.as_deref()];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+fn received(page: &mut Page, receive: &Receive, detail: Detail) {
     let Some(status) = receive.status else { return };
     if let Some(location) = receive.headers.iter().find(|header| header.name == "location") {
         page.line(INDENT + 2, &[plain(format!("{:INDENT$}it points to ", "")), piece(Ink::Bold, &location.value)]);
@@ -224,11 +244,12 @@ fn received(page: &mut Page, receive: &Receive, verbose: bool) {
         let about = timing.description.as_ref().map_or_else(String::new, |text| format!(" ({text})"));
         page.line(INDENT + 2, &[dim(format!("{:INDENT$}Server-Timing says {}{time}{about}", "", timing.name))]);
     }
-    if verbose {
+    if detail.verbose || detail.head {
         let framing = match receive.framing {
             Some(Framing::ContentLength) => "its length is told",
             Some(Framing::Chunked) => "it comes in chunks",
             Some(Framing::Close) => "it ends with the connection",
+            Some(Framing::EndStream) => "its last frame says so",
             Some(Framing::None) | None => "it has no content",
         };
         let version = receive.version.as_deref().unwrap_or("HTTP");

@@ -25,7 +25,7 @@ use super::{
     Walk, bounds,
     meter::{Meter, Metered, Seen},
     observed,
-    target::{self, Target},
+    target::Target,
 };
 
 /// How long the first byte of a response may take.
@@ -54,11 +54,11 @@ pub async fn exchange(
     let mut talk = Talk { walk, meter, start_us, receive: stage::Receive::default(), location: None };
     let request = request(target, trace);
     let sent = stage::Send {
-        method: request.method().to_string(),
-        target: target.path.clone(),
-        version: "HTTP/1.1".to_owned(),
-        headers: headers(request.headers()),
-        bytes: None,
+        method: Some(request.method().to_string()),
+        target: Some(walk.secrets.text(&target.path)),
+        version: Some("HTTP/1.1".to_owned()),
+        headers: headers(walk, request.headers()),
+        ..stage::Send::default()
     };
     let stages = match talk.run(request, stream).await {
         Ok((connection, keep_alive)) => {
@@ -118,7 +118,7 @@ impl Talk<'_> {
             status: Some(status.as_u16()),
             reason_phrase: reason_phrase(response),
             version: Some(format!("{:?}", response.version())),
-            headers: headers(response.headers()),
+            headers: headers(self.walk, response.headers()),
             headers_at_us: Some(self.walk.clock.us()),
             content_bytes: Some(0),
             framing: Some(framing(response)),
@@ -245,18 +245,10 @@ fn request(target: &Target, trace: Option<TraceId>) -> Request<Empty<Bytes>> {
     request
 }
 
-/// Fields that are credentials or grant them: they are neither shown nor saved.
-const SECRET: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
-
-fn headers(map: &HeaderMap) -> Vec<Header> {
+fn headers(walk: &Walk<'_>, map: &HeaderMap) -> Vec<Header> {
     let one = |(name, value): (&HeaderName, &HeaderValue)| {
-        let name = name.as_str().to_owned();
-        let value = if SECRET.contains(&name.as_str()) {
-            "(removed)".to_owned()
-        } else {
-            target::without_userinfo(&String::from_utf8_lossy(value.as_bytes()))
-        };
-        Header { name, value }
+        let value = walk.secrets.field(name.as_str(), &String::from_utf8_lossy(value.as_bytes()));
+        Header { name: name.as_str().to_owned(), value }
     };
     map.iter().map(one).collect()
 }

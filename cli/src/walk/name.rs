@@ -173,6 +173,7 @@ async fn ask_all(walk: &Walk<'_>, servers: &[Server], candidates: &[String], cho
             let source = NameSource::Resolver {
                 host: walk.host_of(server.address.ip()),
                 address: server.address,
+                url: None,
                 chosen_by: chosen_by.to_owned(),
             };
             last = Asked { source: Some(source), answer };

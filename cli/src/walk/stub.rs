@@ -226,6 +226,7 @@ impl Asking<'_> {
             start_us: self.walk.clock.us(),
             duration_us: 0,
             sent_bytes: bytes.len(),
+            tls: None,
             result: Told::Abandoned,
         });
         Sent { nth: log.len() - 1, id: message.metadata.id, bytes }

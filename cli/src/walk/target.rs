@@ -7,19 +7,50 @@ use journey::{
     stage::{self, Did, Failure},
 };
 
-use super::Broken;
+use super::{Broken, secrets::Secrets};
 
 /// What is to be visited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
+    /// What is spoken there.
+    pub scheme: Scheme,
     /// Where.
     pub host: Host,
     /// The port.
     pub port: u16,
-    /// Path and query.
+    /// Path and query, secrets included; empty for schemes without.
     pub path: String,
     /// The value of the `Host` field: host, and port unless it is the scheme's own.
     pub authority: String,
+}
+
+/// What is spoken with a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// HTTP over TCP.
+    Http,
+    /// HTTP over TLS over TCP.
+    Https,
+    /// Bytes over TCP.
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
+impl Scheme {
+    /// As it is written in a URL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+
+    fn of(text: &str) -> Option<Self> {
+        [Self::Http, Self::Https, Self::Tcp, Self::Udp].into_iter().find(|scheme| scheme.as_str() == text)
+    }
 }
 
 /// The host of a URL.
@@ -32,40 +63,75 @@ pub enum Host {
 }
 
 /// Reads a URL. Without a scheme it is taken for `http://`, as an address bar does.
-pub fn parse(text: &str) -> Result<(Did, Target), Box<Broken>> {
+pub fn parse(text: &str, secrets: Secrets) -> Result<(Did, Target), Box<Broken>> {
     let refuse = |reason, what: String| Box::new((Did::Url(stage::Url::default()), Failure { reason, what }));
+    let malformed = |what: String| refuse(Reason::UrlMalformed, what);
+    let shown = || shown(text, secrets);
     if text.trim().is_empty() {
-        return Err(refuse(Reason::UrlMalformed, "it is empty".to_owned()));
+        return Err(malformed("it is empty".to_owned()));
     }
-    let url = url::Url::parse(&with_scheme(text))
-        .map_err(|why| refuse(Reason::UrlMalformed, format!("{:?} is no URL: {why}", without_secrets(text))))?;
-    if url.scheme() != "http" {
-        let built = "visit speaks http";
-        return Err(refuse(Reason::SchemeUnsupported, format!("{built}, and not {:?}", url.scheme())));
-    }
-    let (host, shown) = match url.host() {
-        Some(url::Host::Domain(name)) => (
-            Host::Name(
-                checked_name(name)
-                    .map_err(|why| refuse(Reason::UrlMalformed, format!("{name:?} cannot be a host name: {why}")))?,
-            ),
-            name.to_owned(),
-        ),
+    let full = with_scheme(text);
+    let scheme = full.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+    let Some(scheme) = Scheme::of(&scheme) else {
+        let what = format!("visit speaks http, https, tcp and udp, and not {scheme:?}");
+        return Err(refuse(Reason::SchemeUnsupported, what));
+    };
+    let (url, port) = read(&full, scheme).map_err(|why| malformed(format!("{:?} is no URL: {why}", shown())))?;
+    let (host, host_text) = match url.host() {
+        Some(url::Host::Domain(name)) => {
+            let checked =
+                checked_name(name).map_err(|why| malformed(format!("{name:?} cannot be a host name: {why}")))?;
+            (Host::Name(checked), name.to_owned())
+        }
         Some(url::Host::Ipv4(ip)) => (Host::Ip(ip.into()), ip.to_string()),
         Some(url::Host::Ipv6(ip)) => (Host::Ip(ip.into()), format!("[{ip}]")),
-        None => return Err(refuse(Reason::UrlMalformed, format!("{:?} has no host", without_secrets(text)))),
+        None => return Err(malformed(format!("{:?} has no host", shown()))),
     };
-    let Some(port) = url.port_or_known_default().filter(|port| *port != 0) else {
-        return Err(refuse(Reason::UrlMalformed, "port 0 is no port that can be visited".to_owned()));
+    let port = match port {
+        Some(0) => return Err(malformed("port 0 is no port that can be visited".to_owned())),
+        Some(port) => port,
+        None => {
+            let scheme = scheme.as_str();
+            return Err(malformed(format!("{scheme}:// has no port of its own: write {scheme}://{host_text}:PORT")));
+        }
     };
-    let path = match url.query() {
-        Some(query) => format!("{}?{query}", url.path()),
-        None => url.path().to_owned(),
+    let path = match (scheme, url.query()) {
+        (Scheme::Tcp | Scheme::Udp, None) if url.path() == "/" => String::new(),
+        (Scheme::Tcp | Scheme::Udp, _) => {
+            let scheme = scheme.as_str();
+            return Err(malformed(format!("{scheme}:// has no path: what is to be sent goes behind --send")));
+        }
+        (_, Some(query)) => format!("{}?{query}", url.path()),
+        (_, None) => url.path().to_owned(),
     };
     // RFC 9110 §7.2: the Host field names the port only where it is not the scheme's own. `url` has dropped that one.
-    let authority = url.port().map_or_else(|| shown.clone(), |port| format!("{shown}:{port}"));
-    let did = stage::Url { scheme: url.scheme().to_owned(), host: shown, port: Some(port), target: path.clone() };
-    Ok((Did::Url(did), Target { host, port, path, authority }))
+    let authority = url.port().map_or_else(|| host_text.clone(), |port| format!("{host_text}:{port}"));
+    let did = stage::Url {
+        scheme: scheme.as_str().to_owned(),
+        host: host_text,
+        port: Some(port),
+        target: secrets.text(&path),
+    };
+    Ok((Did::Url(did), Target { scheme, host, port, path, authority }))
+}
+
+/// The URL, and its port or the scheme's own. URLs of schemes that the URL standard does not know have hosts that are
+/// taken as they are; here they are read as those of `http` are.
+fn read(full: &str, scheme: Scheme) -> Result<(url::Url, Option<u16>), url::ParseError> {
+    let with = |scheme: &str| url::Url::parse(&format!("{scheme}{}", &full[full.find(':').unwrap_or(full.len())..]));
+    match scheme {
+        Scheme::Http | Scheme::Https => {
+            let url = with(scheme.as_str())?;
+            let port = url.port_or_known_default();
+            Ok((url, port))
+        }
+        Scheme::Tcp | Scheme::Udp => {
+            // A port that is the scheme's own is not kept, and these two have different ones.
+            let (url, other) = (with("http")?, with("https")?);
+            let port = url.port().or_else(|| other.port());
+            Ok((url, port))
+        }
+    }
 }
 
 /// The text with a scheme: `http://` is put before what has none, as an address bar does. What comes before the first
@@ -102,38 +168,27 @@ fn checked_name(name: &str) -> Result<String, &'static str> {
     Ok(name.to_owned())
 }
 
-/// The URL as it may be shown and saved: user name, password and fragment are removed, also from what is no valid URL.
-pub fn without_secrets(text: &str) -> String {
+/// The URL as it may be shown and saved: the fragment, which never leaves this machine, is removed; user name, password
+/// and other secrets are, too, where they are not to be shown; all of this also from what is no valid URL.
+pub fn shown(text: &str, secrets: Secrets) -> String {
     let full = with_scheme(text);
     if let Ok(mut url) = url::Url::parse(&full) {
-        // Both fail only for URLs that cannot have them.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        // It never leaves this machine.
         url.set_fragment(None);
-        return url.to_string();
+        if secrets == Secrets::Removed {
+            // Both fail only for URLs that cannot have them.
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+        }
+        return secrets.text(url.as_str());
+    }
+    if secrets == Secrets::Shown {
+        return full;
     }
     // Where a password has a slash nobody can tell what belongs to it: all before the last @ goes.
     let (scheme, rest) = full.split_once(':').unwrap_or(("http", &full));
     let rest = rest.trim_start_matches(['/', '\\']);
     let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    format!("{scheme}://{rest}")
-}
-
-/// A text without the user information of the URLs in it; what follows `//` up to the `@` of an authority goes.
-pub fn without_userinfo(text: &str) -> String {
-    let mut kept = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("//") {
-        let (before, authority) = rest.split_at(at + 2);
-        kept.push_str(before);
-        let end = authority.find(['/', '?', '#', ' ', '\t', ',', ';', '"', '<', '>']).unwrap_or(authority.len());
-        rest = match authority[..end].rfind('@') {
-            Some(userinfo) => &authority[userinfo + 1..],
-            None => authority,
-        };
-    }
-    kept + rest
+    secrets.text(&format!("{scheme}://{rest}"))
 }
 
 /// The URL that a reference in an answer to this URL means (RFC 3986 §5); what cannot be joined is taken as it is, and
@@ -151,7 +206,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, host: &str, port: u16, path: &str, authority: &str) {
-        let (did, target) = parse(text).unwrap();
+        let (did, target) = parse(text, Secrets::Removed).unwrap();
         let Did::Url(url) = did else { panic!("not a url stage") };
         assert_eq!((url.host.as_str(), target.port, target.path.as_str()), (host, port, path), "{text}");
         assert_eq!(target.authority, authority, "{text}");
@@ -171,9 +226,23 @@ mod tests {
     }
 
     #[test]
+    fn ports_of_schemes() {
+        let check = |text: &str, scheme: Scheme, port: u16| {
+            let target = parse(text, Secrets::Removed).unwrap().1;
+            assert_eq!((target.scheme, target.port), (scheme, port), "{text}");
+        };
+        check("https://h.test/", Scheme::Https, 443);
+        check("HTTPS://h.test:80/", Scheme::Https, 80);
+        check("tcp://h.test:80", Scheme::Tcp, 80);
+        check("tcp://h.test:443", Scheme::Tcp, 443);
+        check("udp://[::1]:7/", Scheme::Udp, 7);
+        assert_eq!(parse("tcp://H.Test:81", Secrets::Removed).unwrap().1.host, Host::Name("h.test".to_owned()));
+    }
+
+    #[test]
     fn refused() {
         let check = |text: &str, reason: Reason| {
-            let broken = parse(text).unwrap_err();
+            let broken = parse(text, Secrets::Removed).unwrap_err();
             assert_eq!(broken.1.reason, reason, "{text}: {}", broken.1.what);
         };
         for text in ["", "http://", "http://a b/", "http://:80/", "h:99999", "http://a..b/", "http://[::1", "h:0"] {
@@ -181,7 +250,9 @@ mod tests {
         }
         check(&format!("http://{}.test/", "a".repeat(64)), Reason::UrlMalformed);
         check("ftp://example.local/", Reason::SchemeUnsupported);
-        check("https://example.local/", Reason::SchemeUnsupported);
+        for text in ["tcp://h.test", "tcp://h.test:80/x", "udp://h.test:7?x", "tcp://:80", "udp://h:0"] {
+            check(text, Reason::UrlMalformed);
+        }
     }
 
     #[test]
@@ -193,9 +264,13 @@ mod tests {
 
     #[test]
     fn secrets_are_removed() {
-        assert_eq!(without_secrets("http://me:pw@h.test/a"), "http://h.test/a");
-        assert_eq!(without_secrets("me:pw@h.test"), "http://h.test/");
-        assert_eq!(without_secrets("http://me:pw@h:99999/a"), "http://h:99999/a");
+        let check = |text: &str, expected: &str| assert_eq!(shown(text, Secrets::Removed), expected);
+        check("http://me:pw@h.test/a", "http://h.test/a");
+        check("me:pw@h.test", "http://h.test/");
+        check("http://me:pw@h:99999/a", "http://h:99999/a");
+        check("h.test/a?b#c", "http://h.test/a?b");
+        check("h.test/a?token=b#c", "http://h.test/a?token=(removed)");
+        assert_eq!(shown("http://me:pw@h.test/?key=a#b", Secrets::Shown), "http://me:pw@h.test/?key=a");
         // In all of these a browser, too, sees user information.
         for text in [
             "me:pw@h.test/?x=http://a",
@@ -204,11 +279,11 @@ mod tests {
             "http:/me:pw@h.test",
             "x://me:pw@",
         ] {
-            assert!(!without_secrets(text).contains("me:p"), "{text}: {}", without_secrets(text));
+            let shown = shown(text, Secrets::Removed);
+            assert!(!shown.contains("me:p"), "{text}: {shown}");
         }
-        assert_eq!(without_secrets("h.test/a?b#c"), "http://h.test/a?b");
-        assert_eq!(without_userinfo("https://me:pw@h.test/a"), "https://h.test/a");
-        assert_eq!(without_userinfo("<//me:pw@h.test/a>; rel=x, <http://b@c>"), "<//h.test/a>; rel=x, <http://c>");
-        assert_eq!(without_userinfo("/a?b=c@d"), "/a?b=c@d");
+        let Did::Url(url) = parse("h.test/?key=a", Secrets::Removed).unwrap().0 else { panic!("not a url stage") };
+        assert_eq!(url.target, "/?key=(removed)");
+        assert_eq!(parse("h.test/?key=a", Secrets::Removed).unwrap().1.path, "/?key=a");
     }
 }

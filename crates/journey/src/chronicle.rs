@@ -2,7 +2,7 @@
 
 use crate::{
     Event, Evidence, Hop, What,
-    stage::{Attempt, Did, Exchange, Stage, Told, Tried},
+    stage::{Attempt, Did, Exchange, Stage, Tls, Told, Tried},
 };
 
 /// The host name of this machine in events.
@@ -19,6 +19,7 @@ pub fn own(hops: &[Hop]) -> Vec<Event> {
         match &stage.did {
             Did::Name(name) => name.exchanges.iter().for_each(|exchange| of_exchange(exchange, &mut push)),
             Did::Connect(connect) => connect.attempts.iter().for_each(|attempt| of_attempt(attempt, &mut push)),
+            Did::Tls(tls) => of_handshake(stage, tls, &mut push),
             Did::Send(send) => at_end(stage, What::RequestSent { bytes: send.bytes.unwrap_or_default() }, &mut push),
             Did::Wait(_) => at_end(stage, What::FirstByte, &mut push),
             Did::Receive(receive) => {
@@ -56,6 +57,18 @@ fn of_exchange(exchange: &Exchange, push: &mut impl FnMut(u64, What)) {
         Told::Failed { why } | Told::BadReply { why } => failed(why),
     };
     push(start_us + elapsed_us, what);
+}
+
+fn of_handshake(stage: &Stage, tls: &Tls, push: &mut impl FnMut(u64, What)) {
+    let Some(end) = stage.end_us() else { return };
+    match (&stage.failure, &tls.version) {
+        (Some(failure), _) => push(end, What::HandshakeFailed { why: failure.what.clone() }),
+        (None, Some(version)) => {
+            let cipher_suite = tls.cipher_suite.clone().unwrap_or_default();
+            push(end, What::HandshakeDone { version: version.clone(), cipher_suite });
+        }
+        (None, None) => {}
+    }
 }
 
 fn of_attempt(attempt: &Attempt, push: &mut impl FnMut(u64, What)) {

@@ -113,6 +113,18 @@ pub enum What {
         /// What went wrong, in words.
         why: String,
     },
+    /// A client and a server have agreed on keys (TLS).
+    HandshakeDone {
+        /// The version: `TLS 1.3`.
+        version: String,
+        /// The cipher suite.
+        cipher_suite: String,
+    },
+    /// A client's TLS handshake failed.
+    HandshakeFailed {
+        /// Why, in words.
+        why: String,
+    },
     /// A client wrote the last byte of a request to its socket.
     RequestSent {
         /// Bytes of the whole request.
@@ -198,6 +210,8 @@ impl What {
             | Self::ConnectStarted { .. }
             | Self::Connected { .. }
             | Self::ConnectFailed { .. }
+            | Self::HandshakeDone { .. }
+            | Self::HandshakeFailed { .. }
             | Self::RequestSent { .. }
             | Self::FirstByte
             | Self::ResponseReceived { .. } => None,

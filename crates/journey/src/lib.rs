@@ -27,6 +27,7 @@
 //!     did: Did::Url(Url { scheme: "http".into(), host: "www.example.local".into(), port: Some(80), target: "/".into() }),
 //!     failure: None,
 //!     note: None,
+//!     calls: Vec::new(),
 //! };
 //! assert_eq!(serde_json::to_value(&stage).unwrap()["name"], "url");
 //! ```
@@ -53,7 +54,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The version of the shape of [`Journey`] in JSON. It grows when a reader of the old shape could misread the new one.
-pub const SCHEMA_VERSION: u32 = 1;
+///
+/// | version | what changed |
+/// |---|---|
+/// | 1 | the first |
+/// | 2 | the stage `tls`; `send.method`, `target` and `version` may be null |
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// The whole record of one visit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -64,10 +70,13 @@ pub struct Journey {
     pub made_by: MadeBy,
     /// Wall-clock time at which the visit began, RFC 3339, UTC. For people; durations never come from it.
     pub started_at: String,
-    /// What was asked for, user information and password removed.
+    /// What was asked for, secrets removed.
     pub url: String,
     /// The id under which the hosts of the world recorded this visit, or null where it was sent to nobody.
     pub trace: Option<TraceId>,
+    /// Which engine spoke HTTP.
+    #[serde(default)]
+    pub engine: Engine,
     /// Where the visit took place.
     pub place: Place,
     /// The hosts of the world; empty on the internet, where addresses have no such names.
@@ -91,6 +100,17 @@ impl Journey {
     pub fn host_of(&self, ip: IpAddr) -> Option<&str> {
         host_of(&self.hosts, ip)
     }
+}
+
+/// Which engine speaks HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// This program's own stages over hyper and rustls, each measured where it happens.
+    #[default]
+    Visit,
+    /// reqwest, as far as it lets itself be watched.
+    Reqwest,
 }
 
 /// A host of the world and its addresses.

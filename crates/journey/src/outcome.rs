@@ -8,7 +8,8 @@ use crate::StageName;
 /// How a visit ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
-    /// Whether a complete response came, whatever its status.
+    /// Whether a complete response came, whatever its status. A visit that did all it could and to which nobody had to
+    /// answer (`udp://`) has neither reached nor failed.
     pub reached: bool,
     /// The stage that failed.
     pub failed_stage: Option<StageName>,
@@ -50,6 +51,20 @@ pub enum Reason {
     Unreachable,
     /// connect: the addresses failed in different ways.
     ConnectFailed,
+    /// tls: the two sides could not agree, or the handshake broke off.
+    TlsFailed,
+    /// tls: what answers does not speak TLS.
+    NotTls,
+    /// tls: the certificate is not valid any more.
+    CertificateExpired,
+    /// tls: the certificate is not valid yet.
+    CertificateNotYetValid,
+    /// tls: the certificate is for other names.
+    CertificateWrongName,
+    /// tls: nobody who is trusted here vouches for the certificate.
+    CertificateUntrusted,
+    /// tls: the certificate is refused for another reason.
+    CertificateRefused,
     /// send: the connection broke while the request was written.
     SendFailed,
     /// wait: the server closed the connection without a byte.
@@ -62,6 +77,8 @@ pub enum Reason {
     BodyCut,
     /// receive: what came is not HTTP.
     MalformedResponse,
+    /// receive: the content cannot be decoded as its coding says.
+    BadContentCoding,
     /// receive: the response is over a size limit.
     TooLarge,
     /// receive: the answers point further and further.
@@ -103,12 +120,22 @@ pub mod exit {
             (Reason::TooManyRedirects, _) => 47,
             (Reason::SchemeUnsupported, _) => 1,
             (Reason::EmptyReply, _) => 52,
-            (Reason::Reset, _) => 56,
+            (Reason::Reset, StageName::Wait | StageName::Receive | StageName::Close) => 56,
             (_, StageName::Url) => 3,
             (_, StageName::Name) => 6,
             (_, StageName::Connect) => 7,
+            (
+                Reason::CertificateExpired
+                | Reason::CertificateNotYetValid
+                | Reason::CertificateWrongName
+                | Reason::CertificateUntrusted
+                | Reason::CertificateRefused,
+                _,
+            ) => 60,
+            (_, StageName::Tls) => 35,
             (_, StageName::Send) => 55,
             (Reason::BodyCut, _) => 18,
+            (Reason::BadContentCoding, _) => 61,
             (Reason::MalformedResponse, _) => 8,
             (_, StageName::Wait | StageName::Receive | StageName::Close) => 56,
         }

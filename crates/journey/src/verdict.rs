@@ -105,7 +105,7 @@ struct Blamed {
 fn blame_for_name(case: &Case<'_>, name: &stage::Name, reason: Reason, what: &str) -> Blamed {
     let resolver = name.source.as_ref().and_then(|source| match source {
         NameSource::Resolver { host, address, .. } => Some(host.clone().unwrap_or_else(|| address.ip().to_string())),
-        NameSource::HostsFile { .. } | NameSource::Localhost => None,
+        NameSource::HostsFile { .. } | NameSource::CommandLine { .. } | NameSource::Localhost => None,
     });
     match reason {
         Reason::NoSuchName | Reason::NoAddress => {
@@ -244,7 +244,7 @@ fn advice(place: &Place, reason: Reason, stage: StageName, hop: &Hop) -> Option<
     });
     let text = match (reason, stage) {
         (Reason::UrlMalformed, _) => "write it like http://host:port/path".to_owned(),
-        (Reason::SchemeUnsupported, _) => "use an http:// URL".to_owned(),
+        (Reason::SchemeUnsupported, _) => "use one of http://, https://, tcp:// and udp://".to_owned(),
         (Reason::NoSuchName, _) if place.is_lab() => {
             "check the spelling; the lab knows its own names alone (lab/zones), without --lab others are the internet's"
                 .to_owned()
@@ -271,6 +271,22 @@ fn advice(place: &Place, reason: Reason, stage: StageName, hop: &Hop) -> Option<
         (Reason::Unreachable | Reason::ConnectFailed, _) | (Reason::Timeout, StageName::Connect) => {
             "is the machine up, and is there a route or a firewall on the way?".to_owned()
         }
+        (Reason::NotTls, _) => "does it speak TLS on this port? Without: use an http:// URL".to_owned(),
+        (Reason::TlsFailed, _) | (Reason::Timeout, StageName::Tls) => {
+            "look at what the server's TLS is set up for: versions, cipher suites, its log".to_owned()
+        }
+        (Reason::CertificateExpired, _) => {
+            "the server needs a new certificate; is this machine's clock right?".to_owned()
+        }
+        (Reason::CertificateNotYetValid, _) => "is this machine's clock right?".to_owned(),
+        (Reason::CertificateWrongName, _) => {
+            "visit a name that the certificate is for, or have one issued for this name".to_owned()
+        }
+        (Reason::CertificateUntrusted, _) => {
+            "is its issuer one to trust? Then name the issuer's certificate with --cacert FILE".to_owned()
+        }
+        (Reason::CertificateRefused, _) => "have the server's certificate looked at".to_owned(),
+        (Reason::BadContentCoding, _) => "ask for the content as it is: -H 'Accept-Encoding: identity'".to_owned(),
         (Reason::Timeout, StageName::Wait) => {
             "the server took the request and is silent: look at its load and its log".to_owned()
         }
@@ -281,7 +297,7 @@ fn advice(place: &Place, reason: Reason, stage: StageName, hop: &Hop) -> Option<
             "the server or something on the way broke the connection: visit again, and look at the server's log"
                 .to_owned()
         }
-        (Reason::MalformedResponse, _) => "what listens there does not speak HTTP/1.1: check the port".to_owned(),
+        (Reason::MalformedResponse, _) => "what listens there does not speak HTTP: check the port".to_owned(),
         (Reason::MaxTime, _) => "allow more with --max-time SECONDS".to_owned(),
         (Reason::TooManyRedirects, _) => "do they go in a circle? Otherwise allow more with --max-redirs N".to_owned(),
         (Reason::TooLarge, _) if !has_status(hop) => return None,

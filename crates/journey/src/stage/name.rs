@@ -1,0 +1,148 @@
+//! The `name` stage: what this machine asked for a name, and was told.
+
+use std::net::{IpAddr, SocketAddr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::dns::{Question, Reply, Transport};
+
+/// Name to addresses: what this machine asked and was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Name {
+    /// The name that was looked up.
+    pub asked: String,
+    /// The host of the URL, where `--connect-to` had another looked up in its place.
+    #[serde(default)]
+    pub instead_of: Option<String>,
+    /// Who answers for names here; null where nobody had to be asked.
+    pub source: Option<NameSource>,
+    /// Every query that this machine sent, retransmissions and the change to TCP included, in order.
+    pub exchanges: Vec<Exchange>,
+    /// The alias chain that was followed, from the name asked to the name that has the addresses; empty without aliases.
+    pub aliases: Vec<String>,
+    /// The addresses, in the order in which they will be tried.
+    pub addresses: Vec<Address>,
+}
+
+impl Name {
+    /// What it means that there is no such name or no address, in words: of the end of the alias chain, and of the
+    /// families that were asked for.
+    pub fn denial(&self, no_such_name: bool) -> String {
+        let asked = &self.asked;
+        let alias = self.aliases.last().map(|end| end.trim_end_matches('.'));
+        if no_such_name {
+            return match alias {
+                Some(end) => format!("{asked} is an alias of {end}, and there is no such name"),
+                None => format!("there is no name {asked}"),
+            };
+        }
+        let of = |rtype| self.exchanges.iter().any(|exchange| exchange.question.rtype == rtype);
+        let address = match (of("A"), of("AAAA")) {
+            (true, false) => "no IPv4 address",
+            (false, true) => "no IPv6 address",
+            _ => "no address",
+        };
+        match alias {
+            Some(end) => format!("{asked} is an alias of {end}, which has {address}"),
+            None => format!("{asked} exists but has {address}"),
+        }
+    }
+}
+
+/// Who answered for names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum NameSource {
+    /// A recursive resolver.
+    Resolver {
+        /// Its host name in the world, where it is known.
+        host: Option<String>,
+        /// Its address.
+        address: SocketAddr,
+        /// Its URL, where it was asked over TLS or HTTPS.
+        #[serde(default)]
+        url: Option<String>,
+        /// Why this one: `the lab's`, `--resolver`, `/etc/resolv.conf`.
+        chosen_by: String,
+    },
+    /// The file of host names on this machine.
+    HostsFile {
+        /// Its path.
+        path: String,
+    },
+    /// The command line.
+    CommandLine {
+        /// The option that said it: `--resolve`.
+        option: String,
+    },
+    /// `localhost` and names below it are this machine by definition (RFC 6761 §6.3).
+    Localhost,
+}
+
+/// One query of this machine and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Exchange {
+    /// What was asked.
+    pub question: Question,
+    /// The message id.
+    pub id: u16,
+    /// Over what.
+    pub transport: Transport,
+    /// The server asked, by the world's address.
+    pub server: SocketAddr,
+    /// The socket that stands in for it, where that is another address.
+    pub via: Option<SocketAddr>,
+    /// This side's socket, once there was one.
+    pub local: Option<SocketAddr>,
+    /// Microseconds from the begin of the visit until the query was sent.
+    pub start_us: u64,
+    /// Microseconds until it was answered or given up.
+    pub duration_us: u64,
+    /// Bytes of the query.
+    pub sent_bytes: usize,
+    /// The handshake before it, where it was sent over TLS or HTTPS and opened the connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Box<super::Tls>>,
+    /// What became of it.
+    #[serde(flatten)]
+    pub result: Told,
+}
+
+/// What became of a query.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum Told {
+    /// A reply came.
+    Reply {
+        /// It.
+        reply: Reply,
+    },
+    /// Nothing came in time.
+    Timeout,
+    /// Another query brought the answer first, or the stage ended; nobody waited for this one any longer.
+    Abandoned,
+    /// The server's machine says that nothing listens there (ICMP port unreachable, or TCP RST).
+    NothingListens,
+    /// The query could not be sent, or the connection broke.
+    Failed {
+        /// Why.
+        why: String,
+    },
+    /// What came was no reply to this query.
+    BadReply {
+        /// What was wrong with it.
+        why: String,
+    },
+}
+
+/// An address that a name has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Address {
+    /// The address.
+    pub ip: IpAddr,
+    /// Seconds that it may be kept, as the source told; null for sources without a time.
+    pub ttl: Option<u32>,
+    /// The host that has it in the world, where known.
+    pub host: Option<String>,
+}
