@@ -41,14 +41,20 @@ pub enum Transport {
     Udp,
     /// A stream, each message behind its length (RFC 7766).
     Tcp,
+    /// Such a stream over TLS (RFC 7858).
+    Tls,
+    /// An HTTP exchange over TLS for each message (RFC 8484).
+    Https,
 }
 
 impl Transport {
-    /// `udp` or `tcp`.
+    /// `udp`, `tcp`, `tls` or `https`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Https => "https",
         }
     }
 }
