@@ -214,7 +214,8 @@ struct Visit {
 fn protocol(transport: Transport) -> Protocol {
     match transport {
         Transport::Udp => Protocol::Udp,
-        Transport::Tcp => Protocol::Tcp,
+        // A handler is to know only whether an answer must fit into a datagram.
+        Transport::Tcp | Transport::Tls | Transport::Https => Protocol::Tcp,
     }
 }
 

@@ -61,7 +61,8 @@ impl Counters {
     pub(crate) fn asked(&self, transport: Transport) {
         match transport {
             Transport::Udp => self.0.udp.inc(),
-            Transport::Tcp => self.0.tcp.inc(),
+            // Name servers are asked over these two alone, see `tap`.
+            Transport::Tcp | Transport::Tls | Transport::Https => self.0.tcp.inc(),
         };
     }
 

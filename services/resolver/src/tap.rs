@@ -205,7 +205,7 @@ impl Line {
         let limit = self.tap.0.limit;
         let protocol = match self.transport {
             Transport::Udp => Protocol::Udp,
-            Transport::Tcp => Protocol::Tcp,
+            Transport::Tcp | Transport::Tls | Transport::Https => Protocol::Tcp,
         };
         let to = match self.tap.0.book.route(protocol, self.server) {
             Route::Direct => self.server,
@@ -218,7 +218,10 @@ impl Line {
         };
         match self.transport {
             Transport::Udp => exchange::over_udp(to, query, limit, |at_ns| asking.sent(at_ns)).await,
-            Transport::Tcp => exchange::over_tcp(to, query, limit, |at_ns| asking.sent(at_ns)).await,
+            // `new_connection` gives out no other.
+            Transport::Tcp | Transport::Tls | Transport::Https => {
+                exchange::over_tcp(to, query, limit, |at_ns| asking.sent(at_ns)).await
+            }
         }
     }
 }

@@ -10,6 +10,8 @@ type Label = [(&'static str, String); 1];
 pub struct Metrics {
     udp: Counter,
     tcp: Counter,
+    tls: Counter,
+    https: Counter,
     ignored: Counter,
     overloaded: Counter,
     replies: [Counter; 16],
@@ -36,6 +38,8 @@ impl Metrics {
         Self {
             udp: counter(&queries, "transport", "udp"),
             tcp: counter(&queries, "transport", "tcp"),
+            tls: counter(&queries, "transport", "tls"),
+            https: counter(&queries, "transport", "https"),
             ignored,
             overloaded,
             replies: RCODES.map(|rcode| counter(&replies, "rcode", rcode)),
@@ -46,6 +50,8 @@ impl Metrics {
         match transport {
             Transport::Udp => self.udp.inc(),
             Transport::Tcp => self.tcp.inc(),
+            Transport::Tls => self.tls.inc(),
+            Transport::Https => self.https.inc(),
         };
     }
 
