@@ -22,6 +22,13 @@ pub struct AddressBook {
     pub hosts: Vec<BookHost>,
     /// What stands in for a port on which nothing listens; null where the world's addresses are real.
     pub closed: Option<Closed>,
+    /// The root name servers' DNS addresses, in the world: where a walk from the root begins.
+    #[serde(default)]
+    pub roots: Vec<SocketAddr>,
+    /// The certificate of the authority that the lab's services have theirs from, in PEM; null where it is not known. Who
+    /// visits the lab trusts it for these visits alone.
+    #[serde(default)]
+    pub ca: Option<String>,
 }
 
 /// A host of the book.
@@ -120,6 +127,8 @@ impl AddressBook {
             names: world.network.names.clone(),
             hosts: world.hosts.iter().map(&mut book_host).collect(),
             closed,
+            roots: world.roots(),
+            ca: None,
         }
     }
 
@@ -149,6 +158,19 @@ impl AddressBook {
     /// The host of that name.
     pub fn host(&self, name: &str) -> Option<&BookHost> {
         self.hosts.iter().find(|host| host.name == name)
+    }
+
+    /// Every service of that name and transport that runs, with its host: all that speak `https`, say.
+    pub fn services<'a>(
+        &'a self,
+        name: &'a str,
+        protocol: Protocol,
+    ) -> impl Iterator<Item = (&'a BookHost, &'a BookService)> {
+        let of_host = move |host: &'a BookHost| {
+            let fits = move |service: &&BookService| service.name == name && service.protocol == protocol;
+            host.services.iter().filter(fits).map(move |service| (host, service))
+        };
+        self.hosts.iter().flat_map(of_host)
     }
 
     /// The host that resolves names for the lab's clients, and its DNS service over UDP, where that runs.
@@ -217,9 +239,29 @@ mod tests {
     }
 
     #[test]
-    fn json_round_trip() {
+    fn services_by_name() {
         let book = loopback_book();
+        let found: Vec<_> =
+            book.services("talk", Protocol::Tcp).map(|(host, service)| (&*host.name, service)).collect();
+        assert_eq!(found.iter().map(|(host, _)| *host).collect::<Vec<_>>(), ["app1", "app2"]);
+        assert!(found.iter().all(|(_, service)| service.socket.ip().is_loopback()));
+        assert_eq!(book.services("talk", Protocol::Udp).count(), 0);
+        let roots: Vec<String> = book.roots.iter().map(SocketAddr::to_string).collect();
+        assert_eq!(roots, ["10.78.2.10:53", "[fd10:78:1ab::2:10]:53"]);
+    }
+
+    #[test]
+    fn json_round_trip() {
+        let mut book = loopback_book();
+        book.ca = Some("-----BEGIN CERTIFICATE-----\n".to_owned());
         let text = serde_json::to_string(&book).unwrap();
         assert_eq!(serde_json::from_str::<AddressBook>(&text).unwrap(), book);
+
+        let mut old: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for key in ["roots", "ca"] {
+            old.as_object_mut().unwrap().remove(key);
+        }
+        let read: AddressBook = serde_json::from_value(old).unwrap();
+        assert_eq!((read.ca, read.roots, read.hosts), (None, Vec::new(), book.hosts));
     }
 }

@@ -302,6 +302,16 @@ impl World {
         })
     }
 
+    /// Where a walk from the root begins: the DNS addresses of the hosts that serve the zone `.`.
+    pub fn roots(&self) -> Vec<SocketAddr> {
+        let serves_root = |host: &&Host| host.nameserver.as_ref().is_some_and(|n| n.zones.contains_key("."));
+        let of_host = |host: &Host| {
+            let port = host.nameserver.as_ref().map_or_else(dns_port, |nameserver| nameserver.port);
+            host.addresses.iter().map(move |ip| SocketAddr::new(*ip, port)).collect::<Vec<_>>()
+        };
+        self.hosts.values().filter(serves_root).flat_map(of_host).collect()
+    }
+
     /// Whether a name is one that the lab answers for without being told to.
     pub fn claims(&self, name: &str) -> bool {
         is_under(&self.network.names, name)

@@ -34,6 +34,8 @@ pub(crate) fn book(hosts: Vec<BookHost>) -> AddressBook {
         names: Vec::new(),
         hosts,
         closed: Some(Closed { tcp_v4: ([127, 0, 0, 1], 1).into(), tcp_v6: None }),
+        roots: Vec::new(),
+        ca: None,
     }
 }
 
