@@ -1,5 +1,8 @@
 //! What the command line means: on whose network to visit, and whom to ask for names.
 
+pub mod proxy;
+pub mod request;
+
 use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},

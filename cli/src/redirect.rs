@@ -5,27 +5,37 @@ use journey::{
     stage::{Did, Failure},
 };
 
-use crate::walk::{Walk, target};
+use crate::{
+    plan::request::Request,
+    walk::{Walk, target},
+};
 
 /// Statuses whose `Location` a client follows (RFC 9110 §15.4).
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
 
-/// Visits a URL, and what its answers point to, at most `follow` times; `None` follows nothing. The name of each hop is
-/// resolved again, and each has its own connection.
-pub async fn walk(walk: &Walk<'_>, url: &str, follow: Option<usize>) -> Vec<Hop> {
+/// Whether an answer with this status is one whose `Location` a client follows.
+pub fn is_redirect(status: u16) -> bool {
+    REDIRECTS.contains(&status)
+}
+
+/// Visits a URL, and what its answers point to, at most `most` times where the request follows them. The name of each hop
+/// is resolved again, and each has its own connection.
+pub async fn walk(walk: &Walk<'_>, url: &str, request: &Request, most: usize) -> Vec<Hop> {
     let mut url = url.to_owned();
+    let mut request = request.clone();
     let mut hops = Vec::new();
     loop {
-        let (hop, location) = walk.hop(&url).await;
-        let status = status(&hop);
+        let (hop, location) = walk.hop(&url, &request).await;
+        let status = status(&hop).filter(|status| is_redirect(*status));
         hops.push(hop);
-        let next = location.filter(|_| status.is_some_and(|status| REDIRECTS.contains(&status)));
-        let (Some(follow), Some(next)) = (follow, next) else { return hops };
-        if hops.len() > follow {
-            give_up(&mut hops, follow);
+        let (true, Some(status), Some(next)) = (request.follows, status, location) else { return hops };
+        if hops.len() > most {
+            give_up(&mut hops, most);
             return hops;
         }
-        url = target::join(&url, &next);
+        let next = target::join(&url, &next);
+        request = request.redirected(status, target::same_origin(&url, &next));
+        url = next;
     }
 }
 
@@ -39,10 +49,36 @@ fn status(hop: &Hop) -> Option<u16> {
 /// The last answer came as it should, but it is one redirect too many.
 fn give_up(hops: &mut [Hop], follow: usize) {
     let chain: Vec<&str> = hops.iter().map(|hop| hop.url.as_str()).collect();
-    let what = format!("more than {follow} redirects: {}", chain.join(" → "));
+    let what = match circle(&chain) {
+        Some(circle) => format!("the redirects go in a circle: {}; {follow} were followed", circle.join(" → ")),
+        None => format!("more than {follow} redirects: {}", chain.join(" → ")),
+    };
     let receive = hops.last_mut().and_then(|hop| hop.stages.iter_mut().find(|s| s.name() == StageName::Receive));
     if let Some(stage) = receive {
         stage.state = StageState::Failed;
         stage.failure = Some(Failure { reason: Reason::TooManyRedirects, what });
+    }
+}
+
+/// The shortest part of a chain that leads back to where it began.
+fn circle<'a>(chain: &[&'a str]) -> Option<Vec<&'a str>> {
+    let (begin, end) = (0..chain.len())
+        .filter_map(|begin| Some((begin, begin + 1 + chain[begin + 1..].iter().position(|url| *url == chain[begin])?)))
+        .min_by_key(|(begin, end)| end - begin)?;
+    Some(chain[begin..=end].to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn circles() {
+        let check = |chain: &[&'static str], expected: Option<&[&'static str]>| {
+            assert_eq!(circle(chain).as_deref(), expected, "{chain:?}");
+        };
+        check(&["a", "b", "c"], None);
+        check(&["a", "a"], Some(&["a", "a"]));
+        check(&["x", "a", "b", "a", "b"], Some(&["a", "b", "a"]));
     }
 }

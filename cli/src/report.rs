@@ -5,6 +5,7 @@
 //! | `page` | lines, colours, widths, and the cleaning of foreign text |
 //! | `screen` | a journey for people |
 //! | `name` | the `name` stage: what this machine asked, and what the resolver asked |
+//! | `tls` | the `tls` stage: what was agreed on, and the certificates |
 //! | `waterfall` | the stages on one time line |
 //! | `book` | the lab's address book |
 //! | `words` | times and sizes |
@@ -13,12 +14,14 @@ mod book;
 mod name;
 mod page;
 mod screen;
+mod tls;
 mod waterfall;
 mod words;
 
 pub use book::book;
 pub use page::{Style, clean};
 pub use screen::{Detail, screen};
+pub use words::long;
 
 use journey::Journey;
 use world::AddressBook;

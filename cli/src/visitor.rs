@@ -16,9 +16,17 @@ use crate::{
     Stopped,
     args::Visit,
     collect,
-    plan::{self, Ground},
+    plan::{self, Ground, request::Request},
     redirect,
-    walk::{Family, Walk, bounds::Bounds, clock::Clock, secrets::Secrets, target},
+    walk::{
+        Family, Walk,
+        bounds::Bounds,
+        clock::Clock,
+        http::{Output, Versions},
+        secrets::Secrets,
+        target::{self, Scheme},
+        tls::{self, trust::Source},
+    },
 };
 
 /// Visits as the command line says.
@@ -29,18 +37,28 @@ pub struct Visitor<'a> {
     running: Option<Ground>,
     // Started when the first visit needs it, and kept: a later visit meets what an earlier one left in its caches.
     lab: Option<Lab>,
+    request: Request,
+    output: Option<Output>,
+    // One for each kind of trust; kept, so that a later visit can resume what an earlier one agreed on.
+    tls: Vec<tls::Setup>,
 }
 
 impl<'a> Visitor<'a> {
     /// Reads what the command line names; starts nothing.
     pub fn new(visit: &'a Visit, interrupt: CancellationToken) -> Result<Self, Stopped> {
         let running = plan::running_lab(visit.world.as_deref(), visit.lab_net)?;
-        Ok(Self { visit, interrupt, running, lab: None })
+        let request = Request::new(&visit.request)?;
+        let output = visit.output.output.as_ref().map(|path| match path.as_os_str() == "-" {
+            true => Output::Stdout,
+            false => Output::File(path.clone()),
+        });
+        Ok(Self { visit, interrupt, running, lab: None, request, output, tls: Vec::new() })
     }
 
     /// Visits one URL.
     pub async fn visit(&mut self, url: &str) -> Result<Journey, Stopped> {
         let visit = self.visit;
+        check(visit, url, &self.request)?;
         let (ground, asked) = plan::plan(visit, url, self.running.as_ref())?;
         if let (Ground::Embedded, None) = (&ground, &self.lab) {
             let started = Lab::start(lab::Options::default());
@@ -67,6 +85,14 @@ impl<'a> Visitor<'a> {
             interrupt: self.interrupt.clone(),
         };
         let resolvers = asked.resolvers(book, &file)?;
+        let source = source(visit, book);
+        if !self.tls.iter().any(|setup| *setup.source() == source) {
+            self.tls.push(tls::Setup::new(source.clone(), visit.tls.insecure));
+        }
+        let tls = self.tls.iter().find(|setup| *setup.source() == source).expect("it has just been put there");
+        if target::parse(url, Secrets::Removed).is_ok_and(|(_, target)| target.scheme == Scheme::Https) {
+            tls.prepare();
+        }
         let clock = Clock::start();
         let secrets = if visit.output.show_secrets { Secrets::Shown } else { Secrets::Removed };
         let walk = Walk {
@@ -78,8 +104,10 @@ impl<'a> Visitor<'a> {
             trace,
             max_response: visit.limits.max_filesize,
             secrets,
+            tls,
+            output: self.output.as_ref(),
         };
-        let hops = redirect::walk(&walk, url, visit.request.location.then_some(visit.request.max_redirs)).await;
+        let hops = redirect::walk(&walk, url, &self.request, visit.request.max_redirs).await;
         let total_us = hops.iter().flat_map(|hop| &hop.stages).filter_map(Stage::end_us).max().unwrap_or(0);
 
         let (mut events, observers) = reports(book, trace, clock).await;
@@ -112,6 +140,31 @@ impl<'a> Visitor<'a> {
             observers,
         })
     }
+}
+
+/// Whom to believe: the file that was named, the lab's own authority in the lab, this machine's store elsewhere.
+fn source(visit: &Visit, book: Option<&AddressBook>) -> Source {
+    match (&visit.tls.cacert, book) {
+        (Some(path), _) => Source::File(path.clone()),
+        (None, Some(book)) => Source::Lab(book.ca.clone()),
+        (None, None) => Source::System,
+    }
+}
+
+/// What is asked for and cannot be had with this URL.
+fn check(visit: &Visit, url: &str, request: &Request) -> Result<(), Stopped> {
+    // A URL that cannot be read says so in its own stage.
+    let Ok((_, target)) = target::parse(url, Secrets::Removed) else { return Ok(()) };
+    if target.scheme == Scheme::Http && request.versions == Versions::Http2 {
+        return Err(anyhow!(
+            "--http2 needs an https:// URL: HTTP/2 is agreed on in the TLS handshake (visit does not speak it without)"
+        )
+        .into());
+    }
+    if visit.urls.len() > 1 && matches!(visit.output.output.as_deref(), Some(path) if path.as_os_str() != "-") {
+        return Err(anyhow!("-o FILE keeps the content of one URL: visit them one at a time").into());
+    }
+    Ok(())
 }
 
 fn family(visit: &Visit) -> Family {

@@ -5,14 +5,16 @@
 //! | [`target`] | `url` |
 //! | [`name`], [`stub`], [`system`] | `name` |
 //! | [`order`], [`connect`] | `connect` |
-//! | [`exchange`], [`meter`] | `send`, `wait`, `receive`, `close` |
+//! | [`tls`] | `tls` |
+//! | [`http`], [`wire`], [`meter`], [`frames`] | `send`, `wait`, `receive`, `close` |
 //! | [`secrets`] | what is not shown |
 //! | [`bounds`], [`clock`] | time limits and the visit's clock |
 
 pub mod bounds;
 pub mod clock;
 pub mod connect;
-pub mod exchange;
+pub mod frames;
+pub mod http;
 pub mod meter;
 pub mod name;
 pub mod order;
@@ -20,20 +22,29 @@ pub mod secrets;
 pub mod stub;
 pub mod system;
 pub mod target;
+pub mod tls;
+pub mod wire;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use journey::{
-    Evidence, Hop, Stage, StageName, StageState, TraceId,
+    Evidence, Hop, Reason, Stage, StageName, StageState, TraceId,
     stage::{Did, Failure},
 };
+use tokio::net::TcpStream;
 use world::AddressBook;
 
+use crate::plan::{proxy, request::Request};
 use bounds::Bounds;
 use clock::Clock;
+use http::{Open, Version, Versions};
 use name::Resolvers;
 use secrets::Secrets;
-use target::Scheme;
+use target::{Host, Scheme, Target};
+use wire::{Counted, Wire};
+
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Everything that a walk needs to know.
 #[derive(Debug)]
@@ -54,6 +65,10 @@ pub struct Walk<'a> {
     pub max_response: u64,
     /// Whether credentials are kept as they are.
     pub secrets: Secrets,
+    /// Whom to believe in TLS.
+    pub tls: &'a tls::Setup,
+    /// Where the content goes, if anybody wants it.
+    pub output: Option<&'a http::Output>,
 }
 
 /// Which addresses are wanted.
@@ -83,12 +98,16 @@ pub type Broken = (Did, Failure);
 
 impl Walk<'_> {
     /// Walks to the end of one request, or to the stage that fails; with the hop, the `Location` of the answer as it came.
-    pub async fn hop(&self, url: &str) -> (Hop, Option<String>) {
-        let mut stages = Stages { clock: self.clock, done: Vec::new() };
+    pub async fn hop(&self, url: &str, request: &Request) -> (Hop, Option<String>) {
+        let mut stages = Stages { clock: self.clock, done: Vec::new(), notes: Vec::new() };
+        if target::parse(url, self.secrets).is_ok_and(|(_, target)| target.scheme == Scheme::Https) {
+            self.tls.prepare();
+        }
         // Every `?` ends the walk at the stage that has just been noted as failed.
         let location = async {
             let begin = self.clock.us();
             let target = stages.note(begin, target::parse(url, self.secrets))?;
+            stages.notes.extend(proxy::unused(target.scheme, &target.host, |name| std::env::var(name).ok()));
 
             let begin = self.clock.us();
             let (found, note) = name::resolve(self, &target).await;
@@ -100,17 +119,64 @@ impl Walk<'_> {
             let begin = self.clock.us();
             let (server, stream) = stages.note(begin, connect::connect(self, &addresses, target.port).await)?;
 
-            if target.scheme == Scheme::Http {
+            let (wire, version) = if target.scheme == Scheme::Https {
+                let begin = self.clock.us();
+                stages.note(begin, self.secure(&target, request.versions, stream).await)?
+            } else {
                 stages.done.push(Stage::skipped(StageName::Tls, "http:// has no TLS"));
-            }
+                (Wire::Plain(stream), Version::Http1)
+            };
 
-            let trace = self.trace_for(server.ip());
-            let (exchange, location) = exchange::exchange(self, &target, trace, stream).await;
+            let open = Open { wire, version, trace: self.trace_for(server.ip()) };
+            let (exchange, location) = http::exchange(self, &target, request, open).await;
             stages.done.extend(exchange);
             location
         }
         .await;
         (stages.into_hop(target::shown(url, self.secrets)), location)
+    }
+
+    /// The `tls` stage.
+    async fn secure(
+        &self,
+        target: &Target,
+        versions: Versions,
+        stream: TcpStream,
+    ) -> Result<(Did, (Wire, Version)), Box<Broken>> {
+        let name = match &target.host {
+            Host::Name(name) => name.clone(),
+            Host::Ip(ip) => ip.to_string(),
+        };
+        let (counted, tally) = Counted::new(stream);
+        let shaken = tls::handshake(self.tls, &name, versions.alpn(), counted);
+        let (mut did, result) = match self.bounds.within(HANDSHAKE, shaken).await {
+            Ok(shaken) => shaken,
+            Err(reason) => {
+                let so_far = match tally.read() {
+                    0 => format!("{name} took the connection and said nothing of TLS"),
+                    bytes => format!("{name} did not finish the handshake after {bytes} bytes"),
+                };
+                let failure = Failure { reason, what: bounds::cut(&so_far, reason, HANDSHAKE) };
+                (tls::intended(&name, versions.alpn()), Err(failure))
+            }
+        };
+        (did.bytes_out, did.bytes_in) = (Some(tally.written()), Some(tally.read()));
+        let version = match did.alpn.as_deref() {
+            Some("h2") => Version::Http2,
+            _ => Version::Http1,
+        };
+        let result = match result {
+            Ok(_) if versions == Versions::Http2 && version != Version::Http2 => {
+                let what = format!("{name} did not agree on HTTP/2, and --http2 asks for nothing else");
+                Err(Failure { reason: Reason::TlsFailed, what })
+            }
+            other => other,
+        };
+        let did = Did::Tls(Box::new(did));
+        match result {
+            Ok(stream) => Ok((did, (Wire::Tls { stream: Box::new(stream), tally }, version))),
+            Err(failure) => Err(Box::new((did, failure))),
+        }
     }
 
     /// The visit's id, if whoever has this address is there to record it: strangers are not sent a number that would tell
@@ -129,6 +195,7 @@ impl Walk<'_> {
 struct Stages {
     clock: Clock,
     done: Vec<Stage>,
+    notes: Vec<String>,
 }
 
 impl Stages {
@@ -160,7 +227,7 @@ impl Stages {
     fn into_hop(mut self, url: String) -> Hop {
         let not_reached = StageName::ALL.into_iter().skip(self.done.len()).map(Stage::not_reached);
         self.done.extend(not_reached);
-        Hop { url, stages: self.done, notes: Vec::new() }
+        Hop { url, stages: self.done, notes: self.notes }
     }
 }
 

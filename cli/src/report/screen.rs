@@ -9,6 +9,7 @@ use journey::{
 use super::{
     name,
     page::{Ink, Page, Piece, Style, dim, piece, plain},
+    tls,
     waterfall::waterfall,
     words::{self, count, duration},
 };
@@ -50,7 +51,10 @@ pub fn screen(journey: &Journey, style: &Style, detail: Detail) -> String {
             let names: Vec<&str> = unseen.iter().map(|stage| stage.name().as_str()).collect();
             page.line(2, &[dim(format!("· not reached: {}", names.join(", ")))]);
         }
-        waterfall(&mut page, hop);
+        for note in &hop.notes {
+            page.line(2, &[piece(Ink::Warn, format!("! {note}"))]);
+        }
+        waterfall(&mut page, journey, hop);
     }
     if detail.verbose {
         events(&mut page, journey);
@@ -101,8 +105,9 @@ fn show(page: &mut Page, journey: &Journey, hop: &Hop, stage: &Stage, detail: De
     match &stage.did {
         Did::Name(told) => name::details(page, journey, told, detail.verbose),
         Did::Connect(connect) => attempts(page, connect),
+        Did::Tls(did) => tls::details(page, journey, did, detail.verbose),
         Did::Send(send) if detail.verbose => headers(page, &request_line(send), &send.headers),
-        Did::Receive(receive) => received(page, receive, detail),
+        Did::Receive(receive) => received(page, stage, receive, detail),
         _ => {}
     }
 }
@@ -120,14 +125,14 @@ fn summary(journey: &Journey, hop: &Hop, stage: &Stage) -> Vec<Piece> {
         }
         Did::Name(told) => name_summary(stage, told),
         Did::Connect(connect) => connect.connected().map(connected).unwrap_or_default(),
-        Did::Tls(_) => Vec::new(),
+        Did::Tls(did) => tls::summary(did),
         Did::Send(send) => {
             let what = [send.method.as_deref(), send.target.as_deref()];
             let what: Vec<&str> = what.into_iter().flatten().collect();
             vec![plain(format!("{} · {}", what.join(" "), words::bytes(send.bytes.unwrap_or_default())))]
         }
         Did::Wait(_) => wait(journey, hop),
-        Did::Receive(receive) => response(receive),
+        Did::Receive(receive) => response(stage, receive),
         Did::Close(close) => match &stage.note {
             Some(note) => vec![piece(Ink::Warn, note)],
             None => vec![plain(closed(close))],
@@ -202,8 +207,11 @@ fn wait(journey: &Journey, hop: &Hop) -> Vec<Piece> {
         Did::Connect(connect) => connect.connected().and_then(|attempt| attempt.host.clone()),
         _ => None,
     });
+    let here = |at_us: Option<i64>| at_us.is_none() || hop.holds(at_us);
     let worked = journey.events.iter().find_map(|event| match event.what {
-        What::ResponseWritten { elapsed_us, .. } if Some(&event.host) == server.as_ref() => Some(elapsed_us),
+        What::ResponseWritten { elapsed_us, .. } if Some(&event.host) == server.as_ref() && here(event.at_us) => {
+            Some(elapsed_us)
+        }
         _ => None,
     });
     if let (Some(server), Some(us)) = (server, worked) {
@@ -212,7 +220,7 @@ fn wait(journey: &Journey, hop: &Hop) -> Vec<Piece> {
     line
 }
 
-fn response(receive: &Receive) -> Vec<Piece> {
+fn response(stage: &Stage, receive: &Receive) -> Vec<Piece> {
     let status = receive.status.unwrap_or_default();
     let ink = match status {
         200..300 => Ink::Good,
@@ -222,10 +230,18 @@ fn response(receive: &Receive) -> Vec<Piece> {
     let phrase = receive.reason_phrase.as_deref().unwrap_or("");
     let kind = receive.headers.iter().find(|header| header.name == "content-type");
     let kind = kind.map_or_else(String::new, |header| format!(" · {}", header.value));
+    // Its first byte is then its last one.
+    let at_once = if stage.duration_us == Some(0) { ", all at once" } else { "" };
+    let content = words::bytes(receive.content_bytes.unwrap_or_default());
+    let content = match receive.decoded_bytes {
+        Some(decoded) => format!("{} sent as {} {}", words::bytes(decoded), content, receive.codings.join(", ")),
+        None if receive.codings.is_empty() => content,
+        None => format!("{content} of {}, not decoded", receive.codings.join(", ")),
+    };
     vec![
         piece(ink, format!("{status} {phrase}").trim()),
-        plain(format!("{kind} · {}", words::bytes(receive.content_bytes.unwrap_or_default()))),
-        dim(format!(", {} with the head", words::bytes(receive.bytes.unwrap_or_default()))),
+        plain(format!("{kind} · {content}")),
+        dim(format!(", {} with the head{at_once}", words::bytes(receive.bytes.unwrap_or_default()))),
     ]
 }
 
@@ -234,10 +250,18 @@ fn request_line(send: &Send) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-fn received(page: &mut Page, receive: &Receive, detail: Detail) {
+fn received(page: &mut Page, stage: &Stage, receive: &Receive, detail: Detail) {
     let Some(status) = receive.status else { return };
     if let Some(location) = receive.headers.iter().find(|header| header.name == "location") {
         page.line(INDENT + 2, &[plain(format!("{:INDENT$}it points to ", "")), piece(Ink::Bold, &location.value)]);
+    }
+    for interim in &receive.interim {
+        let text =
+            format!("{:INDENT$}before it came {}, {} after the begin", "", interim.status, duration(interim.at_us));
+        page.line(INDENT + 2, &[dim(text)]);
+    }
+    if let Some(file) = &receive.written_to {
+        page.line(INDENT + 2, &[plain(format!("{:INDENT$}written to ", "")), piece(Ink::Bold, file)]);
     }
     for timing in &receive.server_timing {
         let time = timing.duration_us.map_or_else(String::new, |us| format!(" {}", duration(us)));
@@ -255,7 +279,23 @@ fn received(page: &mut Page, receive: &Receive, detail: Detail) {
         let version = receive.version.as_deref().unwrap_or("HTTP");
         let phrase = receive.reason_phrase.as_deref().unwrap_or("");
         headers(page, &format!("{version} {status} {phrase}  ({framing})"), &receive.headers);
+        if !receive.trailers.is_empty() {
+            headers(page, "behind the content", &receive.trailers);
+        }
     }
+    if detail.verbose {
+        points(page, stage, receive);
+    }
+}
+
+/// The points of time within the stage, and what it took on the wire.
+fn points(page: &mut Page, stage: &Stage, receive: &Receive) {
+    let (Some(first), Some(last)) = (stage.start_us, stage.end_us()) else { return };
+    let head = receive.headers_at_us.map_or_else(String::new, |at| format!(", head complete after {}", duration(at)));
+    let wire = receive.wire_bytes.map_or_else(String::new, |count| format!("; {} on the wire", words::bytes(count)));
+    let text =
+        format!("{:INDENT$}first byte after {}{head}, last byte after {}{wire}", "", duration(first), duration(last));
+    page.line(INDENT + 2, &[dim(text)]);
 }
 
 fn headers(page: &mut Page, first: &str, headers: &[Header]) {
@@ -268,6 +308,9 @@ fn headers(page: &mut Page, first: &str, headers: &[Header]) {
 fn closed(close: &Close) -> &'static str {
     match (close.first, close.peer, close.keep_alive_offered) {
         (None, ..) => "",
+        (Some(Closer::Server), Some(PeerEnd::Silent), _) => {
+            "the server said in TLS that it closes, and did not in time"
+        }
         (Some(Closer::Server), Some(PeerEnd::Reset), _) => "the server reset the connection first",
         (Some(Closer::Server), ..) => "the server closed first, then you",
         (_, Some(PeerEnd::Fin), Some(true)) => "you closed first, then the server, which offered to stay",

@@ -12,6 +12,16 @@ pub(super) fn duration(us: u64) -> String {
     }
 }
 
+/// A long span of time, in the largest unit that has at least two of it.
+pub fn long(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} minutes", seconds / 60),
+        7_200..172_800 => format!("{} hours", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
 /// A number of bytes, exact.
 pub(super) fn bytes(count: u64) -> String {
     let digits = count.to_string();
@@ -56,6 +66,8 @@ mod tests {
         ] {
             assert_eq!(duration(us), text);
         }
+        assert_eq!((long(90).as_str(), long(7_199).as_str()), ("90 s", "119 minutes"));
+        assert_eq!((long(172_799).as_str(), long(172_800).as_str()), ("47 hours", "2 days"));
         assert_eq!(bytes(1_234_567), "1\u{a0}234\u{a0}567 bytes");
         assert_eq!(bytes(1), "1 byte");
         assert_eq!(and(&["a".into(), "b".into(), "c".into()]), "a, b and c");

@@ -1,28 +1,43 @@
-//! A stream that notes when bytes really went to and came from the socket.
+//! A stream that notes when bytes really went out and came in, and comes back when its user is done with it.
 
 use std::{
-    io,
+    io::{self, IoSlice},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Instant,
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::oneshot,
+};
 
-/// What a stream has seen so far.
+use super::{
+    frames::Frames,
+    wire::{Tally, Wire},
+};
+
+/// What a stream has seen so far. Bytes and times are those of the request and its response: in HTTP/2 those of their
+/// frames, and not of what else goes over the connection.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// Bytes written.
     pub written: u64,
-    /// When the last of them were given to the kernel: the time before that call. On a busy machine the answer can be
-    /// there before the call returns, and a wait that ends before it begins would be no measurement.
+    /// When the last of them were given on: the time before that call. On a busy machine the answer can be there before
+    /// the call returns, and a wait that ends before it begins would be no measurement.
     pub last_write: Option<Instant>,
+    /// Bytes that had crossed the socket below by then, where there is TLS between.
+    pub wire_written: Option<u64>,
     /// Bytes read.
     pub read: u64,
     /// When the first of them came.
     pub first_read: Option<Instant>,
-    /// When the other side's FIN was read.
+    /// When the last of them came.
+    pub last_read: Option<Instant>,
+    /// Bytes that had crossed the socket below by then, where there is TLS between.
+    pub wire_read: Option<u64>,
+    /// When the other side's end was read: its FIN, or what TLS says before it.
     pub peer_closed: Option<Instant>,
     /// What ended reading, if an error did.
     pub read_error: Option<io::ErrorKind>,
@@ -57,22 +72,109 @@ impl Meter {
     }
 }
 
-/// A stream that is measured.
-#[derive(Debug)]
-pub struct Metered<S> {
-    stream: S,
-    meter: Meter,
+/// What goes over a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grammar {
+    /// One message after the other: every byte counts.
+    Messages,
+    /// Frames of HTTP/2.
+    Frames,
 }
 
-impl<S> Metered<S> {
-    /// The stream and its meter.
-    pub fn new(stream: S) -> (Self, Meter) {
+/// A stream that is measured, lent to a library. It does not close: when it is dropped it comes back to its owner, who
+/// does that as a stage of its own.
+#[derive(Debug)]
+pub struct Metered {
+    // There until it is dropped.
+    wire: Option<Wire>,
+    home: Option<oneshot::Sender<Wire>>,
+    tally: Option<Tally>,
+    meter: Meter,
+    // One for each direction, where bytes have to be told apart.
+    frames: Option<(Frames, Frames)>,
+}
+
+impl Metered {
+    /// The stream to lend, its meter, and where it comes back.
+    pub fn lend(wire: Wire, grammar: Grammar) -> (Self, Meter, oneshot::Receiver<Wire>) {
         let meter = Meter::default();
-        (Self { stream, meter: meter.clone() }, meter)
+        let (home, back) = oneshot::channel();
+        let tally = wire.tally().cloned();
+        let frames = (grammar == Grammar::Frames).then(|| (Frames::of_client(), Frames::of_server()));
+        (Self { wire: Some(wire), home: Some(home), tally, meter: meter.clone(), frames }, meter, back)
+    }
+
+    fn wire(&mut self) -> Pin<&mut Wire> {
+        Pin::new(self.wire.as_mut().expect("it is there until it is dropped"))
+    }
+
+    fn note_write(&mut self, began: Instant, bufs: &[&[u8]], written: &io::Result<usize>) {
+        match written {
+            Ok(count) => {
+                let belonging = match &mut self.frames {
+                    None => *count as u64,
+                    Some((out, _)) => feed_first(out, bufs, *count),
+                };
+                let wire_written = self.tally.as_ref().map(Tally::written);
+                self.meter.note(|seen| {
+                    if belonging > 0 {
+                        seen.written += belonging;
+                        seen.last_write = Some(began);
+                        seen.wire_written = wire_written;
+                    }
+                });
+            }
+            Err(error) => self.meter.note(|seen| seen.write_error = Some(error.kind())),
+        }
+        self.meter.note(|seen| {
+            if (seen.last_write.is_some() || seen.write_error.is_some())
+                && let Some(reader) = seen.reader.take()
+            {
+                reader.wake();
+            }
+        });
+    }
+
+    fn note_read(&mut self, bytes: &[u8]) {
+        let belonging = match &mut self.frames {
+            None => bytes.len() as u64,
+            Some((_, r#in)) => r#in.feed(bytes),
+        };
+        if belonging == 0 {
+            return;
+        }
+        let now = Instant::now();
+        let wire_read = self.tally.as_ref().map(Tally::read);
+        self.meter.note(|seen| {
+            seen.read += belonging;
+            seen.first_read.get_or_insert(now);
+            seen.last_read = Some(now);
+            seen.wire_read = wire_read;
+        });
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+/// Feeds the first `count` bytes of these pieces.
+fn feed_first(frames: &mut Frames, bufs: &[&[u8]], mut count: usize) -> u64 {
+    let mut belonging = 0;
+    for buf in bufs {
+        let taken = count.min(buf.len());
+        belonging += frames.feed(&buf[..taken]);
+        count -= taken;
+    }
+    belonging
+}
+
+impl Drop for Metered {
+    fn drop(&mut self) {
+        if let (Some(wire), Some(home)) = (self.wire.take(), self.home.take()) {
+            // An owner who does not wait for it any longer lets it be closed by being dropped.
+            let _ = home.send(wire);
+        }
+    }
+}
+
+impl AsyncRead for Metered {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         // A response is read once a request is on its way: what a server sends or does before that is then met in the
         // stage that it belongs to, whichever comes first.
@@ -80,75 +182,51 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        match &polled {
-            Poll::Ready(Ok(())) => {
-                let now = Instant::now();
-                let count = buf.filled().len() - before;
-                // No bytes although there is room for some: the other side has sent FIN.
-                let closed = count == 0 && buf.remaining() > 0;
+        let read = ready!(self.wire().poll_read(cx, buf));
+        match &read {
+            // No bytes although there is room for some: the other side has sent its end.
+            Ok(()) if buf.filled().len() == before && buf.remaining() > 0 => {
                 self.meter.note(|seen| {
-                    if closed {
-                        seen.peer_closed.get_or_insert(now);
-                    } else {
-                        seen.read += count as u64;
-                        seen.first_read.get_or_insert(now);
-                    }
+                    seen.peer_closed.get_or_insert_with(Instant::now);
                 });
             }
-            Poll::Ready(Err(error)) => self.meter.note(|seen| seen.read_error = Some(error.kind())),
-            Poll::Pending => {}
+            Ok(()) => self.note_read(&buf.filled()[before..]),
+            Err(error) => self.meter.note(|seen| seen.read_error = Some(error.kind())),
         }
-        polled
+        Poll::Ready(read)
     }
 }
 
-impl<S: AsyncWrite + Unpin> Metered<S> {
-    fn note_write(&self, began: Instant, polled: &Poll<io::Result<usize>>) {
-        match polled {
-            Poll::Ready(Ok(count)) => self.meter.note(|seen| {
-                seen.written += *count as u64;
-                seen.last_write = Some(began);
-            }),
-            Poll::Ready(Err(error)) => self.meter.note(|seen| seen.write_error = Some(error.kind())),
-            Poll::Pending => return,
-        }
-        self.meter.note(|seen| {
-            if let Some(reader) = seen.reader.take() {
-                reader.wake();
-            }
-        });
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+impl AsyncWrite for Metered {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let began = Instant::now();
-        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.note_write(began, &polled);
-        polled
+        let written = ready!(self.wire().poll_write(cx, buf));
+        self.note_write(began, &[buf], &written);
+        Poll::Ready(written)
     }
 
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
+        bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let began = Instant::now();
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.note_write(began, &polled);
-        polled
+        let written = ready!(self.wire().poll_write_vectored(cx, bufs));
+        let bufs: Vec<&[u8]> = bufs.iter().map(|buf| &**buf).collect();
+        self.note_write(began, &bufs, &written);
+        Poll::Ready(written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.wire.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.wire().poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        // What is under way goes out; closing is the owner's.
+        self.wire().poll_flush(cx)
     }
 }

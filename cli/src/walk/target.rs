@@ -201,6 +201,12 @@ pub fn join(base: &str, reference: &str) -> String {
     }
 }
 
+/// Whether two URLs have scheme, host and port in common (RFC 6454 §5).
+pub fn same_origin(one: &str, other: &str) -> bool {
+    let origin = |text: &str| url::Url::parse(&with_scheme(text)).map(|url| url.origin());
+    matches!((origin(one), origin(other)), (Ok(one), Ok(other)) if one == other)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,6 +259,13 @@ mod tests {
         for text in ["tcp://h.test", "tcp://h.test:80/x", "udp://h.test:7?x", "tcp://:80", "udp://h:0"] {
             check(text, Reason::UrlMalformed);
         }
+    }
+
+    #[test]
+    fn origins() {
+        assert!(same_origin("h.test/a", "http://H.test:80/b"));
+        assert!(!same_origin("http://h.test/", "https://h.test/"));
+        assert!(!same_origin("http://h.test/", "http://www.h.test/"));
     }
 
     #[test]

@@ -79,6 +79,8 @@ pub enum Reason {
     MalformedResponse,
     /// receive: the content cannot be decoded as its coding says.
     BadContentCoding,
+    /// receive: the content could not be written to where it was to go.
+    WriteFailed,
     /// receive: the response is over a size limit.
     TooLarge,
     /// receive: the answers point further and further.
@@ -136,6 +138,7 @@ pub mod exit {
             (_, StageName::Send) => 55,
             (Reason::BodyCut, _) => 18,
             (Reason::BadContentCoding, _) => 61,
+            (Reason::WriteFailed, _) => WRITE,
             (Reason::MalformedResponse, _) => 8,
             (_, StageName::Wait | StageName::Receive | StageName::Close) => 56,
         }

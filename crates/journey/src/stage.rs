@@ -33,6 +33,19 @@ impl Hop {
         self.stages.iter().find(|stage| stage.name() == name)
     }
 
+    /// Microseconds from the begin of the visit to the begin of this request's first stage, and to the end of its last.
+    pub fn span_us(&self) -> Option<(u64, u64)> {
+        let begin = self.stages.iter().filter_map(|stage| stage.start_us).min()?;
+        let end = self.stages.iter().filter_map(Stage::end_us).max()?;
+        Some((begin, end.max(begin)))
+    }
+
+    /// Whether a time is one of this request.
+    pub fn holds(&self, at_us: Option<i64>) -> bool {
+        let (Some((begin, end)), Some(Ok(at_us))) = (self.span_us(), at_us.map(u64::try_from)) else { return false };
+        (begin..=end).contains(&at_us)
+    }
+
     /// The stage that failed, if one did.
     pub fn failed(&self) -> Option<&Stage> {
         self.stages.iter().find(|stage| stage.state == StageState::Failed)
@@ -85,7 +98,7 @@ impl Stage {
 
     /// Microseconds from the begin of the visit to the end of this stage.
     pub fn end_us(&self) -> Option<u64> {
-        Some(self.start_us? + self.duration_us?)
+        Some(self.start_us?.saturating_add(self.duration_us?))
     }
 
     /// A stage that was not needed, and why.

@@ -286,6 +286,7 @@ fn advice(place: &Place, reason: Reason, stage: StageName, hop: &Hop) -> Option<
             "is its issuer one to trust? Then name the issuer's certificate with --cacert FILE".to_owned()
         }
         (Reason::CertificateRefused, _) => "have the server's certificate looked at".to_owned(),
+        (Reason::WriteFailed, _) => "write it somewhere else with -o FILE".to_owned(),
         (Reason::BadContentCoding, _) => "ask for the content as it is: -H 'Accept-Encoding: identity'".to_owned(),
         (Reason::Timeout, StageName::Wait) => {
             "the server took the request and is silent: look at its load and its log".to_owned()

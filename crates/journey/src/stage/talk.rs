@@ -10,7 +10,7 @@ pub struct Send {
     pub method: Option<String>,
     /// The request target, secrets removed.
     pub target: Option<String>,
-    /// `HTTP/1.1`, `HTTP/2.0`.
+    /// `HTTP/1.1`, `HTTP/2`.
     pub version: Option<String>,
     /// The header, in the order sent; secrets removed.
     pub headers: Vec<Header>,
@@ -48,7 +48,7 @@ pub struct Receive {
     pub status: Option<u16>,
     /// The reason phrase as it was sent; HTTP/2 has none.
     pub reason_phrase: Option<String>,
-    /// `HTTP/1.1`, `HTTP/2.0`.
+    /// `HTTP/1.1`, `HTTP/2`.
     pub version: Option<String>,
     /// The header; secrets removed.
     pub headers: Vec<Header>,

@@ -1,0 +1,102 @@
+//! The `close` stage: this side's end, then the other side's.
+
+use std::{io, time::Duration};
+
+use journey::{
+    Stage, StageState,
+    stage::{self, Closer, Did, PeerEnd},
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+
+use super::super::{Walk, meter::Seen, observed, wire::Wire};
+
+/// How long the other side's FIN is waited for.
+pub(super) const LAST_FIN: Duration = Duration::from_millis(500);
+
+/// Closes a connection after a complete response. Without it the text says why it cannot be closed as it should.
+pub(super) async fn close(walk: &Walk<'_>, wire: Result<Wire, String>, keep_alive: bool, seen: &Seen) -> Stage {
+    let start_us = walk.clock.us();
+    let mut did = stage::Close { keep_alive_offered: Some(keep_alive), ..stage::Close::default() };
+    let mut wire = match wire {
+        Ok(wire) => wire,
+        Err(note) => {
+            let stage = observed(StageState::Skipped, Did::Close(did), start_us, start_us, None);
+            return Stage { duration_us: None, note: Some(note), ..stage };
+        }
+    };
+    // What the other side has said before this one began to close.
+    let mut ending = Ending::of(&wire, seen);
+    let announced = !keep_alive;
+    // A server that announced the close is given the time to do it; who closes first is then seen, not guessed.
+    if announced && ending.is_open() {
+        ending.follow(walk, &mut wire).await;
+    }
+    did.first = Some(if ending.is_open() { Closer::You } else { Closer::Server });
+    let _ = wire.shutdown().await;
+    ending.follow(walk, &mut wire).await;
+    did.peer = Some(ending.end.unwrap_or(PeerEnd::Silent));
+    did.close_notify = ending.close_notify;
+    observed(StageState::Done, Did::Close(did), start_us, walk.clock.us(), None)
+}
+
+/// How the other side ends a connection, as far as it has.
+#[derive(Debug)]
+struct Ending {
+    // The end of TCP.
+    end: Option<PeerEnd>,
+    // Whether TLS said it before; none without TLS, or as long as neither has come.
+    close_notify: Option<bool>,
+}
+
+impl Ending {
+    fn of(wire: &Wire, seen: &Seen) -> Self {
+        let has_end = seen.peer_closed.is_some();
+        match wire {
+            Wire::Plain(_) => Self { end: has_end.then_some(PeerEnd::Fin), close_notify: None },
+            // The library reports a FIN without `close_notify` as an error.
+            Wire::Tls { .. } if seen.read_error == Some(io::ErrorKind::UnexpectedEof) => {
+                Self { end: Some(PeerEnd::Fin), close_notify: Some(false) }
+            }
+            Wire::Tls { .. } => Self { end: None, close_notify: has_end.then_some(true) },
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.end.is_none() && self.close_notify.is_none()
+    }
+
+    /// Reads on for a while. What comes now belongs to no response.
+    async fn follow(&mut self, walk: &Walk<'_>, wire: &mut Wire) {
+        if self.end.is_some() {
+            return;
+        }
+        // Both waits together are bounded: a server could send for ever.
+        let _ = walk.bounds.within(LAST_FIN, self.read(wire)).await;
+    }
+
+    async fn read(&mut self, wire: &mut Wire) {
+        if matches!(wire, Wire::Tls { .. }) && self.close_notify.is_none() {
+            match drain(wire).await {
+                Ok(()) => self.close_notify = Some(true),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    (self.end, self.close_notify) = (Some(PeerEnd::Fin), Some(false));
+                    return;
+                }
+                Err(_) => {
+                    self.end = Some(PeerEnd::Reset);
+                    return;
+                }
+            }
+        }
+        self.end = Some(match drain(wire.socket()).await {
+            Ok(()) => PeerEnd::Fin,
+            Err(_) => PeerEnd::Reset,
+        });
+    }
+}
+
+async fn drain(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    let mut buffer = [0; 1024];
+    while stream.read(&mut buffer).await? > 0 {}
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! What went wrong in an exchange, from what the stream saw rather than from the library's words.
+
+use std::{error::Error as _, io, time::Duration};
+
+use journey::{
+    Reason,
+    stage::{Failure, Receive},
+};
+
+use super::{
+    super::{bounds, meter::Seen},
+    MAX_FIELDS, MAX_HEAD,
+};
+
+/// A wait that was cut short.
+pub(super) fn cut(reason: Reason, limit: Duration, seen: &Seen, receive: &Receive) -> Failure {
+    let what = match (seen.first_read, receive.status) {
+        (None, _) => "the server sent nothing",
+        (Some(_), None) => "the server did not finish the head of its response",
+        (Some(_), Some(_)) => "the server sent no more of its response",
+    };
+    Failure { reason, what: bounds::cut(what, reason, limit) }
+}
+
+/// Why the library gave up.
+pub(super) fn failure(error: &hyper::Error, seen: &Seen, receive: &Receive) -> Failure {
+    let reset = seen.read_error == Some(io::ErrorKind::ConnectionReset);
+    // In TLS a FIN without the word that goes before it comes as an error.
+    let torn = seen.read_error == Some(io::ErrorKind::UnexpectedEof);
+    let closed = seen.peer_closed.is_some() || torn;
+    let without_word = if torn { ", without saying that it had sent all (close_notify)" } else { "" };
+    let in_body = receive.status.is_some();
+    let (reason, what) = if let Some(alert) = tls_alert(error) {
+        (Reason::TlsFailed, format!("the server ended TLS after the handshake: {alert}"))
+    } else if seen.read == 0 && seen.write_error.is_some() && !reset && !closed {
+        (Reason::SendFailed, "the connection broke while the request was written".to_owned())
+    } else if seen.read == 0 && (reset || seen.write_error.is_some()) {
+        (Reason::Reset, "the server reset the connection before it sent a byte".to_owned())
+    } else if seen.read == 0 && closed {
+        (Reason::EmptyReply, "the server closed the connection without sending a byte".to_owned())
+    } else if error.is_parse_too_large() {
+        let limit =
+            if seen.read > MAX_HEAD as u64 { format!("{MAX_HEAD} bytes") } else { format!("{MAX_FIELDS} fields") };
+        (Reason::TooLarge, format!("the head of the response is larger than {limit}"))
+    } else if let Some(error) = h2_error(error) {
+        of_http2(error)
+    } else if error.is_parse() || is_invalid_data(error) {
+        (Reason::MalformedResponse, format!("what the server sent is no HTTP/1.1 response: {}", words(error)))
+    } else if reset {
+        (Reason::Reset, format!("the server reset the connection after {} bytes", seen.read))
+    } else if in_body && (error.is_incomplete_message() || closed) {
+        let sent = receive.content_bytes.unwrap_or(0);
+        let of = promised(receive).map_or_else(String::new, |length| format!(" of {length}"));
+        (Reason::BodyCut, format!("the server closed the connection after {sent}{of} bytes of content{without_word}"))
+    } else if closed {
+        (Reason::BodyCut, "the server closed the connection in the head of its response".to_owned())
+    } else {
+        (Reason::ReceiveFailed, format!("the response broke off: {}", words(error)))
+    };
+    Failure { reason, what }
+}
+
+/// RFC 9113 §5.4: who ended what, and with which code.
+fn of_http2(error: &h2::Error) -> (Reason, String) {
+    let code = error.reason().map_or_else(|| "no code".to_owned(), |reason| format!("{reason:?}"));
+    let what = match (error.is_remote(), error.is_go_away()) {
+        (true, true) => format!("the server ended the connection with GOAWAY: {code}"),
+        (true, false) => format!("the server reset the stream: {code}"),
+        (false, _) => return (Reason::MalformedResponse, format!("what the server sent is no HTTP/2: {error}")),
+    };
+    (Reason::ReceiveFailed, what)
+}
+
+fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
+    let cause = error.source()?.downcast_ref::<h2::Error>()?;
+    // What became of the socket says more.
+    (!cause.is_io()).then_some(cause)
+}
+
+fn tls_alert(error: &hyper::Error) -> Option<String> {
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let inner = source.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(rustls::Error::AlertReceived(alert)) = inner.and_then(|inner| inner.downcast_ref()) {
+            return Some(format!("{alert:?}"));
+        }
+        cause = source.source();
+    }
+    None
+}
+
+fn promised(receive: &Receive) -> Option<u64> {
+    let length = receive.headers.iter().find(|header| header.name == "content-length")?;
+    length.value.parse().ok()
+}
+
+/// Whether the library could not read the framing of the content, as a chunk's size that is no number.
+fn is_invalid_data(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
+}
+
+/// The library's words, with those of what caused it.
+pub(super) fn words(error: &hyper::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,190 @@
+//! The `tls` stage: a handshake over an open connection, and everything that it tells.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`trust`] | who is trusted to vouch for servers |
+//! | `witness` | keeps what the server sent, whether it was believed or not |
+//! | `certificate` | what is in a certificate |
+//! | `explain` | why a handshake failed, in words |
+
+mod certificate;
+mod explain;
+pub mod trust;
+mod witness;
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
+
+use journey::{
+    Reason,
+    stage::{self, Failure, Handshake, Verified},
+};
+use rustls::{
+    ClientConfig, HandshakeKind, KeyLogFile, ProtocolVersion,
+    client::Resumption,
+    crypto::{CryptoProvider, ring},
+    pki_types::ServerName,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use trust::{Source, Trusted};
+use witness::Witness;
+
+/// Sessions kept for resumption: one for each server of a series of visits.
+const SESSIONS: usize = 64;
+
+/// What all handshakes of a program share.
+#[derive(Debug)]
+pub struct Setup {
+    source: Source,
+    insecure: bool,
+    // Where the keys are written to, if anywhere; rustls opens the file that the variable names.
+    logs_keys: bool,
+    // Read when the first handshake needs it: most visits need no TLS, and a system's store takes its time.
+    base: OnceLock<Result<Base, Failure>>,
+}
+
+#[derive(Clone, Debug)]
+struct Base {
+    config: Arc<ClientConfig>,
+    trust: stage::Trust,
+}
+
+impl Setup {
+    /// Reads nothing yet.
+    pub fn new(source: Source, insecure: bool) -> Self {
+        let logs_keys = std::env::var_os("SSLKEYLOGFILE").is_some_and(|path| !path.is_empty());
+        Self { source, insecure, logs_keys, base: OnceLock::new() }
+    }
+
+    /// Whom this trusts.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Reads whom to trust, where that is not done yet, and outside of any stage: it is this program's own affair, and a
+    /// server that waits meanwhile would seem slow. What goes wrong is told by the handshake.
+    pub fn prepare(&self) {
+        let _ = self.base();
+    }
+
+    fn base(&self) -> Result<&Base, Failure> {
+        self.base.get_or_init(|| self.read()).as_ref().map_err(Clone::clone)
+    }
+
+    fn read(&self) -> Result<Base, Failure> {
+        let Trusted { roots, source } = self.source.read()?;
+        let trust = stage::Trust { source, anchors: roots.len() };
+        let provider = Arc::new(ring::default_provider());
+        let witness = Witness::new(roots, Arc::clone(&provider), self.insecure);
+        Ok(Base { config: Arc::new(self.config(provider, witness)), trust })
+    }
+
+    fn config(&self, provider: Arc<CryptoProvider>, witness: Witness) -> ClientConfig {
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring speaks TLS 1.2 and 1.3")
+            // Dangerous is what a verifier may do. This one asks the library's own, and keeps what it says.
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(witness))
+            .with_no_client_auth();
+        // What was not verified must not be taken for verified when it is resumed.
+        config.resumption =
+            if self.insecure { Resumption::disabled() } else { Resumption::in_memory_sessions(SESSIONS) };
+        if self.logs_keys {
+            config.key_log = Arc::new(KeyLogFile::new());
+        }
+        config
+    }
+}
+
+/// What a handshake found out, and the stream that it made or why it made none.
+pub type Shaken<S> = (stage::Tls, Result<TlsStream<S>, Failure>);
+
+/// Shakes hands on this stream with whoever is to be `name`: a name, or an address as a URL has it.
+pub async fn handshake<S>(setup: &Setup, name: &str, alpn: &[&str], stream: S) -> Shaken<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut did = stage::Tls { keys_logged: setup.logs_keys, ..intended(name, alpn) };
+    let base = match setup.base() {
+        Ok(base) => base,
+        Err(failure) => return (did, Err(failure)),
+    };
+    did.trust = Some(base.trust.clone());
+    let Ok(server_name) = ServerName::try_from(did.server_name.clone()) else {
+        let what = format!("{:?} is no name that a certificate can be for", did.server_name);
+        return (did, Err(Failure { reason: Reason::TlsFailed, what }));
+    };
+    let connector = TlsConnector::from(Arc::clone(&base.config));
+    let protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    let connect = connector.with_alpn(protocols).connect(server_name, stream);
+    let (connected, seen) = witness::watch(connect).await;
+    did.chain = seen.chain.iter().take(stage::MOST_CERTIFICATES).map(|der| certificate::read(der)).collect();
+    did.verified = match &seen.refused {
+        _ if !seen.asked => Verified::NotReached,
+        why if setup.insecure => {
+            Verified::Ignored { why: why.as_ref().map(|error| explain::certificate(error, &did).what) }
+        }
+        None => Verified::Yes,
+        Some(error) => Verified::Refused { why: explain::certificate(error, &did).what },
+    };
+    match connected {
+        Ok(stream) => {
+            agreed(&mut did, &stream);
+            (did, Ok(stream))
+        }
+        Err(error) => {
+            let failure = explain::failure(&error, &did);
+            (did, Err(failure))
+        }
+    }
+}
+
+/// A handshake of which no more is known than what it was to be.
+pub fn intended(name: &str, alpn: &[&str]) -> stage::Tls {
+    // A final dot is for the resolver alone (RFC 6066 §3).
+    let bare = name.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
+    stage::Tls {
+        server_name: bare.to_owned(),
+        name_sent: bare.parse::<IpAddr>().is_err(),
+        offered: alpn.iter().map(ToString::to_string).collect(),
+        ..stage::Tls::default()
+    }
+}
+
+/// What both sides agreed on.
+fn agreed<S>(did: &mut stage::Tls, stream: &TlsStream<S>) {
+    let (_, connection) = stream.get_ref();
+    did.version = connection.protocol_version().map(version);
+    did.cipher_suite = connection.negotiated_cipher_suite().map(|suite| suite_name(suite.suite().as_str()));
+    did.key_exchange = connection.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name()));
+    did.alpn = connection.alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into_owned());
+    did.handshake = connection.handshake_kind().map(|kind| match kind {
+        HandshakeKind::Full => Handshake::Full,
+        HandshakeKind::FullWithHelloRetryRequest => Handshake::FullWithRetry,
+        HandshakeKind::Resumed => Handshake::Resumed,
+    });
+    if did.handshake == Some(Handshake::Resumed) {
+        did.verified = Verified::Earlier;
+    }
+}
+
+fn version(version: ProtocolVersion) -> String {
+    match version {
+        ProtocolVersion::TLSv1_2 => "TLS 1.2".to_owned(),
+        ProtocolVersion::TLSv1_3 => "TLS 1.3".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// The registered name: the library tells the suites of TLS 1.3 apart by a prefix of its own.
+fn suite_name(name: Option<&str>) -> String {
+    match name {
+        Some(name) => name.replacen("TLS13_", "TLS_", 1),
+        None => "unknown".to_owned(),
+    }
+}

@@ -1,0 +1,105 @@
+//! A certificate verifier that asks the library's own, and keeps what it was asked and what it said: a handshake that
+//! fails over its certificate would otherwise take the certificate with it.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rustls::{
+    CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+
+/// What a server sent, and whether it was believed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    /// Whether there was a certificate to verify.
+    pub(super) asked: bool,
+    /// The chain, the server's own certificate first.
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    /// Why it was refused, or would have been.
+    pub(super) refused: Option<Error>,
+}
+
+tokio::task_local! {
+    // The library calls the verifier within the poll of the handshake that it belongs to. One verifier serves all: a
+    // session can be resumed only under the verifier that it began with.
+    static SEEN: Arc<Mutex<Seen>>;
+}
+
+/// Runs a handshake and returns what its verifier saw.
+pub(super) async fn watch<T>(handshake: impl Future<Output = T>) -> (T, Seen) {
+    let seen = Arc::default();
+    let done = SEEN.scope(Arc::clone(&seen), handshake).await;
+    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    (done, seen)
+}
+
+/// The verifier.
+#[derive(Debug)]
+pub(super) struct Witness {
+    // None where nobody is trusted.
+    judge: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+    insecure: bool,
+}
+
+impl Witness {
+    pub(super) fn new(roots: RootCertStore, provider: Arc<CryptoProvider>, insecure: bool) -> Self {
+        // It fails for an empty store alone, as there are no revocation lists.
+        let judge = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().ok();
+        Self { judge, provider, insecure }
+    }
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let judged = match &self.judge {
+            Some(judge) => judge.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        };
+        // Outside of a watched handshake there is nobody to tell.
+        let _ = SEEN.try_with(|seen| {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.asked = true;
+            seen.chain = std::iter::once(end_entity).chain(intermediates).map(|der| der.clone().into_owned()).collect();
+            seen.refused = judged.as_ref().err().cloned();
+        });
+        if self.insecure { Ok(ServerCertVerified::assertion()) } else { judged }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
