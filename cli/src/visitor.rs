@@ -48,6 +48,9 @@ impl<'a> Visitor<'a> {
     pub fn new(visit: &'a Visit, interrupt: CancellationToken) -> Result<Self, Stopped> {
         let running = plan::running_lab(visit.world.as_deref(), visit.lab_net)?;
         let request = Request::new(&visit.request)?;
+        if let Some(path) = &visit.tls.cacert {
+            Source::File(path.clone()).check().map_err(|why| anyhow!("{why} (--cacert)"))?;
+        }
         let output = visit.output.output.as_ref().map(|path| match path.as_os_str() == "-" {
             true => Output::Stdout,
             false => Output::File(path.clone()),

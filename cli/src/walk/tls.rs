@@ -30,6 +30,7 @@ use rustls::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+pub use explain::alert;
 use trust::{Source, Trusted};
 use witness::Witness;
 

@@ -8,7 +8,7 @@ use journey::{
 };
 
 use super::{
-    super::{bounds, meter::Seen},
+    super::{bounds, meter::Seen, tls},
     MAX_FIELDS, MAX_HEAD,
 };
 
@@ -82,7 +82,7 @@ fn tls_alert(error: &hyper::Error) -> Option<String> {
     while let Some(source) = cause {
         let inner = source.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         if let Some(rustls::Error::AlertReceived(alert)) = inner.and_then(|inner| inner.downcast_ref()) {
-            return Some(format!("{alert:?}"));
+            return Some(tls::alert(*alert));
         }
         cause = source.source();
     }

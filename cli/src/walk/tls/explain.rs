@@ -23,9 +23,10 @@ pub(super) fn failure(error: &io::Error, did: &Tls) -> Failure {
     let server = &did.server_name;
     let (reason, what) = match cause {
         Error::InvalidMessage(_) => (Reason::NotTls, format!("what {server} sent is no TLS: does this port speak it?")),
-        Error::AlertReceived(alert) => {
-            (Reason::TlsFailed, format!("{server} refused the handshake: {}{}", words(*alert), meaning(*alert, did)))
-        }
+        Error::AlertReceived(alert) => (
+            Reason::TlsFailed,
+            format!("{server} refused the handshake: {}{}", self::alert(*alert), meaning(*alert, did)),
+        ),
         Error::PeerIncompatible(why) => (Reason::TlsFailed, format!("{server} cannot agree with us: {}", lacks(why))),
         Error::NoApplicationProtocol => {
             (Reason::TlsFailed, format!("{server} speaks none of {}", did.offered.join(", ")))
@@ -132,7 +133,8 @@ fn names(certificate: Option<&Certificate>) -> String {
     }
 }
 
-fn words(alert: AlertDescription) -> String {
+/// An alert by its registered name and number.
+pub fn alert(alert: AlertDescription) -> String {
     // `HandshakeFailure` is `handshake_failure` in RFC 8446 §6.
     let mut words = String::new();
     for c in format!("{alert:?}").chars() {

@@ -29,6 +29,11 @@ pub(super) struct Trusted {
 }
 
 impl Source {
+    /// Whether it can be used; otherwise the text says what is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
+        self.read().map(|_| ()).map_err(|failure| failure.what)
+    }
+
     pub(super) fn read(&self) -> Result<Trusted, Failure> {
         let (certificates, source) = match self {
             Self::Lab(None) => (Vec::new(), "nobody: this lab does not say which authority is its own".to_owned()),
