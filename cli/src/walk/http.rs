@@ -15,16 +15,16 @@ mod head;
 
 pub use content::Output;
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::Either;
 use http_body_util::{BodyExt, Full};
 use hyper::{
-    Request, Response, Uri,
+    Method, Request, Response, Uri,
     body::Incoming,
     client::conn::{http1, http2},
-    header::{HOST, HeaderName, HeaderValue, LOCATION},
+    header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, LOCATION},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use journey::{
@@ -133,7 +133,7 @@ pub async fn exchange(
         Ok(done) => {
             let mut stages = talk.stages(sent, None);
             let keep_alive = done.keep_alive;
-            let wire = done.wire(walk, back).await;
+            let wire = done.wire(walk, &talk.meter, back).await;
             stages.push(close::close(walk, wire, keep_alive, &talk.meter.seen()).await);
             stages
         }
@@ -153,10 +153,14 @@ struct Complete {
 
 impl Complete {
     /// The stream, once the library is done with it; or why it cannot be closed as it should.
-    async fn wire(self, walk: &Walk<'_>, back: oneshot::Receiver<Wire>) -> Result<Wire, String> {
+    async fn wire(self, walk: &Walk<'_>, meter: &Meter, back: oneshot::Receiver<Wire>) -> Result<Wire, String> {
         // The connection's task ends as soon as nobody can send on it any more.
-        match walk.bounds.within(LAST_FIN, self.driver).await {
+        let ended = walk.bounds.within(LAST_FIN, self.driver).await;
+        // A server that ends TLS without a word has closed nevertheless.
+        let torn = || meter.seen().read_error == Some(io::ErrorKind::UnexpectedEof);
+        match ended {
             Ok(Ok(Ok(()))) => back.await.map_err(|_| "the connection was lost".to_owned()),
+            Ok(Ok(Err(_))) if torn() => back.await.map_err(|_| "the connection was lost".to_owned()),
             Ok(Ok(Err(error))) => Err(format!("the connection broke after the response: {}", explain::words(&error))),
             Ok(Err(_)) | Err(_) => Err("the connection was not free to be closed in time".to_owned()),
         }
@@ -300,14 +304,16 @@ impl Talk<'_> {
             sent.wire_bytes = seen.wire_written.map(|now| now.saturating_sub(written));
             self.receive.wire_bytes = seen.wire_read.map(|now| now.saturating_sub(read));
         }
-        let sent_us = seen.last_write.map(at);
         let first_us = seen.first_read.map(at);
+        // A server may answer before it has all of a request; what is sent after that is nobody's wait.
+        let sent_us = seen.last_write.map(at).map(|sent| first_us.map_or(sent, |first| sent.min(first)));
         let last_us = match self.receive.framing {
             // The other side's end is what ends the content.
             Some(Framing::Close) => seen.peer_closed.or(seen.last_read).map(at),
             _ => seen.last_read.map(at),
         };
-        let failed_in = failure.as_ref().map(|failure| stage_of(failure, &seen));
+        let is_unsent = seen.written < sent.content_bytes.unwrap_or(0);
+        let failed_in = failure.as_ref().map(|failure| stage_of(failure, &seen, is_unsent));
         let mut failure = failure;
         let mut make = |name: StageName, did: Did, start: Option<u64>, end: Option<u64>| match start {
             None => Stage::not_reached(name),
@@ -324,10 +330,11 @@ impl Talk<'_> {
 }
 
 /// In which stage a failure came: what has been sent and what has come decide.
-fn stage_of(failure: &Failure, seen: &Seen) -> StageName {
-    if failure.reason == Reason::SendFailed || seen.written == 0 {
+fn stage_of(failure: &Failure, seen: &Seen, is_unsent: bool) -> StageName {
+    let is_unanswered = seen.first_read.is_none();
+    if failure.reason == Reason::SendFailed || seen.written == 0 || (is_unsent && is_unanswered) {
         StageName::Send
-    } else if seen.first_read.is_none() {
+    } else if is_unanswered {
         StageName::Wait
     } else {
         StageName::Receive
@@ -342,6 +349,12 @@ fn build(target: &Target, asked: &request::Request, open: &Open) -> Request<Full
     if let Some(trace) = open.trace {
         let value = HeaderValue::from_str(&trace.traceparent(rand::random())).expect("hexadecimal digits and dashes");
         request.headers_mut().insert(HeaderName::from_static("traceparent"), value);
+    }
+    // Written here and not by the library, so that what is shown is what is sent. RFC 9110 §8.6: a method that usually
+    // has content says so also where there is none.
+    let expects_content = matches!(asked.method, Method::POST | Method::PUT | Method::PATCH);
+    if (expects_content || !asked.body.is_empty()) && !request.headers().contains_key(CONTENT_LENGTH) {
+        request.headers_mut().insert(CONTENT_LENGTH, asked.body.len().into());
     }
     match open.version {
         Version::Http1 => {
@@ -381,6 +394,5 @@ fn shown(walk: &Walk<'_>, request: &Request<Full<Bytes>>) -> Vec<Header> {
         fields.extend(pseudo.map(|(name, value)| Header { name: name.to_owned(), value }));
     }
     fields.extend(head::fields(walk.secrets, request.headers()));
-    // A body's length is told by the library.
     fields
 }
