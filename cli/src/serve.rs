@@ -35,5 +35,5 @@ fn options(serve: &Serve) -> anyhow::Result<Options> {
     let Some(path) = &serve.world else { return Ok(Options { without, ..Options::default() }) };
     let file = path.display().to_string();
     let text = world::read_text(path).map_err(|error| anyhow!("cannot read the world's file {file}: {error}"))?;
-    Ok(Options { world: World::parse(&text, &file)?, files: Files::beside(path), without })
+    Ok(Options { world: World::parse(&text, &file)?, files: Files::beside(path), without, ..Options::default() })
 }

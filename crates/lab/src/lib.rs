@@ -16,9 +16,12 @@ mod sockets;
 
 use std::{
     collections::BTreeMap,
-    time::{Duration, Instant},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
 };
 
+use ca::Authority;
 use service::{Told, bind::BindError};
 use world::{AddressBook, Files, World};
 
@@ -37,12 +40,16 @@ pub struct Options {
     pub files: Files,
     /// Hosts that are in the world but do not run: their ports refuse, as those of a machine without the service.
     pub without: Vec<String>,
+    /// Where the authority is kept that the lab's services have their certificates from; with none, or where nothing can
+    /// be written, it begins and ends with the lab.
+    pub data_dir: Option<PathBuf>,
 }
 
 impl Default for Options {
-    /// The whole built-in world.
+    /// The whole built-in world, and the user's data directory.
     fn default() -> Self {
-        Self { world: World::built_in(), files: Files::BuiltIn, without: Vec::new() }
+        let data_dir = ca::data_dir(|name| std::env::var_os(name));
+        Self { world: World::built_in(), files: Files::BuiltIn, without: Vec::new(), data_dir }
     }
 }
 
@@ -51,6 +58,7 @@ impl Default for Options {
 pub struct Lab {
     book: AddressBook,
     hosts: BTreeMap<String, Running>,
+    authority: Arc<Authority>,
     ready_in: Duration,
     // Held so that the kernel refuses connections to these ports, and gives them to nobody else.
     _reserved: Reserved,
@@ -70,6 +78,9 @@ pub enum LabError {
         /// Why.
         source: std::io::Error,
     },
+    /// There is no authority to have certificates from.
+    #[error(transparent)]
+    Authority(#[from] ca::Error),
     /// A host's configuration or a file that it names cannot be used.
     #[error("host {host}: {source}")]
     Configure {
@@ -100,12 +111,14 @@ impl Lab {
     /// Starts every host and waits until all are ready.
     pub fn start(options: Options) -> Result<Self, LabError> {
         let begin = Instant::now();
-        let Options { world, files, without } = options;
+        let Options { world, files, without, data_dir } = options;
         let known = |name: &str| world.hosts.contains_key(name);
         if let Some(host) = without.iter().find(|name| !known(name)) {
             let known = world.hosts.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             return Err(LabError::NoSuchHost { host: host.clone(), known });
         }
+        let scope = service::tls::scope(&world);
+        let authority = Arc::new(Authority::open_or_in_memory(data_dir.as_deref(), &scope, SystemTime::now())?);
         let reserved = Reserved::new()?;
         let mut sockets = BTreeMap::new();
         for (name, host) in &world.hosts {
@@ -113,9 +126,10 @@ impl Lab {
                 sockets.insert(name.clone(), HostSockets::bind(host, &world.network)?);
             }
         }
-        let book = AddressBook::new(&world, Some(reserved.closed()), |name, protocol, address| {
+        let mut book = AddressBook::new(&world, Some(reserved.closed()), |name, protocol, address| {
             sockets.get(name)?.real(protocol, address)
         });
+        book.ca = Some(authority.certificate_pem().to_owned());
         let mut hosts = BTreeMap::new();
         for (name, sockets) in sockets {
             let told = Told {
@@ -123,18 +137,24 @@ impl Lab {
                 host: world.hosts[&name].clone(),
                 world: world.clone(),
                 files: files.clone(),
+                authority: Some(Arc::clone(&authority)),
             };
             hosts.insert(name, Running::start(&told, sockets.bound, &book)?);
         }
         for (name, host) in &hosts {
             host.wait_ready(READY_LIMIT).map_err(|why| LabError::NotReady { host: name.clone(), why })?;
         }
-        Ok(Self { book, hosts, ready_in: begin.elapsed(), _reserved: reserved })
+        Ok(Self { book, hosts, authority, ready_in: begin.elapsed(), _reserved: reserved })
     }
 
     /// Which real socket stands behind each of the world's addresses.
     pub fn book(&self) -> &AddressBook {
         &self.book
+    }
+
+    /// Who the services have their certificates from.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
     }
 
     /// How long it took until all hosts were ready.

@@ -1,7 +1,8 @@
 //! The command line that all services share.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
+use ca::Authority;
 use clap::Parser;
 use world::{FileError, Files, Host, LabNet, World, WorldError};
 
@@ -42,6 +43,8 @@ pub struct Told {
     pub world: World,
     /// Where the world's other files are.
     pub files: Files,
+    /// Who gives it a certificate; none where it needs none, as for a check.
+    pub authority: Option<Arc<Authority>>,
 }
 
 /// The world could not be read.
@@ -73,7 +76,8 @@ impl Args {
             world = world.renumbered(lab_net);
         }
         let host = world.host(&self.host, &path)?.clone();
-        Ok(Told { name: self.host.clone(), host, world, files: Files::beside(&self.world) })
+        let files = Files::beside(&self.world);
+        Ok(Told { name: self.host.clone(), host, world, files, authority: None })
     }
 }
 

@@ -7,6 +7,7 @@
 //! | [`admin`] | the admin port: `/live`, `/ready`, `/metrics`, `/events` |
 //! | [`args`] | the command line: `--world FILE --host NAME`, `healthcheck`, `check` |
 //! | [`bind`] | sockets, bound before anything else is started |
+//! | [`tls`] | a service's certificate, and handshakes |
 //! | [`start`] | logging, signals, the health check |
 //!
 //! A service is a library with `run(sockets, config, stop)`: whoever calls owns the sockets and the stop signal.
@@ -17,6 +18,7 @@ pub mod bind;
 pub mod ready;
 pub mod ring;
 pub mod start;
+pub mod tls;
 
 pub use args::{Args, Command, Told};
 pub use bind::Bound;

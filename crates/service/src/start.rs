@@ -1,7 +1,15 @@
 //! How a service starts and ends: the [`Service`] trait and its [`main`], logging, signals, the health check.
 
-use std::{future::Future, io, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
+use ca::Authority;
 use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
@@ -12,7 +20,7 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 use world::Protocol;
 
-use crate::{Args, Bound, Command, Ready, Stop, Told};
+use crate::{Args, Bound, Command, Ready, Stop, Told, tls};
 
 /// How long a service may finish what it has begun once it was told to stop.
 pub const GRACE: Duration = Duration::from_secs(3);
@@ -124,7 +132,7 @@ pub fn main<S: Service>() -> ExitCode {
 }
 
 fn act<S: Service>(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
-    let told = args.read()?;
+    let mut told = args.read()?;
     match args.command {
         Some(Command::Healthcheck) => {
             let admin = told.admin().ok_or("the host has no address")?;
@@ -135,7 +143,7 @@ fn act<S: Service>(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
             S::configure(&told)?;
             Ok(())
         }
-        None => serve::<S>(&told),
+        None => serve::<S>(&mut told),
     }
 }
 
@@ -147,9 +155,27 @@ pub fn raise_file_limit() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
-fn serve<S: Service>(told: &Told) -> Result<(), Box<dyn std::error::Error>> {
+/// The authority that services on this machine share, in the user's data directory.
+fn authority(told: &Told) -> Result<Arc<Authority>, ca::Error> {
+    let dir = ca::data_dir(|name| std::env::var_os(name));
+    let authority = Authority::open_or_in_memory(dir.as_deref(), &tls::scope(&told.world), SystemTime::now())?;
+    match authority.kept_in() {
+        Some(dir) => info!(host = told.name, dir = %dir.display(), "certificate by the authority in"),
+        None => warn!(
+            host = told.name,
+            "certificate by an authority that ends with this process, so that nobody can trust it: VISIT_DATA names no \
+             directory that can be written"
+        ),
+    }
+    Ok(Arc::new(authority))
+}
+
+fn serve<S: Service>(told: &mut Told) -> Result<(), Box<dyn std::error::Error>> {
     log_to_stderr();
     raise_file_limit();
+    if told.host.speaks_tls() {
+        told.authority = Some(authority(told)?);
+    }
     let config = S::configure(told)?;
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut sockets = Bound::default();

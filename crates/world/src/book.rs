@@ -49,7 +49,7 @@ pub struct BookHost {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BookService {
-    /// `dns`, `http`, `talk`, `echo`, `admin`.
+    /// `dns`, `dot`, `doh`, `http`, `https`, `talk`, `echo`, `admin`.
     pub name: String,
     /// The transport.
     pub protocol: Protocol,

@@ -92,6 +92,15 @@ pub struct Resolver {
     /// UDP and TCP port.
     #[serde(default = "dns_port")]
     pub port: u16,
+    /// TCP port of DNS over TLS (RFC 7858).
+    #[serde(default = "dot_port")]
+    pub dot_port: u16,
+    /// TCP port of DNS over HTTPS (RFC 8484).
+    #[serde(default = "doh_port")]
+    pub doh_port: u16,
+    /// The names in its certificate, besides its addresses; `*.` stands for one label.
+    #[serde(default)]
+    pub tls_names: Vec<String>,
     /// The root hints file.
     pub roots: String,
     /// Who may ask for recursion; loopback and the world's network where nothing is said.
@@ -116,6 +125,10 @@ pub struct Resolver {
 pub struct App {
     /// TCP port of HTTP.
     pub http_port: u16,
+    /// TCP port of HTTPS.
+    pub https_port: u16,
+    /// Names in its certificate, besides the network's names, one label below each of these, and its addresses.
+    pub tls_names: Vec<String>,
     /// TCP port that answers whatever bytes a client sends.
     pub talk_port: u16,
     /// UDP port that sends back what it gets (RFC 862).
@@ -136,6 +149,8 @@ impl Default for App {
     fn default() -> Self {
         Self {
             http_port: 80,
+            https_port: 443,
+            tls_names: Vec::new(),
             talk_port: 8080,
             echo_port: 7,
             connections: 1024,
@@ -153,6 +168,14 @@ fn default_admin_port() -> u16 {
 
 fn dns_port() -> u16 {
     53
+}
+
+fn dot_port() -> u16 {
+    853
+}
+
+fn doh_port() -> u16 {
+    443
 }
 
 fn default_tcp_connections() -> usize {
@@ -302,6 +325,14 @@ impl World {
         })
     }
 
+    /// The names in all certificates of the world.
+    pub fn tls_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.hosts.values().flat_map(|host| host.tls_names(&self.network)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// Where a walk from the root begins: the DNS addresses of the hosts that serve the zone `.`.
     pub fn roots(&self) -> Vec<SocketAddr> {
         let serves_root = |host: &&Host| host.nameserver.as_ref().is_some_and(|n| n.zones.contains_key("."));
@@ -341,6 +372,22 @@ impl Host {
         nameserver.chain(resolver).collect()
     }
 
+    /// The names in this host's certificate; none where it speaks no TLS. Without final dots, `*.` for one label.
+    pub fn tls_names(&self, network: &Network) -> Vec<String> {
+        let plain = |name: &String| name.strip_suffix('.').unwrap_or(name).to_owned();
+        let of_app = self.app.iter().flat_map(|app| {
+            let networks =
+                network.names.iter().map(plain).flat_map(|name| [format!("*.{name}"), name].into_iter().rev());
+            networks.chain(app.tls_names.iter().map(plain))
+        });
+        of_app.chain(self.resolver.iter().flat_map(|resolver| resolver.tls_names.iter().map(plain))).collect()
+    }
+
+    /// Whether its service has a certificate.
+    pub fn speaks_tls(&self) -> bool {
+        self.app.is_some() || self.resolver.is_some()
+    }
+
     /// Every socket that this host's service listens on: service name, protocol and address.
     pub fn listens(&self, network: &Network) -> Vec<(&'static str, crate::Protocol, SocketAddr)> {
         use crate::Protocol::{Tcp, Udp};
@@ -349,8 +396,16 @@ impl Host {
         {
             ports.extend([("dns", Udp, port), ("dns", Tcp, port)]);
         }
+        if let Some(resolver) = &self.resolver {
+            ports.extend([("dot", Tcp, resolver.dot_port), ("doh", Tcp, resolver.doh_port)]);
+        }
         if let Some(app) = &self.app {
-            ports.extend([("http", Tcp, app.http_port), ("talk", Tcp, app.talk_port), ("echo", Udp, app.echo_port)]);
+            ports.extend([
+                ("http", Tcp, app.http_port),
+                ("https", Tcp, app.https_port),
+                ("talk", Tcp, app.talk_port),
+                ("echo", Udp, app.echo_port),
+            ]);
         }
         ports.push(("admin", Tcp, network.admin_port));
         let on = |ip: &IpAddr| {
@@ -412,6 +467,18 @@ mod tests {
         );
         assert!(world.claims("WWW.example.local") && world.claims("example.test."));
         assert!(!world.claims("www.baidu.com") && !world.claims("notexample.local"));
+    }
+
+    #[test]
+    fn names_in_certificates() {
+        let world = World::built_in();
+        let of = |host: &str| world.hosts[host].tls_names(&world.network);
+        let expected =
+            ["example.local", "*.example.local", "example.test", "*.example.test", "baidu.com", "*.baidu.com"];
+        assert_eq!(of("app1"), expected);
+        assert!(of("resolver").contains(&"dns.example.local".to_owned()));
+        assert!(of("root").is_empty() && !world.hosts["root"].speaks_tls());
+        assert!(of("app2").iter().chain(&of("resolver")).all(|name| world.tls_names().contains(name)));
     }
 
     #[test]

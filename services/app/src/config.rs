@@ -2,16 +2,20 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
+use rustls::ServerConfig;
 use service::Told;
+
+use crate::http::ALPN;
 
 /// Shorter limits could not hold the request line and `Host` of an ordinary client.
 const SMALLEST_HEAD: usize = 256;
 
 /// What one application server needs to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// The host's name.
     pub host: String,
@@ -19,6 +23,10 @@ pub struct Config {
     pub addresses: Vec<IpAddr>,
     /// The world's port of HTTP.
     pub http_port: u16,
+    /// The world's port of HTTPS.
+    pub https_port: u16,
+    /// Its side of TLS; without it, it cannot serve HTTPS.
+    pub tls: Option<Arc<ServerConfig>>,
     /// The world's port of `talk`.
     pub talk_port: u16,
     /// The world's port of `echo`.
@@ -38,14 +46,14 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Bytes of a request's body.
     pub body_bytes: u64,
-    /// For a request's head, for the next bytes of its body, and for a client to take the next bytes of a response.
+    /// For a TLS handshake, for a request's head, for the next bytes of its body, and for a client to take the next bytes of a response.
     pub read: Duration,
     /// For the next request on a kept-alive connection to begin.
     pub idle: Duration,
 }
 
 /// A configuration that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The host runs something else.
     #[error("host {host} is no application server: it has no `app`")]
@@ -65,6 +73,14 @@ pub enum ConfigError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// There is no certificate for it.
+    #[error("host {host}: {source}")]
+    Certificate {
+        /// The host.
+        host: String,
+        /// Why.
+        source: ca::Error,
+    },
 }
 
 impl Config {
@@ -80,13 +96,23 @@ impl Config {
         check(head >= SMALLEST_HEAD, "max_head_bytes", head as u64, "no client's request fits; at least 256")?;
         check(app.read_timeout_ms > 0, "read_timeout_ms", 0, "no client is that fast")?;
         check(app.idle_timeout_ms > 0, "idle_timeout_ms", 0, "no client is that fast")?;
-        // Port 0 is any free one.
-        check(
-            app.http_port != app.talk_port || app.talk_port == 0,
-            "talk_port",
-            app.talk_port.into(),
-            "http_port is the same",
-        )?;
+        for (port, key, others) in [
+            (
+                app.talk_port,
+                "talk_port",
+                [(app.http_port, "http_port is the same"), (app.https_port, "https_port is the same")],
+            ),
+            (
+                app.https_port,
+                "https_port",
+                [(app.http_port, "http_port is the same"), (app.talk_port, "talk_port is the same")],
+            ),
+        ] {
+            for (other, why) in others {
+                // Port 0 is any free one.
+                check(port != other || port == 0, key, port.into(), why)?;
+            }
+        }
         let limits = Limits {
             connections: app.connections,
             head_bytes: app.max_head_bytes,
@@ -94,10 +120,14 @@ impl Config {
             read: Duration::from_millis(app.read_timeout_ms),
             idle: Duration::from_millis(app.idle_timeout_ms),
         };
+        let tls =
+            told.server_config(&ALPN).map_err(|source| ConfigError::Certificate { host: host.clone(), source })?;
         Ok(Self {
             host,
             addresses: told.host.addresses.clone(),
             http_port: app.http_port,
+            https_port: app.https_port,
+            tls,
             talk_port: app.talk_port,
             echo_port: app.echo_port,
             names: told.world.network.names.clone(),
@@ -130,6 +160,7 @@ mod tests {
             host: world.hosts[host].clone(),
             world: world.clone(),
             files: Files::BuiltIn,
+            authority: None,
         };
         told.host.app.as_mut().map(change);
         told
@@ -156,6 +187,8 @@ mod tests {
         };
         check(|app| app.connections = 0, "host app2: app.connections = 0: nobody could connect");
         check(|app| app.talk_port = 80, "host app2: app.talk_port = 80: http_port is the same");
+        check(|app| app.https_port = 80, "host app2: app.https_port = 80: http_port is the same");
+        check(|app| app.https_port = 8080, "host app2: app.talk_port = 8080: https_port is the same");
         assert!(Config::new(&told("app2", |app| app.max_head_bytes = 100)).is_err());
         assert!(Config::new(&told("app2", |app| app.read_timeout_ms = 0)).is_err());
         assert_eq!(

@@ -1,14 +1,18 @@
-//! HTTP/1.1 (RFC 9110, RFC 9112).
+//! HTTP/1.1 (RFC 9110, RFC 9112), and over TLS also HTTP/2 (RFC 9113).
 //!
 //! | module | what |
 //! |---|---|
 //! | `connection` | the life of one connection: what crossed the socket, what is waited for, who ended it |
-//! | `metered` | the socket, measured |
+//! | `tls` | the handshake, and what was agreed on |
+//! | `stream` | what a connection is carried by: a TCP socket, or TLS over one |
+//! | `metered` | the stream, measured |
 //! | `heads` | where the heads of requests end in what was read |
+//! | `h2`, `frames` | HTTP/2: serving it, and where its frames end |
 //! | `request` | what a request asks for, and its body |
 //! | `route` | what a path asks for |
 //! | `exchange` | one request and its answer |
 //! | `answer` | responses, and what all of them carry |
+//! | `coding` | content compressed for whoever asks |
 //! | `pages` | the page, and the words around a status |
 //! | `template` | pages with holes |
 //! | `reply` | the body on its way out |
@@ -16,37 +20,47 @@
 //! hyper parses requests and frames responses; limits in time and the closing of connections are done here.
 
 mod answer;
+mod coding;
 mod connection;
 mod exchange;
+mod frames;
+mod h2;
 mod heads;
 mod metered;
 mod pages;
 mod reply;
 mod request;
 mod route;
+mod stream;
 mod template;
+mod tls;
 
 pub(crate) use connection::Connection;
-use connection::{Expired, Life};
+use connection::{Accepted, Expired, Life, Sent};
 use metered::Metered;
 pub(crate) use pages::{Others, Pages};
 pub(crate) use route::RouteName;
+use stream::Stream;
+pub(crate) use tls::ALPN;
 
 use std::{
+    io::IoSlice,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
+    task::{Context, Poll, Waker},
     time::{Duration, SystemTime},
 };
 
 use hyper::{StatusCode, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use journey::event::ClosedBy;
+use rustls::ServerConfig;
 use service::ring::now_ns;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tracing::debug;
 
@@ -71,16 +85,48 @@ enum Over {
     Stopped,
 }
 
-/// Serves one client to the end of its connection.
+/// Serves one client of the HTTP port to the end of its connection.
 pub(crate) async fn converse(server: Arc<Server>, stream: TcpStream, peer: SocketAddr) {
+    let at_ns = now_ns();
     let Ok(local) = stream.local_addr() else { return };
-    let life = Life(Arc::new(Connection::new(server, local, peer)));
-    let connection = &life.0;
-    let limits = connection.server.config.limits;
+    server.metrics.http.opened();
+    let life = Life(Arc::new(Connection::new(server, Accepted { peer, local, at_ns }, None)));
+    speak(stream, &life.0).await;
+}
 
+/// Serves one client of the HTTPS port to the end of its connection.
+pub(crate) async fn converse_over_tls(
+    server: Arc<Server>,
+    config: Arc<ServerConfig>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
+    let at_ns = now_ns();
+    let Ok(local) = stream.local_addr() else { return };
+    server.metrics.https.opened();
+    let accepted = Accepted { peer, local, at_ns };
+    let Some((stream, tls)) = tls::handshake(&server, config, stream, accepted).await else {
+        // It has carried no byte of HTTP.
+        server.metrics.https.closed(0, 0);
+        return;
+    };
+    let life = Life(Arc::new(Connection::new(server, accepted, Some(tls))));
+    if life.0.is_multiplexed() {
+        h2::converse(stream, &life.0).await;
+    } else {
+        speak(stream, &life.0).await;
+    }
+}
+
+/// Speaks HTTP/1.1 with one client to the end of its connection.
+async fn speak<S: Stream>(stream: S, connection: &Arc<Connection>) {
+    let limits = connection.server.config.limits;
     let service = {
         let connection = Arc::clone(connection);
-        service_fn(move |request| exchange::exchange(Arc::clone(&connection), request))
+        service_fn(move |request| {
+            let arrived = connection.arrives();
+            exchange::exchange(Arc::clone(&connection), arrived, request)
+        })
     };
     let io = TokioIo::new(Metered::new(stream, Arc::clone(connection)));
     let mut http = http1::Builder::new()
@@ -113,7 +159,7 @@ pub(crate) async fn converse(server: Arc<Server>, stream: TcpStream, peer: Socke
 }
 
 /// Ends a connection: the last word where there is one to say, then FIN, and no RST before the client has read it.
-async fn close(connection: &Connection, mut stream: TcpStream, over: Over) {
+async fn close<S: Stream>(connection: &Connection, mut stream: S, over: Over) {
     let (peer, metrics) = (connection.peer, &connection.server.metrics);
     let mut is_unread = connection.is_unread();
     let last_word = match over {
@@ -136,18 +182,29 @@ async fn close(connection: &Connection, mut stream: TcpStream, over: Over) {
             (waited == Expired::Head).then_some(StatusCode::REQUEST_TIMEOUT)
         }
     };
-    if let Some(status) = last_word
-        && let Ok(bytes) = stream.try_write(bare_response(connection, status).as_bytes())
-    {
-        connection.has_written(bytes, now_ns());
+    if let Some(status) = last_word {
+        say(connection, &mut stream, bare_response(connection, status).as_bytes());
     }
     let is_ended = connection.is_ended_by_peer();
     connection.ended(ClosedBy::Me);
-    // Fails where the client has reset the connection.
-    let _ = stream.shutdown().await;
+    // Fails where the client has reset the connection. TLS has a last word of its own, which a client that takes nothing
+    // must not hold up.
+    let _ = timeout(LINGER_SILENT, stream.shutdown()).await;
     connection.record_end();
     if is_unread && !is_ended {
-        linger(stream, connection).await;
+        tokio::select! {
+            () = linger(&mut stream) => {}
+            () = connection.stop.cancelled() => {}
+        }
+    }
+}
+
+/// Writes what the socket takes at once: a client that has taken nothing for long is not waited for.
+fn say<S: Stream>(connection: &Connection, stream: &mut S, bytes: &[u8]) {
+    let at_ns = now_ns();
+    let mut cx = Context::from_waker(Waker::noop());
+    if let Poll::Ready(Ok(length)) = Pin::new(stream).poll_write(&mut cx, bytes) {
+        connection.has_written(&[IoSlice::new(bytes)], length, Sent { at_ns, is_all: true });
     }
 }
 
@@ -158,13 +215,9 @@ fn bare_response(connection: &Connection, status: StatusCode) -> String {
     format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\nDate: {date}\r\nServer: {server}\r\n\r\n")
 }
 
-async fn linger(mut stream: TcpStream, connection: &Connection) {
+async fn linger<S: AsyncRead + Unpin>(stream: &mut S) {
     let mut unread = [0; 4096];
-    tokio::select! {
-        () = async {
-            while let Ok(Ok(1..)) = timeout(LINGER_SILENT, stream.read(&mut unread)).await {}
-        } => {}
-        () = sleep(LINGER) => {}
-        () = connection.stop.cancelled() => {}
-    }
+    let read = async { while let Ok(Ok(1..)) = timeout(LINGER_SILENT, stream.read(&mut unread)).await {} };
+    // What is still unread then never will be.
+    let _ = timeout(LINGER, read).await;
 }

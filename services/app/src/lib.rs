@@ -1,10 +1,10 @@
-//! Application server: HTTP, line TCP, UDP.
+//! Application server: HTTP and HTTPS, line TCP, UDP.
 //!
 //! | module | what |
 //! |---|---|
 //! | `config` | what the server is told, checked |
 //! | `accept` | TCP connections: a limit, patience with errors, draining |
-//! | `http` | HTTP/1.1 on hyper: the measured socket, the routes, the pages |
+//! | `http` | HTTP/1.1 and HTTP/2 on hyper: TLS, the measured socket, the routes, the pages |
 //! | `talk` | a TCP port that answers whatever bytes it gets |
 //! | `echo` | a UDP port that sends back what it gets (RFC 862) |
 //! | `journal` | what is recorded for `/events`, and how much of it |
@@ -17,7 +17,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let world = World::built_in();
 //! let host = world.hosts["app1"].clone();
-//! let config = app::App::configure(&Told { name: "app1".into(), host, world, files: Files::BuiltIn })?;
+//! let config = app::App::configure(&Told { name: "app1".into(), host, world, files: Files::BuiltIn, authority: None })?;
 //! let mut sockets = Bound::default();
 //! let address = sockets.bind("http", Protocol::Tcp, "127.0.0.1:0".parse()?, false)?;
 //! println!("http://{address}/");
@@ -86,14 +86,24 @@ impl Service for App {
             stop: stop.clone(),
             config,
         });
-        let [https, talks, admins] = ["http", "talk", "admin"].map(|name| sockets.take_tcp(name));
-        let (https, talks, admins, echoes) = (https?, talks?, admins?, sockets.take_udp("echo")?);
+        let [plain, secure, talks, admins] = ["http", "https", "talk", "admin"].map(|name| sockets.take_tcp(name));
+        let (plain, secure, talks, admins, echoes) = (plain?, secure?, talks?, admins?, sockets.take_udp("echo")?);
 
         let mut serving = JoinSet::new();
         let permits = Arc::new(Semaphore::new(server.config.limits.connections));
-        for listener in https {
+        for listener in plain {
             let server = Arc::clone(&server);
             let converse = move |stream, peer| http::converse(Arc::clone(&server), stream, peer);
+            serving.spawn(accept::serve(listener, Arc::clone(&permits), stop.clone(), converse));
+        }
+        let permits = Arc::new(Semaphore::new(server.config.limits.connections));
+        for listener in secure {
+            let server = Arc::clone(&server);
+            let Some(tls) = server.config.tls.clone() else {
+                return Err(io::Error::other("there is a socket for HTTPS, and no authority for its certificate"));
+            };
+            let converse =
+                move |stream, peer| http::converse_over_tls(Arc::clone(&server), Arc::clone(&tls), stream, peer);
             serving.spawn(accept::serve(listener, Arc::clone(&permits), stop.clone(), converse));
         }
         let permits = Arc::new(Semaphore::new(server.config.limits.connections));

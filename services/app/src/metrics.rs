@@ -5,6 +5,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use service::tls::Failed;
+
 use crate::http::RouteName;
 
 /// What the server counts.
@@ -12,7 +14,9 @@ use crate::http::RouteName;
 pub(crate) struct Metrics {
     requests: [[Counter; CLASSES.len()]; RouteName::ALL.len()],
     unread: [Counter; UNREAD.len()],
+    unshaken: [Counter; Failed::ALL.len()],
     pub(crate) http: Port,
+    pub(crate) https: Port,
     pub(crate) talk: Port,
     pub(crate) talk_exchanges: Counter,
     pub(crate) echo_datagrams: Counter,
@@ -34,7 +38,7 @@ const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 /// Why a request never reached a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unread {
-    /// It was not HTTP/1.1.
+    /// It was not HTTP/1.1, or not the HTTP/2 that had been agreed on.
     Malformed,
     /// Its head was over the limit.
     HeadTooLarge,
@@ -51,17 +55,19 @@ impl Metrics {
     pub(crate) fn new(registry: &mut Registry) -> Self {
         let requests = Family::<Labels<2>, Counter>::default();
         let unread = Family::<Labels<1>, Counter>::default();
+        let unshaken = Family::<Labels<1>, Counter>::default();
         let accepted = Family::<Labels<1>, Counter>::default();
         let open = Family::<Labels<1>, Gauge>::default();
         let bytes = Family::<Labels<2>, Counter>::default();
         let [talk_exchanges, echo_datagrams, echo_bytes, echo_ignored] = [(); 4].map(|()| Counter::default());
         registry.register("app_http_requests", "Requests answered, by route and class of status", requests.clone());
         registry.register("app_http_unread", "Requests whose head could not be read, by reason", unread.clone());
+        registry.register("app_tls_unshaken", "TLS handshakes that came to nothing, by reason", unshaken.clone());
         registry.register("app_connections_accepted", "TCP connections accepted", accepted.clone());
         registry.register("app_connections_open", "TCP connections open now", open.clone());
         registry.register_with_unit(
             "app_tcp",
-            "Bytes read from and written to connections that have ended",
+            "Bytes read from and written to connections that have ended, over TLS those of HTTP",
             Unit::Bytes,
             bytes.clone(),
         );
@@ -85,7 +91,9 @@ impl Metrics {
                 CLASSES.map(|class| requests.get_or_create_owned(&[("route", route.as_str()), ("class", class)]))
             }),
             unread: UNREAD.map(|(_, reason)| unread.get_or_create_owned(&[("reason", reason)])),
+            unshaken: Failed::ALL.map(|why| unshaken.get_or_create_owned(&[("reason", why.as_str())])),
             http: port("http"),
+            https: port("https"),
             talk: port("talk"),
             talk_exchanges,
             echo_datagrams,
@@ -98,6 +106,14 @@ impl Metrics {
     pub(crate) fn answered(&self, route: RouteName, status: u16) {
         let class = usize::from(status / 100).clamp(2, 5) - 2;
         self.requests[route as usize][class].inc();
+    }
+
+    pub(crate) fn unshaken(&self, why: Failed) {
+        for (known, counter) in Failed::ALL.iter().zip(&self.unshaken) {
+            if *known == why {
+                counter.inc();
+            }
+        }
     }
 
     pub(crate) fn unread(&self, why: Unread) {

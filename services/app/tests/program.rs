@@ -16,6 +16,8 @@ use support::{Client, eventually, run, traced};
 struct World {
     file: PathBuf,
     ip: IpAddr,
+    // What it keeps.
+    data: tempfile::TempDir,
 }
 
 impl World {
@@ -28,7 +30,7 @@ impl World {
              [hosts.app1]\naddresses = [\"{ip}\"]\napp = {{ {app} }}\n"
         );
         fs::write(&file, text).unwrap();
-        Self { file, ip }
+        Self { file, ip, data: tempfile::tempdir().unwrap() }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -37,6 +39,7 @@ impl World {
         for name in ["VISIT_WORLD", "VISIT_HOST", "VISIT_LAB_NET", "RUST_LOG"] {
             command.env_remove(name);
         }
+        command.env("VISIT_DATA", self.data.path());
         command
     }
 
@@ -63,7 +66,7 @@ impl Drop for Running {
 
 #[test]
 fn from_start_to_sigterm() {
-    let world = World::new(1, "http_port = 8000, talk_port = 8001, echo_port = 8002");
+    let world = World::new(1, "http_port = 8000, https_port = 8443, talk_port = 8001, echo_port = 8002");
     assert_eq!(world.run(&["check"]).status.code(), Some(0));
     let sick = world.run(&["healthcheck"]);
     assert_eq!(sick.status.code(), Some(1));
@@ -72,18 +75,23 @@ fn from_start_to_sigterm() {
     let mut running = Running(world.command(&[]).env("NO_COLOR", "1").stderr(Stdio::piped()).spawn().unwrap());
     let mut log = BufReader::new(running.0.stderr.take().unwrap());
     let mut listening = Vec::new();
-    while listening.len() < 4 {
+    while listening.len() < 6 {
         let mut line = String::new();
         assert!(log.read_line(&mut line).unwrap() > 0, "it ended: {listening:?}");
         listening.push(line);
     }
-    for (socket, port) in [("http", 8000), ("talk", 8001), ("echo", 8002), ("admin", 9080)] {
+    assert!(listening[0].contains("certificate by the authority in"), "{listening:?}");
+    for (socket, port) in [("http", 8000), ("https", 8443), ("talk", 8001), ("echo", 8002), ("admin", 9080)] {
         let said = |line: &String| {
             line.contains(&format!("socket=\"{socket}\"")) && line.contains(&format!("address={}:{port}", world.ip))
         };
         assert!(listening.iter().any(said), "{socket} in {listening:?}");
     }
     eventually("it is healthy", || (world.run(&["healthcheck"]).status.code() == Some(0)).then_some(()));
+
+    let ca = world.data.path().join("lab-ca.pem");
+    let url = format!("https://{}:8443/bytes/5", world.ip);
+    assert_eq!(run("curl", &["--silent", "--noproxy", "*", "--cacert", ca.to_str().unwrap(), &url]), "ABCDE");
 
     let mut client = Client::connect((world.ip, 8000).into());
     assert_eq!(client.get("/json").json()["connection"]["server"], format!("{}:8000", world.ip));
@@ -98,6 +106,28 @@ fn from_start_to_sigterm() {
     let mut rest = String::new();
     log.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("signal=\"SIGTERM\"") && rest.contains("cut_off=0"), "{rest}");
+}
+
+#[test]
+fn without_a_place_for_an_authority() {
+    let world = World::new(5, "http_port = 8000, https_port = 8443, talk_port = 8001, echo_port = 8002");
+    let mut command = world.command(&[]);
+    let mut running = Running(command.env("VISIT_DATA", "/proc/visit").stderr(Stdio::piped()).spawn().unwrap());
+    let (mut line, mut log) = (String::new(), BufReader::new(running.0.stderr.take().unwrap()));
+    log.read_line(&mut line).unwrap();
+    assert!(line.contains("WARN") && line.contains("VISIT_DATA"), "{line}");
+    eventually("it serves all the same", || (world.run(&["healthcheck"]).status.code() == Some(0)).then_some(()));
+}
+
+#[test]
+fn an_authority_that_is_garbage() {
+    let world = World::new(6, "http_port = 8000");
+    let file = world.data.path().join("lab-ca.key");
+    fs::write(&file, "nonsense").unwrap();
+    let output = world.run(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(file.to_str().unwrap()) && said.contains("remove it"), "{said}");
 }
 
 #[test]

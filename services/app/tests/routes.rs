@@ -211,7 +211,7 @@ fn nothing_there() {
     assert!(response.text().contains("/bytes/N"), "it says what there is");
     let page = app.client().send("GET /x HTTP/1.1\r\nHost: a\r\nAccept: text/html,*/*\r\n\r\n").response();
     assert_eq!((page.status, page.field("content-type")), (404, Some("text/html; charset=utf-8")));
-    assert_eq!(page.field("vary"), Some("Accept"));
+    assert_eq!(page.field("vary"), Some("Accept, Accept-Encoding"));
     assert!(!page.text().contains("{{"));
 }
 

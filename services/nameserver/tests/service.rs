@@ -37,7 +37,7 @@ fn world_in(folder: &Path) -> Told {
     fs::write(folder.join("y.zone"), zone(1, "")).unwrap();
     let world = World::parse(WORLD, "world.toml").unwrap();
     let host = world.hosts["auth"].clone();
-    Told { name: "auth".to_owned(), host, world, files: Files::Folder(folder.to_owned()) }
+    Told { name: "auth".to_owned(), host, world, files: Files::Folder(folder.to_owned()), authority: None }
 }
 
 fn address(reply: &[u8]) -> String {

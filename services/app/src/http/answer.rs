@@ -10,7 +10,7 @@ use hyper::{
 };
 
 use super::{
-    Connection,
+    Connection, coding,
     reply::{Content, Reply},
 };
 
@@ -32,6 +32,8 @@ pub(crate) struct Answer {
     content: Content,
     fields: Vec<(HeaderName, HeaderValue)>,
     waited: Option<Duration>,
+    by_accept: bool,
+    is_gzip: bool,
     /// Whether some of the request's body is left unread: what follows on the connection could not be understood.
     pub(crate) leaves_body: bool,
     is_last: bool,
@@ -51,7 +53,17 @@ pub(crate) struct Frame {
 impl Answer {
     pub(crate) fn new(status: StatusCode, content_type: &'static str, content: impl Into<Bytes>) -> Self {
         let content = Content::Bytes(content.into());
-        Self { status, content_type, content, fields: Vec::new(), waited: None, leaves_body: false, is_last: false }
+        Self {
+            status,
+            content_type,
+            content,
+            fields: Vec::new(),
+            waited: None,
+            by_accept: false,
+            is_gzip: false,
+            leaves_body: false,
+            is_last: false,
+        }
     }
 
     /// Without content.
@@ -82,6 +94,33 @@ impl Answer {
         self
     }
 
+    /// Another client might have got another type.
+    pub(crate) fn varying_by_accept(mut self) -> Self {
+        self.by_accept = true;
+        self
+    }
+
+    /// Compresses text for a client that takes it so.
+    pub(crate) fn coded(mut self, headers: &HeaderMap) -> Self {
+        if let Content::Bytes(bytes) = &self.content
+            && let Some(coded) = coding::gzip(bytes, headers)
+        {
+            self.content = Content::Bytes(coded.into());
+            self.is_gzip = true;
+        }
+        self
+    }
+
+    /// What else the request could have got depends on (RFC 9110 §12.5.5). Rows are always sent as they are: who asks for
+    /// so many bytes is to get so many.
+    fn vary(&self) -> Option<&'static str> {
+        match (&self.content, self.content_type, self.by_accept) {
+            (Content::Rows(_), ..) | (_, "", _) => None,
+            (.., true) => Some("Accept, Accept-Encoding"),
+            (.., false) => Some("Accept-Encoding"),
+        }
+    }
+
     /// Leaves the request's body unread, and so closes the connection.
     pub(crate) fn leaving_body(mut self) -> Self {
         self.leaves_body = true;
@@ -98,7 +137,8 @@ impl Answer {
     /// The whole response.
     pub(crate) fn response(self, frame: Frame, connection: Arc<Connection>) -> Response<Reply> {
         let timing = self.timing(frame.elapsed, &connection.server.config.host);
-        let Self { status, content_type, content, fields: own, is_last, .. } = self;
+        let vary = self.vary();
+        let Self { status, content_type, content, fields: own, is_gzip, is_last, .. } = self;
         let mut fields = frame.fields;
         fields.clear();
         if !content_type.is_empty() {
@@ -117,7 +157,14 @@ impl Answer {
             fields.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
             fields.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         }
-        if is_last {
+        if let Some(vary) = vary {
+            fields.insert(header::VARY, HeaderValue::from_static(vary));
+        }
+        if is_gzip {
+            fields.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        // HTTP/2 has no such field (RFC 9113 §8.2.2): one stream says nothing about the others.
+        if is_last && !connection.is_multiplexed() {
             fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         fields.extend(own);

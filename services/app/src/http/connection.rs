@@ -1,12 +1,21 @@
 //! The life of one HTTP connection: what was read and written, what it waits for and until when, and who ended it.
 //!
-//! The socket's wrapper ([`super::Metered`]) says what crossed the socket; the handler says what a request is and what
-//! its answer; this puts both together and records it.
+//! The socket's wrapper ([`super::Metered`]) says what crossed the connection; the handler says what a request is and what
+//! its answer; this puts both together and records it. [`one`] has one message after the other (HTTP/1.1), [`many`] many
+//! streams at once (HTTP/2).
+//!
+//! Bytes are those of HTTP: over TLS what is within its records, not the records themselves. Over HTTP/2 a request's head
+//! and a response are the frames of their stream, with the frames' headers, and the fields as they were compressed. Times
+//! are those of the socket: a response is written when the kernel has taken its last byte, over TLS the last record.
+
+mod many;
+mod one;
 
 use std::{
+    io::IoSlice,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -15,8 +24,12 @@ use journey::{TraceId, What, event::ClosedBy};
 use service::{Stop, ring::now_ns};
 use tracing::debug;
 
-use super::heads::{Framing, Heads};
-use crate::{Server, journal};
+use super::{heads::Framing, tls::Tls};
+use crate::{Server, journal, metrics::Port};
+use many::Many;
+use one::One;
+
+pub(crate) use many::Arrived;
 
 /// Visits that one connection is told to; each gets the connection's begin and end. More would be no visit's connection.
 const MAX_VISITS: usize = 8;
@@ -31,59 +44,42 @@ pub(crate) struct Connection {
     pub(crate) local: SocketAddr,
     /// The world's address that it stands for.
     pub(crate) world: SocketAddr,
+    /// What was agreed on, where it is one over TLS.
+    pub(crate) tls: Option<Tls>,
     /// Which server and which software answers, and when the server stops. Both are the connection's own: what all
     /// connections share travels between the processors' caches with every request.
     pub(crate) server_field: HeaderValue,
     pub(crate) stop: Stop,
     accepted_ns: u64,
-    // A std mutex: it is held for some assignments, by the connection's own task alone. Without `unsafe`, a cell that may
+    // A std mutex: it is held for some assignments, by the connection's own tasks alone. Without `unsafe`, a cell that may
     // move between threads has to be one.
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    heads: Heads,
-    phase: Phase,
-    // Until when something must come or go; none while the handler is at work.
-    expires_ns: Option<u64>,
+    course: Course,
     requests: u64,
     visits: Vec<TraceId>,
     bytes_in: u64,
     bytes_out: u64,
-    // Waits for the response to be written, or to tell hyper of the client's FIN: the connection's own task.
-    waiting: Option<Waker>,
-    // A FIN of the client, now, means that it has gone.
-    ends_with_client: bool,
     // Who ended the connection and when: the first of them.
     ended: Option<(ClosedBy, u64)>,
     is_recorded: bool,
-    is_unread: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// No byte of the next request has come.
-    Idle,
-    /// Some of its head has.
-    Head,
-    /// The head is read and the handler at work, which reads the body.
-    Handling,
-    /// The response is on its way out.
-    Writing(Writing),
+#[derive(Debug)]
+enum Course {
+    One(One),
+    Many(Many),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Writing {
-    trace: Option<TraceId>,
-    status: u16,
-    began_ns: u64,
-    // When the client last took some of it; at first, when it was made.
-    at_ns: u64,
-    // What had been written before it.
-    bytes_before: u64,
-    // hyper has taken all of its body.
-    is_taken: bool,
+/// Where a client came in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Accepted {
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    pub(crate) at_ns: u64,
 }
 
 /// What the connection knows of a request.
@@ -95,7 +91,7 @@ pub(crate) struct Began {
     pub(crate) at_ns: u64,
     /// How long its head was.
     pub(crate) head_bytes: u64,
-    /// The head as it was read, where it was asked for.
+    /// The head as it was read, where it was asked for and is text.
     pub(crate) head: Vec<u8>,
 }
 
@@ -111,7 +107,7 @@ pub(crate) struct Asked<'a> {
 }
 
 /// An answer, as far as the connection cares.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answered {
     pub(crate) trace: Option<TraceId>,
     pub(crate) status: u16,
@@ -121,6 +117,24 @@ pub(crate) struct Answered {
     pub(crate) at_ns: u64,
     /// Whether some of the request's body is not read, and never will be.
     pub(crate) leaves_body: bool,
+}
+
+/// An answer that the kernel has taken all of.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    answered: Answered,
+    at_ns: u64,
+    bytes: u64,
+}
+
+/// What the kernel has of what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sent {
+    /// When the call began by which it took the last of it. That time counts: the client may have the bytes before the
+    /// call returns, and a response is not received before it is written.
+    pub(crate) at_ns: u64,
+    /// Whether it has all.
+    pub(crate) is_all: bool,
 }
 
 /// Why a connection ends although hyper would go on.
@@ -135,55 +149,68 @@ pub(crate) enum Expired {
 }
 
 impl Connection {
-    pub(crate) fn new(server: Arc<Server>, local: SocketAddr, peer: SocketAddr) -> Self {
-        let accepted_ns = now_ns();
-        server.metrics.http.opened();
+    /// A connection that is counted as open already.
+    pub(crate) fn new(server: Arc<Server>, accepted: Accepted, tls: Option<Tls>) -> Self {
+        let Accepted { peer, local, at_ns: accepted_ns } = accepted;
+        // A handshake has had a limit of its own.
+        let now_ns = if tls.is_some() { now_ns() } else { accepted_ns };
+        let course = if tls.as_ref().is_some_and(Tls::is_http_2) {
+            Course::Many(Many::new(now_ns))
+        } else {
+            Course::One(One::new(now_ns, &server.config.limits))
+        };
         let state = State {
-            heads: Heads::default(),
-            phase: Phase::Idle,
-            expires_ns: Some(after(accepted_ns, server.config.limits.read)),
+            course,
             requests: 0,
             visits: Vec::new(),
             bytes_in: 0,
             bytes_out: 0,
-            waiting: None,
-            ends_with_client: false,
             ended: None,
             is_recorded: false,
-            is_unread: false,
         };
-        let world = server.config.in_world(local, server.config.http_port);
+        let config = &server.config;
+        let port = if tls.is_some() { config.https_port } else { config.http_port };
+        let world = config.in_world(local, port);
         let (server_field, stop) = (server.pages.server_field(), server.stop.child_token());
-        Self { server, peer, local, world, server_field, stop, accepted_ns, state: Mutex::new(state) }
+        Self { server, peer, local, world, tls, server_field, stop, accepted_ns, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn port(&self) -> &Port {
+        if self.tls.is_some() { &self.server.metrics.https } else { &self.server.metrics.http }
+    }
+
     // What the handler says.
 
-    /// Waits until no response is on its way out. So the next request is answered after it (RFC 9112 §9.3.2), and the
-    /// bytes of two responses can be told apart.
-    pub(crate) fn poll_written(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut state = self.state();
-        if matches!(state.phase, Phase::Writing(_)) {
-            state.waiting = Some(cx.waker().clone());
-            return Poll::Pending;
+    /// hyper has a request. Said in the order of requests, before any of them is handled.
+    pub(crate) fn arrives(&self) -> Arrived {
+        match &mut self.state().course {
+            Course::One(_) => Arrived::default(),
+            Course::Many(many) => many.arrives(),
         }
-        Poll::Ready(())
+    }
+
+    /// Waits until the request may be handled: over HTTP/1.1, until no response is on its way out. So it is answered
+    /// after that one (RFC 9112 §9.3.2), and the bytes of two responses can be told apart.
+    pub(crate) fn poll_turn(&self, cx: &Context<'_>) -> Poll<()> {
+        match &mut self.state().course {
+            Course::One(one) => one.poll_written(cx),
+            Course::Many(_) => Poll::Ready(()),
+        }
     }
 
     /// A request's head is read.
-    pub(crate) fn began(&self, asked: Asked<'_>) -> Began {
+    pub(crate) fn began(&self, arrived: Arrived, asked: Asked<'_>) -> Began {
         let at_ns = now_ns();
         let mut state = self.state();
-        state.phase = Phase::Handling;
-        state.expires_ns = None;
-        state.ends_with_client = false;
         state.requests += 1;
-        let keep = |head: &[u8]| (head.len() as u64, if asked.keep_head { head.to_vec() } else { Vec::new() });
-        let (bytes, head) = state.heads.take(asked.framing, keep);
+        let (bytes, head) = match &mut state.course {
+            Course::One(one) => one.began(asked.framing, asked.keep_head),
+            Course::Many(many) => (many.began(arrived), Vec::new()),
+        };
         if let Some(trace) = asked.trace {
             let (journal, peer) = (&self.server.journal, self.peer);
             if !state.visits.contains(&trace) {
@@ -197,33 +224,32 @@ impl Connection {
             let (method, target) = (journal::method(asked.method), journal::target(asked.path));
             journal.visit(trace, at_ns, What::RequestRead { peer, method, target, bytes });
         }
-        // A FIN that has come already may mean something else within a body.
-        state.wake();
+        if let Course::One(one) = &mut state.course {
+            // A FIN that has come already may mean something else within a body.
+            one.wake();
+        }
         Began { number: state.requests, at_ns, head_bytes: bytes, head }
     }
 
     /// The handler has nothing to say for a while: a client that closes its sending half now counts as gone.
     pub(crate) fn waits(&self) {
-        let mut state = self.state();
-        state.ends_with_client = true;
-        state.wake();
+        if let Course::One(one) = &mut self.state().course {
+            one.waits();
+        }
     }
 
     /// The answer is made.
-    pub(crate) fn answered(&self, answered: Answered) {
-        let Answered { trace, status, began_ns, at_ns, leaves_body } = answered;
-        let mut state = self.state();
-        let bytes_before = state.bytes_out;
-        let writing = Writing { trace, status, began_ns, at_ns, bytes_before, is_taken: false };
-        state.phase = Phase::Writing(writing);
-        state.expires_ns = Some(after(at_ns, self.server.config.limits.read));
-        state.is_unread |= leaves_body;
+    pub(crate) fn answered(&self, arrived: Arrived, answered: Answered) {
+        match &mut self.state().course {
+            Course::One(one) => one.answered(answered, &self.server.config.limits),
+            Course::Many(many) => many.answered(arrived, answered),
+        }
     }
 
     /// hyper has taken all of the answer's body, or there is none to take.
     pub(crate) fn body_taken(&self) {
-        if let Phase::Writing(writing) = &mut self.state().phase {
-            writing.is_taken = true;
+        if let Course::One(one) = &mut self.state().course {
+            one.body_taken();
         }
     }
 
@@ -232,78 +258,102 @@ impl Connection {
     pub(crate) fn has_read(&self, bytes: &[u8]) {
         let mut state = self.state();
         state.bytes_in += bytes.len() as u64;
-        state.heads.feed(bytes);
-        // A head that came in one piece has no need of a time limit: it is handled next.
-        if state.phase == Phase::Idle && !state.heads.is_complete() {
-            state.phase = Phase::Head;
-            state.expires_ns = Some(after(now_ns(), self.server.config.limits.read));
+        match &mut state.course {
+            Course::One(one) => one.has_read(bytes, now_ns, &self.server.config.limits),
+            Course::Many(many) => many.has_read(bytes, now_ns()),
         }
     }
 
-    /// So many bytes went to the socket by a call that began at `began_ns`. That time counts: the client may have them
-    /// before the call returns, and a response is not received before it is written.
-    pub(crate) fn has_written(&self, bytes: usize, began_ns: u64) {
+    /// hyper has written so many bytes of these slices.
+    pub(crate) fn has_written(&self, slices: &[IoSlice<'_>], length: usize, sent: Sent) {
         let mut state = self.state();
-        state.bytes_out += bytes as u64;
-        if let Phase::Writing(writing) = &mut state.phase {
-            writing.at_ns = began_ns;
-            state.expires_ns = Some(after(writing.at_ns, self.server.config.limits.read));
+        state.bytes_out += length as u64;
+        match &mut state.course {
+            Course::One(one) => one.has_written(length as u64),
+            Course::Many(many) => {
+                let mut left = length;
+                for slice in slices {
+                    let taken = left.min(slice.len());
+                    many.has_written(&slice[..taken], sent.at_ns);
+                    left -= taken;
+                }
+            }
+        }
+        self.note_sent(&mut state, sent);
+    }
+
+    /// The kernel may have more of what was written.
+    pub(crate) fn has_sent(&self, sent: Sent) {
+        self.note_sent(&mut self.state(), sent);
+    }
+
+    fn note_sent(&self, state: &mut State, sent: Sent) {
+        match &mut state.course {
+            Course::One(one) => one.has_sent(sent.at_ns, &self.server.config.limits),
+            Course::Many(many) => {
+                for written in many.has_sent(sent) {
+                    self.record(&written);
+                }
+            }
+        }
+    }
+
+    /// Everything that hyper gave to the socket is with the kernel.
+    pub(crate) fn has_flushed(&self) {
+        if let Course::One(one) = &mut self.state().course
+            && let Some(written) = one.has_flushed(&self.server.config.limits)
+        {
+            self.record(&written);
         }
     }
 
     /// Waits until hyper may be told of the client's FIN, which it takes for a client that has gone. One that has closed
     /// only its sending half still waits for the answer to what it has sent (RFC 9293 §3.6). But a FIN within a request
-    /// leaves nothing to answer.
+    /// leaves nothing to answer. Over HTTP/2 a client that wants answers keeps its half open (RFC 9113 §5.4.1).
     pub(crate) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut state = self.state();
-        let is_kept = match state.phase {
-            Phase::Idle | Phase::Head => state.heads.is_complete(),
-            Phase::Handling => !state.heads.is_in_body() && !state.ends_with_client,
-            Phase::Writing(_) => true,
-        };
-        if is_kept {
-            state.waiting = Some(cx.waker().clone());
-            return Poll::Pending;
+        match &mut self.state().course {
+            Course::One(one) => one.poll_end(cx),
+            Course::Many(_) => Poll::Ready(()),
         }
-        Poll::Ready(())
     }
 
-    /// Everything that hyper gave to the socket is written. hyper asks for this only when it has given all it has, so
-    /// once the body is taken the response is out.
-    pub(crate) fn has_flushed(&self) {
-        let mut state = self.state();
-        let Phase::Writing(writing) = state.phase else { return };
-        if !writing.is_taken {
-            return;
-        }
-        let at_ns = writing.at_ns;
-        let limits = &self.server.config.limits;
-        (state.phase, state.expires_ns) = if state.heads.has_begun() {
-            (Phase::Head, Some(after(at_ns, limits.read)))
-        } else {
-            (Phase::Idle, Some(after(at_ns, limits.idle)))
-        };
-        if let Some(trace) = writing.trace {
-            let (peer, status) = (self.peer, Some(writing.status));
-            let bytes = state.bytes_out - writing.bytes_before;
-            let elapsed_us = at_ns.saturating_sub(writing.began_ns) / 1000;
-            self.server.journal.visit(trace, at_ns, What::ResponseWritten { peer, status, bytes, elapsed_us });
-        }
-        state.wake();
+    fn record(&self, written: &Written) {
+        let Written { answered, at_ns, bytes } = *written;
+        let Some(trace) = answered.trace else { return };
+        let (peer, status) = (self.peer, Some(answered.status));
+        let elapsed_us = at_ns.saturating_sub(answered.began_ns) / 1000;
+        self.server.journal.visit(trace, at_ns, What::ResponseWritten { peer, status, bytes, elapsed_us });
     }
 
     // What the connection's task asks.
 
     /// Whether a request is being handled or answered.
     pub(crate) fn is_busy(&self) -> bool {
-        matches!(self.state().phase, Phase::Handling | Phase::Writing(_))
+        match &self.state().course {
+            Course::One(one) => one.is_busy(),
+            Course::Many(many) => many.is_busy(),
+        }
+    }
+
+    /// Whether it may have many requests under way at once.
+    pub(crate) fn is_multiplexed(&self) -> bool {
+        self.tls.as_ref().is_some_and(Tls::is_http_2)
     }
 
     /// Whether there may be bytes that nobody will read. A socket closed over them sends a RST, and that can take the
     /// last response away from the client (RFC 9112 §9.6).
     pub(crate) fn is_unread(&self) -> bool {
-        let state = self.state();
-        state.is_unread || state.heads.has_begun()
+        match &self.state().course {
+            Course::One(one) => one.is_unread(),
+            Course::Many(_) => false,
+        }
+    }
+
+    /// The client is told that the connection ends; it need not close, but has not long.
+    pub(crate) fn leaves(&self) {
+        if let Course::Many(many) = &mut self.state().course {
+            many.leaves(now_ns());
+        }
     }
 
     /// Whether the client has closed or reset its end.
@@ -321,23 +371,18 @@ impl Connection {
         let limits = &self.server.config.limits;
         loop {
             let now_ns = now_ns();
-            let (phase, expires_ns) = {
-                let state = self.state();
-                (state.phase, state.expires_ns)
+            // What begins meanwhile lasts at least this long. So a request costs no timer, only an assignment.
+            let shortest = limits.read.min(limits.idle);
+            let (expires, shortest) = match &self.state().course {
+                Course::One(one) => (one.expires(), shortest),
+                Course::Many(many) => (many.expires(limits), many.shortest(shortest)),
             };
-            let wait = match expires_ns {
-                Some(expires_ns) if expires_ns <= now_ns => {
-                    return match phase {
-                        Phase::Idle => Expired::Idle,
-                        Phase::Head | Phase::Handling => Expired::Head,
-                        Phase::Writing(_) => Expired::Response,
-                    };
-                }
-                Some(expires_ns) => Duration::from_nanos(expires_ns - now_ns),
-                // What begins meanwhile lasts at least this long. So a request costs no timer, only an assignment.
-                None => limits.read.min(limits.idle),
+            let wait = match expires {
+                Some((expires_ns, why)) if expires_ns <= now_ns => return why,
+                Some((expires_ns, _)) => Duration::from_nanos(expires_ns - now_ns),
+                None => shortest,
             };
-            tokio::time::sleep(wait.min(limits.read).min(limits.idle)).await;
+            tokio::time::sleep(wait.min(shortest)).await;
         }
     }
 
@@ -358,7 +403,7 @@ impl Connection {
         for trace in &state.visits {
             self.server.journal.visit(*trace, at_ns, What::ConnectionClosed { peer, by, bytes_in, bytes_out });
         }
-        self.server.metrics.http.closed(bytes_in, bytes_out);
+        self.port().closed(bytes_in, bytes_out);
         debug!(%peer, ?by, bytes_in, bytes_out, requests = state.requests, "connection closed");
     }
 }
@@ -370,14 +415,6 @@ pub(crate) struct Life(pub(crate) Arc<Connection>);
 impl Drop for Life {
     fn drop(&mut self) {
         self.0.record_end();
-    }
-}
-
-impl State {
-    fn wake(&mut self) {
-        if let Some(waiting) = self.waiting.take() {
-            waiting.wake();
-        }
     }
 }
 

@@ -16,7 +16,7 @@ use tracing::debug;
 use super::{
     Connection,
     answer::{Answer, Frame, HTML, TEXT},
-    connection::{Answered, Asked, Began},
+    connection::{Answered, Arrived, Asked, Began},
     pages::{Facts, Notice},
     reply::Reply,
     request::{self, BodyRead, Refusal},
@@ -37,28 +37,30 @@ struct Exchange<'a> {
 /// Answers a request.
 pub(crate) async fn exchange(
     connection: Arc<Connection>,
+    arrived: Arrived,
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Infallible> {
-    poll_fn(|cx| connection.poll_written(cx)).await;
+    poll_fn(|cx| connection.poll_turn(cx)).await;
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path();
     let route = Route::of(path);
     let trace = request::trace(&parts.headers);
-    let began = connection.began(Asked {
+    let asked = Asked {
         framing: request::framing(&body),
         trace,
         method: parts.method.as_str(),
         path,
         keep_head: route == Route::Headers,
-    });
+    };
+    let began = connection.began(arrived, asked);
 
     let exchange = Exchange { connection: &connection, parts: &parts, route, began: &began };
-    let answer = exchange.answer(body).await;
+    let answer = exchange.answer(body).await.coded(&parts.headers);
 
     let at_ns = now_ns();
     let elapsed = Duration::from_nanos(at_ns.saturating_sub(began.at_ns));
     let (status, leaves_body) = (answer.status.as_u16(), answer.leaves_body);
-    connection.answered(Answered { trace, status, began_ns: began.at_ns, at_ns, leaves_body });
+    connection.answered(arrived, Answered { trace, status, began_ns: began.at_ns, at_ns, leaves_body });
     connection.server.metrics.answered(route.name(), status);
     debug!(peer = %connection.peer, method = %parts.method, target = path, status, ?elapsed, "answered");
     // The request's fields are no longer needed, and their memory is what the response's fields need.
@@ -113,22 +115,18 @@ impl Exchange<'_> {
             client: self.connection.peer,
             world: self.connection.world,
             socket: self.connection.local,
+            tls: self.connection.tls.as_ref(),
             number: self.began.number,
             head_bytes: self.began.head_bytes,
             open_for: self.connection.open_for(self.began.at_ns),
         }
     }
 
-    /// The request as it came: names in the client's own letters and order.
+    /// The request as it came: over HTTP/1.1, names in the client's own letters and order. Over HTTP/2 names are in small
+    /// letters, and what was the request line is pseudo-fields (RFC 9113 §8.3.1).
     fn headers(&self, body_bytes: u64, body_begin: &[u8]) -> Answer {
-        let head = String::from_utf8_lossy(&self.began.head);
-        let mut lines = head.lines().skip_while(|line| line.is_empty());
-        let request_line = lines.next().unwrap_or_default();
-        let field = |line: &str| {
-            let (name, value) = line.split_once(':')?;
-            Some(json!({ "name": name, "value": value.trim_matches([' ', '\t']) }))
-        };
-        let fields: Vec<Value> = lines.filter_map(field).collect();
+        let (request_line, fields) =
+            if self.connection.is_multiplexed() { (Value::Null, self.fields()) } else { self.head() };
         let body = (body_bytes > 0).then(|| {
             let begin = std::str::from_utf8(body_begin).ok();
             json!({ "bytes": body_bytes, "text": begin, "text_is_cut": body_bytes > BODY_SHOWN as u64 })
@@ -142,6 +140,33 @@ impl Exchange<'_> {
                 "body": body,
             }),
         )
+    }
+
+    fn head(&self) -> (Value, Vec<Value>) {
+        let head = String::from_utf8_lossy(&self.began.head);
+        let mut lines = head.lines().skip_while(|line| line.is_empty());
+        let request_line = lines.next().unwrap_or_default();
+        let field = |line: &str| {
+            let (name, value) = line.split_once(':')?;
+            Some(json!({ "name": name, "value": value.trim_matches([' ', '\t']) }))
+        };
+        (request_line.into(), lines.filter_map(field).collect())
+    }
+
+    fn fields(&self) -> Vec<Value> {
+        let uri = &self.parts.uri;
+        let pseudo = [
+            (":method", Some(self.parts.method.as_str())),
+            (":scheme", uri.scheme_str()),
+            (":authority", uri.authority().map(|authority| authority.as_str())),
+            (":path", uri.path_and_query().map(|path| path.as_str())),
+        ];
+        let pseudo = pseudo.into_iter().filter_map(|(name, value)| Some((name, value?.into())));
+        let fields = self.parts.headers.iter().map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            (name.as_str(), value)
+        });
+        pseudo.chain(fields).map(|(name, value)| json!({ "name": name, "value": value })).collect()
     }
 
     /// Waits, but not for longer than the server runs. A client that goes away ends it too: hyper then drops this.
@@ -240,10 +265,14 @@ impl Exchange<'_> {
         } else {
             Answer::new(status, TEXT, notice.text())
         };
-        answer.with(header::VARY, HeaderValue::from_static("Accept"))
+        answer.varying_by_accept()
     }
 }
 
 fn version(version: Version) -> &'static str {
-    if version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" }
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        _ => "HTTP/1.1",
+    }
 }

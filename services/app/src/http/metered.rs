@@ -1,4 +1,4 @@
-//! The socket, measured: every byte that crosses it is counted where it crosses it.
+//! The stream, measured: every byte that crosses it is counted where it crosses it.
 
 use std::{
     io::{self, IoSlice},
@@ -9,27 +9,24 @@ use std::{
 
 use journey::event::ClosedBy;
 use service::ring::now_ns;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Connection;
+use super::{Connection, connection::Sent, stream::Stream};
 
-/// A client's socket, which tells its [`Connection`] what crosses it.
+/// A client's stream, which tells its [`Connection`] what crosses it.
 #[derive(Debug)]
-pub(crate) struct Metered {
-    stream: TcpStream,
+pub(crate) struct Metered<S> {
+    stream: S,
     connection: Arc<Connection>,
     is_at_end: bool,
 }
 
-impl Metered {
-    pub(crate) fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
+impl<S: Stream> Metered<S> {
+    pub(crate) fn new(stream: S, connection: Arc<Connection>) -> Self {
         Self { stream, connection, is_at_end: false }
     }
 
-    pub(crate) fn into_stream(self) -> TcpStream {
+    pub(crate) fn into_stream(self) -> S {
         self.stream
     }
 
@@ -40,23 +37,38 @@ impl Metered {
         Poll::Ready(Ok(()))
     }
 
-    fn note_written(&self, began_ns: u64, written: &io::Result<usize>) {
+    /// What came of a call that began then and was to write these slices.
+    fn note_written(&self, slices: &[IoSlice<'_>], began_ns: u64, written: &io::Result<usize>) {
         match written {
-            Ok(bytes) => self.connection.has_written(*bytes, began_ns),
+            Ok(length) => {
+                let sent = self.stream.sent().unwrap_or(Sent { at_ns: began_ns, is_all: true });
+                self.connection.has_written(slices, *length, sent);
+            }
             Err(_) => self.connection.ended(ClosedBy::PeerReset),
         }
     }
 }
 
-impl AsyncRead for Metered {
+/// Who ended a connection that cannot be read.
+fn ended_by(error: &io::Error) -> ClosedBy {
+    // TLS says so of records that cannot be: it is this side that then gives up.
+    if error.kind() == io::ErrorKind::InvalidData { ClosedBy::Me } else { ClosedBy::PeerReset }
+}
+
+impl<S: Stream> AsyncRead for Metered<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.is_at_end {
             return self.poll_end(cx);
         }
         let before = buffer.filled().len();
-        if let Err(error) = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer)) {
-            self.connection.ended(ClosedBy::PeerReset);
-            return Poll::Ready(Err(error));
+        match ready!(Pin::new(&mut self.stream).poll_read(cx, buffer)) {
+            Ok(()) => {}
+            // A client need not say over TLS that it closes (RFC 9112 §9.8); a request cut short is no request anyway.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+            Err(error) => {
+                self.connection.ended(ended_by(&error));
+                return Poll::Ready(Err(error));
+            }
         }
         let read = &buffer.filled()[before..];
         if read.is_empty() {
@@ -68,11 +80,11 @@ impl AsyncRead for Metered {
     }
 }
 
-impl AsyncWrite for Metered {
+impl<S: Stream> AsyncWrite for Metered<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let began_ns = now_ns();
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
-        self.note_written(began_ns, &written);
+        self.note_written(&[IoSlice::new(bytes)], began_ns, &written);
         Poll::Ready(written)
     }
 
@@ -83,7 +95,7 @@ impl AsyncWrite for Metered {
     ) -> Poll<io::Result<usize>> {
         let began_ns = now_ns();
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices));
-        self.note_written(began_ns, &written);
+        self.note_written(slices, began_ns, &written);
         Poll::Ready(written)
     }
 
@@ -91,8 +103,12 @@ impl AsyncWrite for Metered {
         self.stream.is_write_vectored()
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A TCP socket has nothing to flush: what is written is the kernel's.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if let Some(sent) = self.stream.sent() {
+            self.connection.has_sent(sent);
+        }
+        ready!(flushed)?;
         self.connection.has_flushed();
         Poll::Ready(Ok(()))
     }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{
     Connection,
     template::{Fill, Template},
+    tls::Tls,
 };
 use crate::Config;
 
@@ -32,7 +33,6 @@ pub(crate) struct Pages {
     host: String,
     addresses: Vec<IpAddr>,
     names: Vec<String>,
-    http_port: u16,
     others: Others,
 }
 
@@ -58,6 +58,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) world: SocketAddr,
     /// The real socket behind it.
     pub(crate) socket: SocketAddr,
+    /// What was agreed on, where the connection is one over TLS.
+    pub(crate) tls: Option<&'a Tls>,
     pub(crate) number: u64,
     pub(crate) head_bytes: u64,
     pub(crate) open_for: Duration,
@@ -80,7 +82,6 @@ impl Pages {
             host: config.host.clone(),
             addresses: config.addresses.clone(),
             names: config.names.clone(),
-            http_port: config.http_port,
             others,
         }
     }
@@ -158,6 +159,7 @@ impl Facts<'_> {
                 "client": self.client,
                 "server": self.world,
                 "socket": self.socket,
+                "tls": self.tls.map(Tls::json),
                 "open_ms": self.open_for.as_micros() as f64 / 1000.0,
                 "request_number": self.number,
             },
@@ -202,12 +204,13 @@ impl Fill for Page<'_> {
             "port" => facts.world.port().to_string(),
             "other_addresses" => {
                 let others = pages.addresses.iter().filter(|address| **address != facts.world.ip());
-                let others = others.map(|address| SocketAddr::new(*address, pages.http_port).to_string());
+                let others = others.map(|address| SocketAddr::new(*address, facts.world.port()).to_string());
                 others.collect::<Vec<_>>().join(", ")
             }
             "socket" => facts.socket.to_string(),
             "client" => facts.client.to_string(),
             "client_port" => facts.client.port().to_string(),
+            "tls_version" => facts.tls.map_or("", Tls::version).to_owned(),
             "open_for" => ago(facts.open_for),
             "number" => facts.number.to_string(),
             "request_line" => shown(&format!("{} {} {}", facts.method, facts.target, facts.version)),
@@ -234,6 +237,7 @@ impl Fill for Page<'_> {
             "no_host" => facts.host.is_empty(),
             "stands_in" => facts.world != facts.socket,
             "is_itself" => facts.world == facts.socket,
+            "over_tls" => facts.tls.is_some(),
             "is_first" => facts.number == 1,
             "is_later" => facts.number > 1,
             "has_talk" => self.other(&pages.others.talk).is_some(),

@@ -5,12 +5,15 @@ use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     process::{Command, Stdio},
+    sync::Arc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use app::{App, Config};
+use ca::Authority;
 use journey::{TraceId, What, report::Report};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto::ring, pki_types::ServerName};
 use service::{Bound, Ended, Service, Signals, Told};
 use world::{Files, Protocol, World};
 
@@ -20,6 +23,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// A running server.
 pub struct Running {
     pub http: SocketAddr,
+    pub https: SocketAddr,
+    pub authority: Arc<Authority>,
     pub talk: SocketAddr,
     pub echo: SocketAddr,
     pub admin: SocketAddr,
@@ -36,7 +41,10 @@ pub fn start() -> Running {
 pub fn start_with(change: impl FnOnce(&mut Config)) -> Running {
     let world = World::built_in();
     let host = world.hosts["app1"].clone();
-    let told = Told { name: "app1".to_owned(), host, world, files: Files::BuiltIn };
+    let authority = Authority::in_memory(&service::tls::scope(&world), SystemTime::now()).expect("ring makes keys");
+    let authority = Arc::new(authority);
+    let given = Some(Arc::clone(&authority));
+    let told = Told { name: "app1".to_owned(), host, world, files: Files::BuiltIn, authority: given };
     let mut config = App::configure(&told).expect("the built-in world is fine");
     change(&mut config);
 
@@ -44,7 +52,7 @@ pub fn start_with(change: impl FnOnce(&mut Config)) -> Running {
     let mut bind = |name, protocol| {
         sockets.bind(name, protocol, "127.0.0.1:0".parse().unwrap(), false).expect("loopback has a free port")
     };
-    let [http, talk, admin] = ["http", "talk", "admin"].map(|name| bind(name, Protocol::Tcp));
+    let [http, https, talk, admin] = ["http", "https", "talk", "admin"].map(|name| bind(name, Protocol::Tcp));
     let echo = bind("echo", Protocol::Udp);
 
     let signals = Signals::default();
@@ -59,12 +67,40 @@ pub fn start_with(change: impl FnOnce(&mut Config)) -> Running {
     if !signals.ready.wait(PATIENCE, || thread.is_finished()) {
         panic!("the server is not ready: {:?}", thread.join());
     }
-    Running { http, talk, echo, admin, signals, thread: Some(thread) }
+    Running { http, https, authority, talk, echo, admin, signals, thread: Some(thread) }
 }
 
 impl Running {
     pub fn client(&self) -> Client {
         Client::connect(self.http)
+    }
+
+    /// A client over TLS that offers these protocols.
+    pub fn secure(&self, alpn: &[&str]) -> Client<Secure> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.authority.certificate_der().clone()).unwrap();
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let name = ServerName::try_from("www.example.local").unwrap();
+        let tls = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut stream = StreamOwned::new(tls, Client::connect(self.https).stream);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).expect("the server shakes hands");
+        }
+        Client { stream, read: Vec::new() }
+    }
+
+    /// Where its authority's certificate is, for outside programs; the folder goes with the value.
+    pub fn ca_file(&self) -> (tempfile::TempDir, String) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ca.pem");
+        std::fs::write(&file, self.authority.certificate_pem()).unwrap();
+        let name = file.to_str().unwrap().to_owned();
+        (dir, name)
     }
 
     pub fn talker(&self) -> Client {
@@ -145,11 +181,14 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A TCP client.
-pub struct Client {
-    pub stream: TcpStream,
-    read: Vec<u8>,
+/// A client.
+pub struct Client<S = TcpStream> {
+    pub stream: S,
+    pub read: Vec<u8>,
 }
+
+/// TLS over TCP.
+pub type Secure = StreamOwned<ClientConnection, TcpStream>;
 
 /// A response as it came.
 #[derive(Debug)]
@@ -174,6 +213,19 @@ impl Client {
         self.stream.local_addr().unwrap()
     }
 
+    pub fn finish_sending(&mut self) -> &mut Self {
+        self.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        self
+    }
+}
+
+impl Client<Secure> {
+    pub fn local(&self) -> SocketAddr {
+        self.stream.sock.local_addr().unwrap()
+    }
+}
+
+impl<S: Read + Write> Client<S> {
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         self.stream.write_all(bytes.as_ref()).expect("the server reads");
         self
@@ -217,7 +269,8 @@ impl Client {
         Response { status, reason, version, fields, body: Vec::new(), head_bytes: end }
     }
 
-    fn more(&mut self) -> usize {
+    /// Reads once; how much.
+    pub fn more(&mut self) -> usize {
         let mut bytes = [0; 65_536];
         let count = self.stream.read(&mut bytes).expect("an answer or the end");
         self.read.extend_from_slice(&bytes[..count]);
@@ -240,11 +293,6 @@ impl Client {
     /// Whether the server has closed, and sent nothing before it did.
     pub fn is_closed(&mut self) -> bool {
         self.rest().is_empty()
-    }
-
-    pub fn finish_sending(&mut self) -> &mut Self {
-        self.stream.shutdown(std::net::Shutdown::Write).unwrap();
-        self
     }
 }
 

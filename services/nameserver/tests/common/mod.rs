@@ -30,7 +30,7 @@ pub(crate) struct Running {
 /// A host of the built-in world.
 pub(crate) fn told(host: &str) -> Told {
     let world = World::built_in();
-    Told { name: host.to_owned(), host: world.hosts[host].clone(), world, files: Files::BuiltIn }
+    Told { name: host.to_owned(), host: world.hosts[host].clone(), world, files: Files::BuiltIn, authority: None }
 }
 
 /// That host's configuration.

@@ -24,6 +24,7 @@ impl Lab {
             host: world.hosts[name].clone(),
             world: world.clone(),
             files: Files::BuiltIn,
+            authority: None,
         };
         for (name, host) in world.hosts.iter().filter(|(_, host)| host.nameserver.is_some()) {
             let mut sockets = Bound::default();

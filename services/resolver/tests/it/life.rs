@@ -66,6 +66,7 @@ fn configured_by_the_world() {
         host: world.hosts[name].clone(),
         world: world.clone(),
         files: Files::BuiltIn,
+        authority: None,
     };
     let config = Resolver::configure(&told("resolver")).unwrap();
     assert_eq!(config.roots[0].ip.to_string(), "172.20.2.10");

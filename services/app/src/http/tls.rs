@@ -1,0 +1,94 @@
+//! TLS before HTTP: the handshake, and what was agreed on.
+
+use std::sync::Arc;
+
+use rustls::{ServerConfig, ServerConnection};
+use serde_json::{Value, json};
+use service::tls::{self, Failed};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio_rustls::server::TlsStream;
+use tracing::debug;
+
+use super::{connection::Accepted, linger, stream::Socket};
+use crate::Server;
+
+/// The protocols offered, the better one first (RFC 7301).
+pub(crate) const ALPN: [&str; 2] = ["h2", "http/1.1"];
+
+/// What was agreed on in a handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tls {
+    version: &'static str,
+    cipher: &'static str,
+    alpn: Option<&'static str>,
+    server_name: Option<String>,
+}
+
+impl Tls {
+    fn of(connection: &ServerConnection) -> Self {
+        let chosen = connection.alpn_protocol();
+        Self {
+            version: match connection.protocol_version() {
+                Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
+                // There is no third, see `ca::server_config`.
+                _ => "TLS 1.2",
+            },
+            cipher: connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or_default(),
+            alpn: ALPN.into_iter().find(|name| chosen == Some(name.as_bytes())),
+            server_name: connection.server_name().map(str::to_owned),
+        }
+    }
+
+    /// Whether HTTP/2 follows (RFC 9113 §3.2).
+    pub(crate) fn is_http_2(&self) -> bool {
+        self.alpn == Some(ALPN[0])
+    }
+
+    pub(crate) fn version(&self) -> &'static str {
+        self.version
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        json!({ "version": self.version, "cipher": self.cipher, "alpn": self.alpn, "server_name": self.server_name })
+    }
+}
+
+/// Shakes hands with a client, or counts and says why not. It ends with the server; a client that stalls has as long as
+/// for a request's head.
+pub(crate) async fn handshake(
+    server: &Server,
+    config: Arc<ServerConfig>,
+    stream: TcpStream,
+    accepted: Accepted,
+) -> Option<(TlsStream<Socket>, Tls)> {
+    let shaken = tokio::select! {
+        shaken = tls::accept(config, Socket::new(stream), server.config.limits.read) => shaken,
+        () = server.stop.cancelled() => return None,
+    };
+    match shaken {
+        Ok(stream) => {
+            let tls = Tls::of(stream.get_ref().1);
+            Some((stream, tls))
+        }
+        Err((why, error, stream)) => {
+            server.metrics.unshaken(why);
+            debug!(peer = %accepted.peer, why = why.as_str(), %error, "no TLS");
+            if let Some(stream) = stream
+                && why != Failed::Gone
+            {
+                close(stream, server).await;
+            }
+            None
+        }
+    }
+}
+
+/// Closes so that the client can read the alert: what it has sent meanwhile is read too, or a RST would overtake it.
+async fn close(mut stream: Socket, server: &Server) {
+    // Fails where the client has reset the connection.
+    let _ = stream.shutdown().await;
+    tokio::select! {
+        () = linger(&mut stream) => {}
+        () = server.stop.cancelled() => {}
+    }
+}
