@@ -79,6 +79,9 @@ pub enum PlanError {
         /// Why.
         source: serde_json::Error,
     },
+    /// The certificate of the lab's authority cannot be used.
+    #[error(transparent)]
+    Authority(#[from] ca::Error),
     /// It is a world, but not a right one.
     #[error(transparent)]
     World(#[from] world::WorldError),
@@ -102,10 +105,15 @@ pub fn running_lab(file: Option<&Path>, lab_net: Option<LabNet>) -> Result<Optio
         serde_json::from_str(&text).map_err(|source| PlanError::Book { file, source })?
     } else {
         let world = World::parse(&text, &file)?;
-        AddressBook::direct(&match lab_net {
+        let mut book = AddressBook::direct(&match lab_net {
             Some(lab_net) => world.renumbered(lab_net),
             None => world,
-        })
+        });
+        // Its servers keep their authority where this user's labs do, or share a directory with this program.
+        if let Some(directory) = ca::data_dir(|name| std::env::var_os(name)) {
+            book.ca = ca::certificate_of(&directory)?;
+        }
+        book
     };
     Ok(Some(Ground::Running { book: Box::new(book), file: path.to_path_buf() }))
 }

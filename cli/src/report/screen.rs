@@ -232,16 +232,20 @@ fn response(stage: &Stage, receive: &Receive) -> Vec<Piece> {
     let kind = kind.map_or_else(String::new, |header| format!(" · {}", header.value));
     // Its first byte is then its last one.
     let at_once = if stage.duration_us == Some(0) { ", all at once" } else { "" };
+    let around = match receive.framing {
+        Some(Framing::Chunked | Framing::EndStream) => "head and framing",
+        _ => "the head",
+    };
     let content = words::bytes(receive.content_bytes.unwrap_or_default());
     let content = match receive.decoded_bytes {
         Some(decoded) => format!("{} sent as {} {}", words::bytes(decoded), content, receive.codings.join(", ")),
-        None if receive.codings.is_empty() => content,
+        None if receive.codings.is_empty() || receive.content_bytes == Some(0) => content,
         None => format!("{content} of {}, not decoded", receive.codings.join(", ")),
     };
     vec![
         piece(ink, format!("{status} {phrase}").trim()),
         plain(format!("{kind} · {content}")),
-        dim(format!(", {} with the head{at_once}", words::bytes(receive.bytes.unwrap_or_default()))),
+        dim(format!(", {} with {around}{at_once}", words::bytes(receive.bytes.unwrap_or_default()))),
     ]
 }
 

@@ -36,7 +36,10 @@ impl Source {
 
     pub(super) fn read(&self) -> Result<Trusted, Failure> {
         let (certificates, source) = match self {
-            Self::Lab(None) => (Vec::new(), "nobody: this lab does not say which authority is its own".to_owned()),
+            Self::Lab(None) => (
+                Vec::new(),
+                "no CA of this lab: none is named by it, and none is in the directory of VISIT_DATA".to_owned(),
+            ),
             Self::Lab(Some(pem)) => (from_pem(pem.as_bytes(), "the lab's CA")?, "the lab's own CA".to_owned()),
             Self::File(path) => {
                 let name = path.display().to_string();
