@@ -56,7 +56,7 @@ fn of_exchange(exchange: &Exchange, push: &mut impl FnMut(u64, What)) {
         Told::NothingListens => failed("nothing listens there"),
         Told::Failed { why } | Told::BadReply { why } => failed(why),
     };
-    push(start_us + elapsed_us, what);
+    push(start_us.saturating_add(elapsed_us), what);
 }
 
 fn of_handshake(stage: &Stage, tls: &Tls, push: &mut impl FnMut(u64, What)) {
@@ -77,7 +77,7 @@ fn of_attempt(attempt: &Attempt, push: &mut impl FnMut(u64, What)) {
     let why = match &attempt.result {
         Tried::Connected => {
             if let Some(local) = attempt.local {
-                push(attempt.start_us + attempt.duration_us, What::Connected { server, local });
+                push(attempt.start_us.saturating_add(attempt.duration_us), What::Connected { server, local });
             }
             return;
         }
@@ -86,7 +86,7 @@ fn of_attempt(attempt: &Attempt, push: &mut impl FnMut(u64, What)) {
         Tried::Timeout => "no answer in time",
         Tried::Unreachable { why } | Tried::Failed { why } => why,
     };
-    push(attempt.start_us + attempt.duration_us, What::ConnectFailed { server, why: why.to_owned() });
+    push(attempt.start_us.saturating_add(attempt.duration_us), What::ConnectFailed { server, why: why.to_owned() });
 }
 
 /// Puts events in the order of their times. Those without a time come at the end, each host's in the order in which it

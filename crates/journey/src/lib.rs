@@ -14,6 +14,8 @@
 //! | [`verdict`] | from stages and events to the outcome |
 //! | [`chronicle`] | what this machine did, as events |
 //! | [`report`] | what a service tells on `/events` |
+//! | [`series`] | several visits of one URL, and the spread of their times |
+//! | [`compare`] | what differs between two visits, or two series |
 //! | [`trace`] | the id that joins what several hosts say about one visit |
 //!
 //! ```
@@ -33,11 +35,13 @@
 //! ```
 
 pub mod chronicle;
+pub mod compare;
 pub mod dns;
 pub mod event;
 pub mod evidence;
 pub mod outcome;
 pub mod report;
+pub mod series;
 pub mod stage;
 pub mod trace;
 pub mod verdict;
@@ -45,6 +49,7 @@ pub mod verdict;
 pub use event::{Event, What};
 pub use evidence::Evidence;
 pub use outcome::{Outcome, Reason};
+pub use series::Series;
 pub use stage::{Hop, Stage, StageName, StageState};
 pub use trace::TraceId;
 
