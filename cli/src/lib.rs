@@ -9,16 +9,23 @@
 //! | [`visitor`] | one visit after the other, and what they share |
 //! | [`walk`] | the stages, measured |
 //! | [`redirect`] | one hop after the other |
+//! | [`series`] | the same URL again and again |
 //! | [`collect`] | what the other hosts recorded |
 //! | [`report`] | how a journey looks: screen, JSON |
+//! | [`output`], [`kept`] | where it goes, and files |
+//! | [`compare`] | `visit --compare` |
 //! | [`serve`] | `visit lab serve` |
 //! | [`show`] | `visit show` |
 
 pub mod args;
 pub mod collect;
+pub mod compare;
+pub mod kept;
+pub mod output;
 pub mod plan;
 pub mod redirect;
 pub mod report;
+pub mod series;
 pub mod serve;
 pub mod show;
 pub mod visitor;
@@ -27,14 +34,16 @@ pub mod walk;
 use std::{
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::Parser;
-use journey::outcome::exit;
+use journey::{Series, outcome::exit};
 use tokio_util::sync::CancellationToken;
 
 use args::{Cli, Command, LabCommand, Visit};
-use report::Detail;
+use kept::Kept;
+use output::Output;
 use visitor::Visitor;
 
 /// The whole program.
@@ -52,6 +61,10 @@ pub fn main() -> ExitCode {
             complain(&format!("cannot write: {error}"));
             ExitCode::from(exit::WRITE)
         }
+        Err(Stopped::Save { file, source }) => {
+            complain(&format!("cannot write {file} (--save): {source}"));
+            ExitCode::from(exit::WRITE)
+        }
         Err(Stopped::Local(error)) => {
             complain(&error.to_string());
             ExitCode::from(exit::LOCAL)
@@ -66,6 +79,13 @@ pub enum Stopped {
     PipeClosed,
     /// The output could not be written.
     Write(io::Error),
+    /// A record could not be kept.
+    Save {
+        /// The file.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
     /// Something on this machine is not as it must be; the text says what and what to do.
     Local(anyhow::Error),
 }
@@ -85,35 +105,52 @@ fn complain(text: &str) {
 
 /// Writes to stdout.
 pub fn print(text: &str) -> Result<(), Stopped> {
-    let mut out = io::stdout().lock();
+    write_to(io::stdout(), text)
+}
+
+fn write_to(mut out: impl Write, text: &str) -> Result<(), Stopped> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Stopped::PipeClosed,
         _ => Stopped::Write(error),
     })
 }
 
-/// Visits one URL after the other; exits with the code of the first that failed.
+/// Visits one URL after the other; exits with the code of the first visit that failed.
 fn visit_all(visit: &Visit) -> Result<u8, Stopped> {
+    if let Some(files) = &visit.output.compare {
+        return compare::run(visit, files);
+    }
+    let mut output = Output::new(visit)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let interrupt = CancellationToken::new();
     runtime.block_on(async {
         // SIGTERM as well: as the first process of a container it would otherwise not be heard.
         tokio::spawn(service::start::stop_on_signals(interrupt.clone())?);
-        let style = report::Style::detect(visit.output.color);
-        let detail = Detail { verbose: visit.output.verbose, head: visit.output.include };
         let mut visitor = Visitor::new(visit, interrupt.clone())?;
         let mut code = exit::REACHED;
         for (nth, url) in visit.urls.iter().enumerate() {
-            let journey = visitor.visit(url).await?;
-            if code == exit::REACHED {
-                code = journey.exit_code;
-            }
-            let gap = if nth > 0 && !visit.output.json { "\n" } else { "" };
-            let text = match visit.output.json {
-                true => report::json(&journey),
-                false => report::screen(&journey, &style, detail),
+            let (record, failed) = match visit.limits.repeat {
+                None => {
+                    let journey = visitor.visit(url).await?;
+                    let failed = journey.exit_code;
+                    (Kept::Journey(Box::new(journey)), failed)
+                }
+                Some(visits) => {
+                    let plan = series::Plan {
+                        visits,
+                        interval: Duration::from_secs_f64(visit.limits.interval.unwrap_or(0.0)),
+                        journeys: output.wants_journeys(),
+                        progress: !output.is_silent(),
+                    };
+                    let series = series::run(&mut visitor, url, &plan, &interrupt).await?;
+                    let failed = if series.interrupted { exit::INTERRUPTED } else { first_failure(&series) };
+                    (Kept::Series(Box::new(series)), failed)
+                }
             };
-            match print(&format!("{gap}{text}")) {
+            if code == exit::REACHED {
+                code = failed;
+            }
+            match output.hand_out(&record) {
                 Ok(()) => {}
                 // Whoever read has seen enough; how the visit ended is true all the same.
                 Err(Stopped::PipeClosed) => break,
@@ -128,4 +165,8 @@ fn visit_all(visit: &Visit) -> Result<u8, Stopped> {
         }
         Ok(code)
     })
+}
+
+fn first_failure(series: &Series) -> u8 {
+    series.visits.iter().map(|visit| visit.exit_code).find(|code| *code != exit::REACHED).unwrap_or(exit::REACHED)
 }

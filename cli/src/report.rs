@@ -7,28 +7,34 @@
 //! | `name` | the `name` stage: what this machine asked, and what the resolver asked |
 //! | `tls` | the `tls` stage: what was agreed on, and the certificates |
 //! | `waterfall` | the stages on one time line |
+//! | `series` | several visits of one URL |
+//! | `compare` | two visits, or two series, side by side |
 //! | `book` | the lab's address book |
 //! | `words` | times and sizes |
 
 mod book;
+mod compare;
 mod name;
 mod page;
 mod screen;
+mod series;
 mod tls;
 mod waterfall;
 mod words;
 
 pub use book::book;
+pub use compare::comparison;
 pub use page::{Style, clean};
 pub use screen::{Detail, screen};
+pub use series::series;
 pub use words::long;
 
-use journey::Journey;
+use serde::Serialize;
 use world::AddressBook;
 
-/// The journey as JSON, with a final newline.
-pub fn json(journey: &Journey) -> String {
-    pretty(journey)
+/// A journey, a series or a comparison as JSON, with a final newline.
+pub fn json(record: &impl Serialize) -> String {
+    pretty(record)
 }
 
 /// The address book as JSON, with a final newline.
@@ -36,7 +42,7 @@ pub fn book_json(book: &AddressBook) -> String {
     pretty(book)
 }
 
-fn pretty(value: &impl serde::Serialize) -> String {
+fn pretty(value: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(value).expect("plain data with text keys");
     text.push('\n');
     text

@@ -52,6 +52,49 @@ fn without_unicode() {
     insta::assert_snapshot!("ascii", text);
 }
 
+fn saved_series(name: &str) -> journey::Series {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/journeys/series").join(name).with_extension("json");
+    serde_json::from_slice(&fs::read(&file).unwrap()).unwrap()
+}
+
+fn check_lines(text: &str, style: Style) {
+    for line in text.lines() {
+        assert!(style.color || line.chars().count() <= style.width, "{} columns: {line}", line.chars().count());
+        assert_eq!(line, line.trim_end(), "spaces at the end of a line");
+    }
+}
+
+#[test]
+fn several_visits() {
+    for (name, width) in [("reached", 80), ("refused", 80), ("reached", 120), ("reached", 40)] {
+        let style = Style { width, ..NARROW };
+        let text = report::series(&saved_series(name), &style, Detail { verbose: width == 120, head: false });
+        check_lines(&text, style);
+        insta::assert_snapshot!(format!("series_{name}_{width}"), text);
+    }
+    let ascii = Style { unicode: false, ..NARROW };
+    assert!(report::series(&saved_series("reached"), &ascii, Detail::default()).is_ascii());
+}
+
+#[test]
+fn side_by_side() {
+    let made_by = || journey::MadeBy { name: "visit".to_owned(), version: "0.1.0".to_owned() };
+    let names = ["a.json", "b.json"];
+    for (a, b, width) in [("reached", "second_server", 80), ("reached", "no_such_name", 120), ("reached", "lame", 40)] {
+        let style = Style { width, ..NARROW };
+        let comparison = journey::compare::visits(&saved(a), &saved(b), made_by());
+        let text = report::comparison(&comparison, names, &style, Detail { verbose: width == 120, head: false });
+        check_lines(&text, style);
+        insta::assert_snapshot!(format!("compare_{b}_{width}"), text);
+    }
+    let comparison = journey::compare::series(&saved_series("reached"), &saved_series("refused"), made_by());
+    let text = report::comparison(&comparison, names, &NARROW, Detail::default());
+    check_lines(&text, NARROW);
+    insta::assert_snapshot!("compare_series_80", text);
+    let ascii = Style { unicode: false, ..NARROW };
+    assert!(report::comparison(&comparison, names, &ascii, Detail::default()).is_ascii());
+}
+
 #[test]
 fn a_saved_journey_is_read_and_written_alike() {
     for name in ["reached", "no_such_name", "truncated", "lame", "second_server", "from_cache"] {

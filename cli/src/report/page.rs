@@ -1,6 +1,9 @@
 //! Lines, colours, widths, and the cleaning of foreign text.
 
-use std::io::IsTerminal;
+use std::{
+    io::{self, IsTerminal},
+    os::fd::AsFd,
+};
 
 use unicode_width::UnicodeWidthChar;
 
@@ -25,8 +28,13 @@ const WIDEST: usize = 120;
 impl Style {
     /// The style of stdout.
     pub fn detect(color: Color) -> Self {
+        Self::of(color, &io::stdout())
+    }
+
+    /// The style of stdout or stderr.
+    pub fn of(color: Color, place: &(impl IsTerminal + AsFd)) -> Self {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        let terminal = std::io::stdout().is_terminal();
+        let terminal = place.is_terminal();
         let color = match color {
             Color::Always => true,
             Color::Never => false,
@@ -38,7 +46,8 @@ impl Style {
             let locale = locale.to_string_lossy().to_ascii_lowercase();
             locale.contains("utf-8") || locale.contains("utf8") || locale.starts_with("c.")
         });
-        let columns = terminal_size::terminal_size().filter(|_| terminal).map(|(width, _)| usize::from(width.0));
+        let columns =
+            terminal_size::terminal_size_of(place).filter(|_| terminal).map(|(width, _)| usize::from(width.0));
         Self { color, unicode, width: columns.unwrap_or(USUAL_WIDTH).clamp(40, WIDEST) }
     }
 }
@@ -235,6 +244,8 @@ fn plain_ascii(c: char) -> char {
         '→' => '>',
         '▬' => '=',
         '…' => '.',
+        '×' => 'x',
+        '─' => '-',
         '✔' => '+',
         '✘' => 'x',
         '█' | '▉' | '▊' | '▋' | '▌' | '▍' | '▎' | '▏' => '#',

@@ -70,7 +70,12 @@ fn head(page: &mut Page, journey: &Journey) {
     if journey.outcome.failed_stage == Some(StageName::Url) && journey.hops.len() < 2 {
         return;
     }
-    let place = match &journey.place {
+    page.line(6, &[dim(format!("      {}", place(&journey.place)))]);
+}
+
+/// Where a visit took place, in words.
+pub(super) fn place(place: &Place) -> String {
+    match place {
         Place::EmbeddedLab { ready_us, hosts } => {
             format!(
                 "in the lab inside this program: {}, ready in {}; sockets on loopback stand in for its addresses",
@@ -82,8 +87,7 @@ fn head(page: &mut Page, journey: &Journey) {
         Place::Internet => {
             "on the network of this machine; no host there reports, so this is what was seen from here".to_owned()
         }
-    };
-    page.line(6, &[dim(format!("      {place}"))]);
+    }
 }
 
 /// One stage: its line, and its details below.

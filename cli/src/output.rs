@@ -1,0 +1,100 @@
+//! Where the records go that a command makes: the screen, JSON, a file.
+
+use std::io;
+
+use anyhow::ensure;
+use serde::Serialize;
+
+use crate::{
+    Stopped,
+    args::{self, Visit},
+    kept::{self, Kept},
+    report::{self, Detail, Style},
+    write_to,
+};
+
+/// What is shown of records, and where.
+#[derive(Debug)]
+pub struct Output<'a> {
+    args: &'a args::Output,
+    style: Style,
+    detail: Detail,
+    on_stderr: bool,
+    shown: usize,
+}
+
+impl<'a> Output<'a> {
+    /// As the command line says; an error where it contradicts itself.
+    pub fn new(visit: &'a Visit) -> Result<Self, Stopped> {
+        let args = &visit.output;
+        let content_on_stdout = args.output.as_deref().is_some_and(|file| file.as_os_str() == "-");
+        let check = || {
+            ensure!(
+                !(content_on_stdout && args.json),
+                "-o - and --json both write to stdout: write the content to a file (-o FILE), or keep the journey in one \
+                 (--save FILE)"
+            );
+            ensure!(
+                args.save.is_none() || visit.urls.len() < 2,
+                "--save keeps one URL in a file, and {} are given: save one at a time; for several visits of one URL use \
+                 -n N",
+                visit.urls.len()
+            );
+            Ok(())
+        };
+        check()?;
+        let style = match content_on_stdout {
+            true => Style::of(args.color, &io::stderr()),
+            false => Style::detect(args.color),
+        };
+        let detail = Detail { verbose: args.verbose, head: args.include };
+        Ok(Self { args, style, detail, on_stderr: content_on_stdout, shown: 0 })
+    }
+
+    /// Whether somebody wants the whole journeys of a series.
+    pub fn wants_journeys(&self) -> bool {
+        self.args.json || self.args.save.is_some()
+    }
+
+    /// Whether anything may be said while visits are made.
+    pub fn is_silent(&self) -> bool {
+        self.args.silent
+    }
+
+    /// Shows a record, and keeps it where that is wanted. It is kept also where nobody looks any more.
+    pub fn hand_out(&mut self, record: &Kept) -> Result<(), Stopped> {
+        let shown = match record {
+            Kept::Journey(journey) => self.show(&**journey, |style, detail| report::screen(journey, style, detail)),
+            Kept::Series(series) => self.show(&**series, |style, detail| report::series(series, style, detail)),
+        };
+        if let Some(file) = &self.args.save {
+            let text = match record {
+                Kept::Journey(journey) => report::json(&**journey),
+                Kept::Series(series) => report::json(&**series),
+            };
+            kept::save(file, &text).map_err(|source| Stopped::Save { file: file.display().to_string(), source })?;
+        }
+        shown
+    }
+
+    /// Shows one record as JSON or as this screen.
+    pub fn show(
+        &mut self,
+        record: &impl Serialize,
+        screen: impl FnOnce(&Style, Detail) -> String,
+    ) -> Result<(), Stopped> {
+        self.shown += 1;
+        match (self.args.json, self.args.silent) {
+            (true, _) => write_to(io::stdout(), &report::json(record)),
+            (false, true) => Ok(()),
+            (false, false) => {
+                let gap = if self.shown > 1 { "\n" } else { "" };
+                let text = format!("{gap}{}", screen(&self.style, self.detail));
+                match self.on_stderr {
+                    true => write_to(io::stderr(), &text),
+                    false => write_to(io::stdout(), &text),
+                }
+            }
+        }
+    }
+}
