@@ -156,6 +156,29 @@ fn redirects_keep_what_they_may() {
 }
 
 #[test]
+fn each_hop_has_its_own_names_and_times() {
+    let second = Listening::start(ok);
+    let to = format!("http://localhost:{}/end", second.address.port());
+    let first = Listening::start(move |_| {
+        format!("HTTP/1.1 301 Moved\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n").into_bytes()
+    });
+    let (code, journey) = visit(&["-L", "-4", &first.url("/")]);
+    let hops = journey["hops"].as_array().unwrap();
+    assert_eq!((code, hops.len()), (0, 2), "{journey:#}");
+    // Another host is looked up again.
+    assert_eq!(hops[0]["stages"][1]["state"], "skipped");
+    assert_eq!((&hops[1]["stages"][1]["state"], &hops[1]["stages"][1]["asked"]), (&"done".into(), &"localhost".into()));
+    // curl's times are sums over all of them; here every stage begins where it began, and ends where it ended.
+    let times = |hop: &Value| -> Vec<(u64, u64)> {
+        let stages = hop["stages"].as_array().unwrap().iter();
+        stages.filter_map(|s| Some((s["start_us"].as_u64()?, s["duration_us"].as_u64()?))).collect()
+    };
+    let end = |hop: &Value| times(hop).iter().map(|(start, duration)| start + duration).max().unwrap();
+    assert!(times(&hops[1])[0].0 >= end(&hops[0]), "{journey:#}");
+    assert_eq!(journey["total_us"].as_u64(), Some(end(&hops[1])));
+}
+
+#[test]
 fn a_circle_of_redirects_is_called_one() {
     let server = Listening::start(|request| {
         let to = if request.starts_with("GET /a") { "/b" } else { "/a" };
