@@ -14,6 +14,7 @@ use world::{AddressBook, LabNet, World};
 use crate::{
     args::Visit,
     walk::{
+        given::{Given, GivenError},
         name::Resolvers,
         secrets::Secrets,
         stub::Server,
@@ -57,6 +58,9 @@ pub enum PlanError {
         /// What was given.
         given: String,
     },
+    /// `--resolve` or `--connect-to` cannot be used.
+    #[error(transparent)]
+    Given(#[from] GivenError),
     /// The file of `VISIT_WORLD` cannot be read.
     #[error("cannot read {file}: {source} (VISIT_WORLD or --world)")]
     Read {
@@ -118,18 +122,29 @@ pub fn running_lab(file: Option<&Path>, lab_net: Option<LabNet>) -> Result<Optio
     Ok(Some(Ground::Running { book: Box::new(book), file: path.to_path_buf() }))
 }
 
+/// What the command line says about names.
+pub fn given(visit: &Visit) -> Result<Given, PlanError> {
+    Ok(Given::parse(&visit.names.resolve, &visit.names.connect_to)?)
+}
+
 /// Where this URL is to be visited, and whom to ask. `running` is the lab that runs elsewhere, where one was named.
-pub fn plan(visit: &Visit, url: &str, running: Option<&Ground>) -> Result<(Ground, Asked), PlanError> {
+pub fn plan(visit: &Visit, url: &str, given: &Given, running: Option<&Ground>) -> Result<(Ground, Asked), PlanError> {
     let asked = match visit.names.resolver.as_deref().map(str::trim) {
         None | Some("") => None,
         Some("system") => Some(Asked::System),
         Some(given) => Some(Asked::Given(resolver_address(given)?)),
     };
-    // A URL that cannot be read belongs to no network; its stage will say what is wrong with it.
+    // A URL that cannot be read belongs to no network; its stage will say what is wrong with it. Where --connect-to leads
+    // elsewhere, that is where the visit takes place.
     let in_lab = visit.lab
-        || target::parse(url, Secrets::Removed).is_ok_and(|(_, target)| belongs_to_lab(&target.host, running));
+        || target::parse(url, Secrets::Removed)
+            .is_ok_and(|(_, target)| belongs_to_lab(&given.way(&target).host, running));
     Ok(match (asked, in_lab, running) {
         (Some(asked), _, None) if visit.lab => (Ground::Embedded, asked),
+        // A name of the lab, asked of an address of the lab: nobody else knows either.
+        (Some(Asked::Given(address)), true, None) if AddressBook::direct(&World::built_in()).contains(address.ip()) => {
+            (Ground::Embedded, Asked::Given(address))
+        }
         (Some(asked), _, None) => (Ground::Internet, asked),
         (Some(asked), true, Some(lab)) => (lab.clone(), asked),
         (Some(asked), false, Some(_)) => (Ground::Internet, asked),
@@ -173,7 +188,10 @@ impl Asked {
             }
         };
         let waits = [5, 5].map(Duration::from_secs).to_vec();
-        Ok(Resolvers::Given { server: Server { address, waits }, chosen_by: chosen_by.to_owned() })
+        Ok(Resolvers::Given {
+            server: Server { address, waits, recursion_desired: true },
+            chosen_by: chosen_by.to_owned(),
+        })
     }
 }
 
@@ -186,7 +204,7 @@ mod tests {
 
     fn check(line: &[&str], expected: &str) {
         let cli = Cli::parse_from(["visit"].iter().chain(line));
-        let seen = match plan(&cli.visit, &cli.visit.urls[0], None) {
+        let seen = match given(&cli.visit).and_then(|given| plan(&cli.visit, &cli.visit.urls[0], &given, None)) {
             Ok((ground, asked)) => {
                 let ground = match ground {
                     Ground::Embedded => "embedded",
@@ -213,6 +231,13 @@ mod tests {
         check(&["--resolver", "10.1.1.1", "www.example.local"], "internet Given(10.1.1.1:53)");
         check(&["--resolver", "[::1]:5353", "a"], "internet Given([::1]:5353)");
         check(&["--resolver", "fd10::1", "a"], "internet Given([fd10::1]:53)");
+        check(&["--resolver", "10.78.1.53", "www.example.local"], "embedded Given(10.78.1.53:53)");
+        check(&["--resolver", "10.78.1.53", "www.baidu.com"], "internet Given(10.78.1.53:53)");
+        check(&["--resolver", "fd10:78:1ab::1:53", "www.example.test"], "embedded Given([fd10:78:1ab::1:53]:53)");
+        check(&["--connect-to", "::www.example.local:", "www.baidu.com"], "embedded Lab");
+        check(&["--connect-to", "::127.0.0.1:8080", "www.example.local"], "internet System");
+        check(&["--resolve", "www.example.local:80:127.0.0.1", "www.example.local"], "embedded Lab");
+        check(&["--resolve", "www.example.local", "www.example.local"], "--resolve \"www.example.local\": it needs");
         check(&["--lab", "--resolver", "10.78.2.31", "a"], "embedded Given(10.78.2.31:53)");
         check(&["--resolver", "system", "www.example.local"], "internet System");
         check(&["--resolver", "dns.test", "a"], "--resolver \"dns.test\" is no address");

@@ -22,6 +22,7 @@ use crate::{
         Family, Walk,
         bounds::Bounds,
         clock::Clock,
+        given::Given,
         http::{Output, Versions},
         secrets::Secrets,
         target::{self, Scheme},
@@ -35,6 +36,7 @@ pub struct Visitor<'a> {
     visit: &'a Visit,
     interrupt: CancellationToken,
     running: Option<Ground>,
+    given: Given,
     // Started when the first visit needs it, and kept: a later visit meets what an earlier one left in its caches.
     lab: Option<Lab>,
     request: Request,
@@ -47,6 +49,7 @@ impl<'a> Visitor<'a> {
     /// Reads what the command line names; starts nothing.
     pub fn new(visit: &'a Visit, interrupt: CancellationToken) -> Result<Self, Stopped> {
         let running = plan::running_lab(visit.world.as_deref(), visit.lab_net)?;
+        let given = plan::given(visit)?;
         let request = Request::new(&visit.request)?;
         if let Some(path) = &visit.tls.cacert {
             Source::File(path.clone()).check().map_err(|why| anyhow!("{why} (--cacert)"))?;
@@ -55,14 +58,14 @@ impl<'a> Visitor<'a> {
             true => Output::Stdout,
             false => Output::File(path.clone()),
         });
-        Ok(Self { visit, interrupt, running, lab: None, request, output, tls: Vec::new() })
+        Ok(Self { visit, interrupt, running, given, lab: None, request, output, tls: Vec::new() })
     }
 
     /// Visits one URL.
     pub async fn visit(&mut self, url: &str) -> Result<Journey, Stopped> {
         let visit = self.visit;
         check(visit, url, &self.request)?;
-        let (ground, asked) = plan::plan(visit, url, self.running.as_ref())?;
+        let (ground, asked) = plan::plan(visit, url, &self.given, self.running.as_ref())?;
         if let (Ground::Embedded, None) = (&ground, &self.lab) {
             let started = Lab::start(lab::Options::default());
             self.lab = Some(started.map_err(|error| anyhow!("the lab inside this program does not start: {error}"))?);
@@ -103,6 +106,7 @@ impl<'a> Visitor<'a> {
             bounds: &bounds,
             book,
             resolvers,
+            given: &self.given,
             family: family(visit),
             trace,
             max_response: visit.limits.max_filesize,

@@ -3,17 +3,19 @@
 //! | module | stage |
 //! |---|---|
 //! | [`target`] | `url` |
-//! | [`name`], [`stub`], [`system`] | `name` |
+//! | [`name`], [`given`], [`system`], [`answer`], [`stub`] | `name` |
 //! | [`order`], [`connect`] | `connect` |
 //! | [`tls`] | `tls` |
 //! | [`http`], [`wire`], [`meter`], [`frames`] | `send`, `wait`, `receive`, `close` |
 //! | [`secrets`] | what is not shown |
 //! | [`bounds`], [`clock`] | time limits and the visit's clock |
 
+pub mod answer;
 pub mod bounds;
 pub mod clock;
 pub mod connect;
 pub mod frames;
+pub mod given;
 pub mod http;
 pub mod meter;
 pub mod name;
@@ -37,6 +39,7 @@ use world::AddressBook;
 use crate::plan::{proxy, request::Request};
 use bounds::Bounds;
 use clock::Clock;
+use given::Given;
 use http::{Open, Version, Versions};
 use name::Resolvers;
 use secrets::Secrets;
@@ -57,6 +60,8 @@ pub struct Walk<'a> {
     pub book: Option<&'a AddressBook>,
     /// Who is asked for names.
     pub resolvers: Resolvers,
+    /// What the command line says about names.
+    pub given: &'a Given,
     /// Which addresses are wanted.
     pub family: Family,
     /// Sent along, where somebody is there to record it.
@@ -110,14 +115,15 @@ impl Walk<'_> {
             stages.notes.extend(proxy::unused(target.scheme, &target.host, |name| std::env::var(name).ok()));
 
             let begin = self.clock.us();
-            let (found, note) = name::resolve(self, &target).await;
+            let way = self.given.way(&target);
+            let (found, note) = name::resolve(self, &way).await;
             let addresses = stages.note(begin, found)?;
             if let Some(note) = note {
                 stages.skip_last(note);
             }
 
             let begin = self.clock.us();
-            let (server, stream) = stages.note(begin, connect::connect(self, &addresses, target.port).await)?;
+            let (server, stream) = stages.note(begin, connect::connect(self, &addresses, way.port).await)?;
 
             let (wire, version) = if target.scheme == Scheme::Https {
                 let begin = self.clock.us();

@@ -52,7 +52,8 @@ pub struct Names {
     #[arg(long, value_name = "ADDR", env = "VISIT_RESOLVER", hide_env = true)]
     pub resolver: Option<String>,
     /// Take these addresses for that host and port, and ask nobody (repeatable)
-    #[arg(long, value_name = "HOST:PORT:ADDR[,ADDR]", hide_short_help = true)]
+    // A leading - is curl's, and is refused with words of its own.
+    #[arg(long, value_name = "HOST:PORT:ADDR[,ADDR]", hide_short_help = true, allow_hyphen_values = true)]
     pub resolve: Vec<String>,
     /// Connect to HOST2:PORT2 where the URL says HOST1:PORT1; empty parts mean any, or the same (repeatable)
     #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2", hide_short_help = true)]

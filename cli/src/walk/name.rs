@@ -2,18 +2,14 @@
 //! resolver's story, and is told by its reports.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::Path,
     pin::pin,
     time::Duration,
 };
 
-use dns::words;
 use futures_util::future::{Either, select};
-use hickory_proto::{
-    op::{Message, ResponseCode},
-    rr::{Name, RData, RecordType},
-};
+use hickory_proto::rr::{Name, RecordType};
 use journey::{
     Reason,
     stage::{self, Address, Did, Failure, NameSource},
@@ -21,16 +17,17 @@ use journey::{
 use tokio::time::timeout;
 
 use super::{
-    Broken, Family, Walk, order,
+    Broken, Family, Walk,
+    answer::{Told, merge, read},
+    given::Way,
+    order,
     stub::{self, Log, NoReply, Server},
     system,
-    target::{Host, Target},
+    target::Host,
 };
 
 /// How long the answer for one family is waited for once the other is there (RFC 8305 §3, "Resolution Delay").
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
-/// Most links of an alias chain that are followed.
-const LONGEST_CHAIN: usize = 16;
 
 /// Who is asked for names.
 #[derive(Clone, Debug)]
@@ -49,11 +46,31 @@ pub enum Resolvers {
 /// What the stage found out; beside the addresses, the words to show where nobody had to be asked.
 type Found = (Result<(Did, Vec<Address>), Box<Broken>>, Option<String>);
 
-/// Finds the addresses of the target's host.
-pub async fn resolve(walk: &Walk<'_>, target: &Target) -> Found {
-    let name = match &target.host {
+/// Finds the addresses of the host that the way leads to.
+pub async fn resolve(walk: &Walk<'_>, way: &Way) -> Found {
+    let (mut found, note) = look_up(walk, way).await;
+    let did = match &mut found {
+        Ok((did, _)) => did,
+        Err(broken) => &mut broken.0,
+    };
+    if let Did::Name(name) = did {
+        name.instead_of.clone_from(&way.instead_of);
+    }
+    (found, note)
+}
+
+async fn look_up(walk: &Walk<'_>, way: &Way) -> Found {
+    if let Some(ips) = walk.given.addresses(way) {
+        let name = match &way.host {
+            Host::Name(name) => name.clone(),
+            Host::Ip(ip) => ip.to_string(),
+        };
+        let source = NameSource::CommandLine { option: "--resolve".to_owned() };
+        return (known(walk, &name, source, ips), None);
+    }
+    let name = match &way.host {
         Host::Name(name) => name,
-        Host::Ip(ip) => return literal(walk, *ip),
+        Host::Ip(ip) => return literal(walk, *ip, way.instead_of.is_some()),
     };
     if is_localhost(name) {
         let ips = [Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()];
@@ -72,7 +89,10 @@ pub async fn resolve(walk: &Walk<'_>, target: &Target) -> Found {
                 return (known(walk, name, source, &ips), None);
             }
             match system::resolv_conf(Path::new(system::RESOLV_CONF)) {
-                Ok(system) => ask_all(walk, &system.servers, &system.candidates(name), system::RESOLV_CONF, &log).await,
+                Ok(system) => {
+                    let servers = system.order(rand::random::<u16>().into());
+                    ask_all(walk, &servers, &system.candidates(name), system::RESOLV_CONF, &log).await
+                }
                 Err(no_reply) => Asked { source: None, answer: Err(no_reply) },
             }
         }
@@ -105,15 +125,16 @@ pub async fn resolve(walk: &Walk<'_>, target: &Target) -> Found {
     (result, None)
 }
 
-fn literal(walk: &Walk<'_>, ip: IpAddr) -> Found {
+fn literal(walk: &Walk<'_>, ip: IpAddr, connect_to: bool) -> Found {
+    let who = if connect_to { "--connect-to" } else { "the URL" };
     let did = stage::Name { asked: ip.to_string(), ..stage::Name::default() };
     if !walk.family.wants(ip) {
-        let what = format!("the URL's address {ip} is of the family that -4 or -6 excludes");
+        let what = format!("{ip}, which {who} has, is of the family that -4 or -6 excludes");
         return (Err(Box::new((Did::Name(did), Failure { reason: Reason::NoAddress, what }))), None);
     }
     let address = Address { ip, ttl: None, host: walk.host_of(ip) };
     let did = stage::Name { addresses: vec![address.clone()], ..did };
-    (Ok((Did::Name(did), vec![address])), Some("the URL has an address and no name".to_owned()))
+    (Ok((Did::Name(did), vec![address])), Some(format!("{who} has an address and no name")))
 }
 
 fn is_localhost(name: &str) -> bool {
@@ -144,13 +165,6 @@ fn known(walk: &Walk<'_>, name: &str, source: NameSource, ips: &[IpAddr]) -> Res
 struct Asked {
     source: Option<NameSource>,
     answer: Result<Told, NoReply>,
-}
-
-/// A usable answer.
-#[derive(Clone)]
-struct Told {
-    aliases: Vec<String>,
-    addresses: Vec<Address>,
 }
 
 /// Asks the servers in their order until one has a word on the name, for each candidate name in its order until one
@@ -224,104 +238,4 @@ async fn together(
         Err(_) => Some(second.await),
     };
     [Some(first), second].into_iter().flatten().collect()
-}
-
-/// One answer of two: all addresses, or the failure that says most.
-fn merge(answers: Vec<Result<Told, NoReply>>) -> Result<Told, NoReply> {
-    let mut told: Option<Told> = None;
-    let mut failures = Vec::new();
-    for answer in answers {
-        match (answer, &mut told) {
-            (Ok(more), Some(told)) => told.addresses.extend(more.addresses),
-            (Ok(first), None) => told = Some(first),
-            (Err(failure), _) => failures.push(failure),
-        }
-    }
-    if let Some(told) = told {
-        return Ok(told);
-    }
-    // "No address" is only as true as the other family's answer, so any failure goes before it.
-    let rank = |failure: &NoReply| match failure.reason {
-        Reason::NoSuchName => 0,
-        Reason::MaxTime | Reason::Interrupted => 1,
-        Reason::NoAddress => 3,
-        _ => 2,
-    };
-    failures.sort_by_key(rank);
-    Err(failures.swap_remove(0))
-}
-
-/// What a reply says about the addresses of one family.
-fn read(
-    walk: &Walk<'_>,
-    server: SocketAddr,
-    name: &Name,
-    rtype: RecordType,
-    message: &Message,
-) -> Result<Told, NoReply> {
-    let shown = name.to_ascii();
-    let shown = shown.trim_end_matches('.');
-    let errors = message.edns.as_ref().map(dns::options::ede_of).unwrap_or_default();
-    let because = match errors.as_slice() {
-        [] => String::new(),
-        errors => {
-            let texts: Vec<&str> =
-                errors.iter().map(|e| if e.text.is_empty() { e.name.as_str() } else { e.text.as_str() }).collect();
-            format!(": {}", texts.join("; "))
-        }
-    };
-    let (aliases, end) = chain(name, message);
-    let no = |reason, what: String| Err(NoReply { reason, what: what + &because, aliases: aliases.clone() });
-    match message.metadata.response_code {
-        ResponseCode::NoError => {}
-        ResponseCode::NXDomain => {
-            return no(Reason::NoSuchName, format!("there is no name {shown}, says {server}"));
-        }
-        ResponseCode::ServFail => {
-            return no(Reason::ServerFailure, format!("{server} could not get an answer for {shown}"));
-        }
-        ResponseCode::Refused => {
-            return no(Reason::QueryRefused, format!("{server} refuses to answer for {shown}"));
-        }
-        code => {
-            let rcode = words::rcode(code);
-            return no(Reason::BadReply, format!("{server} answers {rcode} when asked for {shown}"));
-        }
-    }
-    let addresses: Vec<Address> = message
-        .answers
-        .iter()
-        .filter(|record| record.name == end && record.record_type() == rtype)
-        .filter_map(|record| {
-            let ip = match &record.data {
-                RData::A(a) => IpAddr::V4(a.0),
-                RData::AAAA(aaaa) => IpAddr::V6(aaaa.0),
-                _ => return None,
-            };
-            Some(Address { ip, ttl: Some(record.ttl), host: walk.host_of(ip) })
-        })
-        .collect();
-    if addresses.is_empty() {
-        return no(Reason::NoAddress, format!("{shown} has no address, says {server}"));
-    }
-    Ok(Told { aliases, addresses })
-}
-
-/// Follows the aliases in an answer; returns the chain, from the name asked to its end, and the end.
-fn chain(name: &Name, message: &Message) -> (Vec<String>, Name) {
-    let mut chain = vec![name.to_ascii()];
-    let mut current = name.clone();
-    while chain.len() <= LONGEST_CHAIN {
-        let next = message.answers.iter().find_map(|record| match &record.data {
-            RData::CNAME(target) if record.name == current => Some(target.0.clone()),
-            _ => None,
-        });
-        let Some(next) = next else { break };
-        chain.push(next.to_ascii());
-        current = next;
-    }
-    if chain.len() == 1 {
-        chain.clear();
-    }
-    (chain, current)
 }

@@ -36,6 +36,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// How long to wait after each transmission.
     pub waits: Vec<Duration>,
+    /// Whether it is to find the answer itself (RFC 1035 §4.1.1, RD), or to say what it knows.
+    pub recursion_desired: bool,
 }
 
 /// Every transmission, in order. The walk is one task, so a cell is enough.
@@ -210,7 +212,7 @@ impl Asking<'_> {
     /// Makes a message and notes that it is sent now.
     fn begin(&self, transport: Transport, real: SocketAddr, local: Option<SocketAddr>) -> Sent {
         let mut message = Message::new(rand::random(), MessageType::Query, OpCode::Query);
-        message.metadata.recursion_desired = true;
+        message.metadata.recursion_desired = self.server.recursion_desired;
         message.add_query(self.query.clone());
         message.edns = Some(options::of_query(self.walk.trace_for(self.server.address.ip())));
         // A question that was parsed can be written.

@@ -1,0 +1,124 @@
+//! What a resolver's reply says about the addresses of a name. Pure.
+
+use std::net::{IpAddr, SocketAddr};
+
+use dns::words;
+use hickory_proto::{
+    op::{Message, ResponseCode},
+    rr::{Name, RData, RecordType},
+};
+use journey::{Reason, stage::Address};
+
+use super::{Walk, stub::NoReply};
+
+/// Most links of an alias chain that are followed.
+const LONGEST_CHAIN: usize = 16;
+
+/// A usable answer.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The alias chain, from the name asked to the one with the addresses; empty without aliases.
+    pub aliases: Vec<String>,
+    /// The addresses, in the reply's order.
+    pub addresses: Vec<Address>,
+}
+
+/// One answer of two: all addresses, or the failure that says most.
+pub fn merge(answers: Vec<Result<Told, NoReply>>) -> Result<Told, NoReply> {
+    let mut told: Option<Told> = None;
+    let mut failures = Vec::new();
+    for answer in answers {
+        match (answer, &mut told) {
+            (Ok(more), Some(told)) => told.addresses.extend(more.addresses),
+            (Ok(first), None) => told = Some(first),
+            (Err(failure), _) => failures.push(failure),
+        }
+    }
+    if let Some(told) = told {
+        return Ok(told);
+    }
+    // "No address" is only as true as the other family's answer, so any failure goes before it.
+    let rank = |failure: &NoReply| match failure.reason {
+        Reason::NoSuchName => 0,
+        Reason::MaxTime | Reason::Interrupted => 1,
+        Reason::NoAddress => 3,
+        _ => 2,
+    };
+    failures.sort_by_key(rank);
+    Err(failures.swap_remove(0))
+}
+
+/// What a reply says about the addresses of one family.
+pub fn read(
+    walk: &Walk<'_>,
+    server: SocketAddr,
+    name: &Name,
+    rtype: RecordType,
+    message: &Message,
+) -> Result<Told, NoReply> {
+    let shown = name.to_ascii();
+    let shown = shown.trim_end_matches('.');
+    let errors = message.edns.as_ref().map(dns::options::ede_of).unwrap_or_default();
+    let because = match errors.as_slice() {
+        [] => String::new(),
+        errors => {
+            let texts: Vec<&str> =
+                errors.iter().map(|e| if e.text.is_empty() { e.name.as_str() } else { e.text.as_str() }).collect();
+            format!(": {}", texts.join("; "))
+        }
+    };
+    let (aliases, end) = chain(name, message);
+    let no = |reason, what: String| Err(NoReply { reason, what: what + &because, aliases: aliases.clone() });
+    match message.metadata.response_code {
+        ResponseCode::NoError => {}
+        ResponseCode::NXDomain => {
+            return no(Reason::NoSuchName, format!("there is no name {shown}, says {server}"));
+        }
+        ResponseCode::ServFail => {
+            return no(Reason::ServerFailure, format!("{server} could not get an answer for {shown}"));
+        }
+        ResponseCode::Refused => {
+            return no(Reason::QueryRefused, format!("{server} refuses to answer for {shown}"));
+        }
+        code => {
+            let rcode = words::rcode(code);
+            return no(Reason::BadReply, format!("{server} answers {rcode} when asked for {shown}"));
+        }
+    }
+    let addresses: Vec<Address> = message
+        .answers
+        .iter()
+        .filter(|record| record.name == end && record.record_type() == rtype)
+        .filter_map(|record| {
+            let ip = match &record.data {
+                RData::A(a) => IpAddr::V4(a.0),
+                RData::AAAA(aaaa) => IpAddr::V6(aaaa.0),
+                _ => return None,
+            };
+            Some(Address { ip, ttl: Some(record.ttl), host: walk.host_of(ip) })
+        })
+        .collect();
+    if addresses.is_empty() {
+        return no(Reason::NoAddress, format!("{shown} has no address, says {server}"));
+    }
+    Ok(Told { aliases, addresses })
+}
+
+/// Follows the aliases in an answer; returns the chain, from the name asked to its end, and the end.
+pub fn chain(name: &Name, message: &Message) -> (Vec<String>, Name) {
+    let mut chain = vec![name.to_ascii()];
+    let mut current = name.clone();
+    while chain.len() <= LONGEST_CHAIN {
+        let next = message.answers.iter().find_map(|record| match &record.data {
+            RData::CNAME(target) if record.name == current => Some(target.0.clone()),
+            _ => None,
+        });
+        let Some(next) = next else { break };
+        chain.push(next.to_ascii());
+        current = next;
+    }
+    if chain.len() == 1 {
+        chain.clear();
+    }
+    (chain, current)
+}
