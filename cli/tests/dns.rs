@@ -2,87 +2,18 @@
 
 mod peer;
 
-use std::{
-    io::{Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
-    thread,
-};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use hickory_proto::{
-    op::{Edns, Message, MessageType, OpCode, ResponseCode},
-    rr::{Name, RData, Record, RecordType, rdata::opt::EdnsOption},
+    op::{Edns, Message, ResponseCode},
+    rr::{Name, RData, Record, RecordType, rdata::opt::{EdnsCode, EdnsOption}},
 };
-use peer::{End, visit};
+use peer::{
+    End,
+    dns::{Answer, Over, asks_for, good, reply, resolver},
+    run, visit,
+};
 use serde_json::Value;
-
-/// What to send for a query: as many messages as there are, which may be none.
-type Answer = fn(&Message, Over) -> Vec<Vec<u8>>;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Over {
-    Udp,
-    Tcp,
-}
-
-/// A resolver on loopback, over UDP and TCP on one port; it serves until the test process ends.
-fn resolver(answer: Answer) -> SocketAddr {
-    let (udp, tcp) = loop {
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        // The same port may be taken for TCP.
-        if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()) {
-            break (udp, tcp);
-        }
-    };
-    let address = udp.local_addr().unwrap();
-    thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok((length, peer)) = udp.recv_from(&mut buffer) {
-            for bytes in answer(&Message::from_vec(&buffer[..length]).unwrap(), Over::Udp) {
-                udp.send_to(&bytes, peer).unwrap();
-            }
-        }
-    });
-    thread::spawn(move || {
-        for mut stream in tcp.incoming().flatten() {
-            let mut length = [0; 2];
-            stream.read_exact(&mut length).unwrap();
-            let mut query = vec![0; u16::from_be_bytes(length).into()];
-            stream.read_exact(&mut query).unwrap();
-            for bytes in answer(&Message::from_vec(&query).unwrap(), Over::Tcp) {
-                let mut framed = u16::try_from(bytes.len()).unwrap().to_be_bytes().to_vec();
-                framed.extend(bytes);
-                stream.write_all(&framed).unwrap();
-            }
-        }
-    });
-    address
-}
-
-fn reply(query: &Message, code: ResponseCode) -> Message {
-    let mut message = Message::new(query.metadata.id, MessageType::Response, OpCode::Query);
-    message.metadata.recursion_desired = true;
-    message.metadata.recursion_available = true;
-    message.metadata.response_code = code;
-    message.queries.clone_from(&query.queries);
-    message
-}
-
-fn asks_for(query: &Message, rtype: RecordType) -> bool {
-    query.queries[0].query_type() == rtype
-}
-
-fn loopback(name: &Name) -> Record {
-    Record::from_rdata(name.clone(), 60, RData::A(Ipv4Addr::LOCALHOST.into()))
-}
-
-/// 127.0.0.1 for every name, and no IPv6.
-fn good(query: &Message) -> Message {
-    let mut message = reply(query, ResponseCode::NoError);
-    if asks_for(query, RecordType::A) {
-        message.answers.push(loopback(query.queries[0].name()));
-    }
-    message
-}
 
 fn visit_by(answer: Answer, more: &[&str]) -> (i32, Value) {
     let server = peer::Server::start(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec(), End::WhenPeerCloses);
@@ -311,4 +242,29 @@ fn good_for(query: &Message, ip: Ipv4Addr) -> Message {
         answer.data = RData::A(ip.into());
     }
     message
+}
+
+#[test]
+fn whose_ttl_it_is_and_who_the_resolver_says_it_is() {
+    let screen_of = |answer: Answer| {
+        let resolver = resolver(answer).to_string();
+        let output = run(&["-4", "--resolver", &resolver, "http://name.test:1/"]);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // A resolver counts down in its cache; an authority tells the zone's own time.
+    let cached = screen_of(|query, _| vec![good(query).to_vec().unwrap()]);
+    assert!(cached.contains("1 record, 60 s left at the resolver"), "{cached}");
+    assert!(!cached.contains("it names itself"), "{cached}");
+    let own = screen_of(|query, _| {
+        let mut message = good(query);
+        message.metadata.authoritative = true;
+        // It is asked for its name (RFC 5001 §2.1), and tells it.
+        let asked = query.edns.as_ref().and_then(|edns| edns.option(EdnsCode::NSID)).is_some();
+        let mut edns = Edns::new();
+        edns.options_mut().insert(EdnsOption::Unknown(3, format!("asked: {asked}").into_bytes()));
+        message.edns = Some(edns);
+        vec![message.to_vec().unwrap()]
+    });
+    assert!(own.contains("1 record, the zone's TTL 60 s"), "{own}");
+    assert!(own.contains("it names itself asked: true (NSID)"), "{own}");
 }

@@ -19,6 +19,10 @@ use super::{
 
 /// Both parts.
 pub(super) fn details(page: &mut Page, journey: &Journey, name: &Name, verbose: bool) {
+    if let Some(host) = &name.instead_of {
+        let text = format!("{:INDENT$}{} is looked up in place of {host}, as --connect-to says", "", name.asked);
+        page.line(INDENT + 2, &[dim(text)]);
+    }
     asked(page, journey, name, verbose);
     if name.aliases.len() > 1 {
         let chain: Vec<&str> = name.aliases.iter().map(|name| bare(name)).collect();
@@ -40,16 +44,57 @@ fn asked(page: &mut Page, journey: &Journey, name: &Name, verbose: bool) {
             dim(format!(" ({chosen_by})")),
         ],
     );
+    searched(page, name);
+    let mut named = None;
     for exchange in &name.exchanges {
-        one_exchange(page, journey, &name.asked, exchange, verbose);
+        let known = Known { asked: &name.asked, server: *address };
+        one_exchange(page, journey, known, exchange, verbose);
+        nsid(page, journey, exchange, verbose, &mut named);
     }
 }
 
-fn one_exchange(page: &mut Page, journey: &Journey, asked: &str, exchange: &Exchange, verbose: bool) {
+/// The names that a search list made of the one that was typed, in the order in which they were tried.
+fn searched(page: &mut Page, name: &Name) {
+    let mut tried: Vec<&str> = Vec::new();
+    for exchange in &name.exchanges {
+        if tried.last() != Some(&exchange.question.name.as_str()) && !tried.contains(&exchange.question.name.as_str()) {
+            tried.push(&exchange.question.name);
+        }
+    }
+    if tried.iter().any(|tried| bare(tried) != bare(&name.asked)) {
+        let text = format!("{:1$}the search list made of it, in this order: ", "", INDENT + 2);
+        page.line(INDENT + 4, &[dim(text), plain(tried.join(", "))]);
+    }
+}
+
+/// The server's name for itself: that of one instance among many behind an address, where it is not the host's own.
+fn nsid(page: &mut Page, journey: &Journey, exchange: &Exchange, verbose: bool, named: &mut Option<String>) {
+    let Told::Reply { reply } = &exchange.result else { return };
+    let Some(nsid) = reply.edns.as_ref().and_then(|edns| edns.nsid.as_deref()) else { return };
+    let is_known = journey.host_of(exchange.server.ip()) == Some(nsid) || named.as_deref() == Some(nsid);
+    if verbose || !is_known {
+        let text = format!("{:1$}it names itself {nsid} (NSID)", "", INDENT + 4);
+        page.line(INDENT + 6, &[dim(text)]);
+    }
+    *named = Some(nsid.to_owned());
+}
+
+/// What the line above the exchanges has said already.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    asked: &'a str,
+    server: SocketAddr,
+}
+
+fn one_exchange(page: &mut Page, journey: &Journey, known: Known<'_>, exchange: &Exchange, verbose: bool) {
     let mut line =
         vec![plain(format!("{:1$}{2:5} {3:4}", "", INDENT + 2, exchange.question.rtype, exchange.transport.as_str()))];
+    // Another resolver of the list, asked before this one.
+    if exchange.server != known.server {
+        line.push(plain(format!("{}: ", exchange.server)));
+    }
     // A search list makes other names of the one that was typed.
-    if bare(&exchange.question.name) != bare(asked) {
+    if bare(&exchange.question.name) != bare(known.asked) {
         line.push(plain(format!("{} ", exchange.question.name)));
     }
     match &exchange.result {
@@ -207,9 +252,7 @@ fn meaning(journey: &Journey, reply: &Reply) -> String {
             None => "an alias, no more".to_owned(),
         },
         Meaning::Answer => {
-            let ttl = reply.answer.iter().map(|record| record.ttl).min();
-            let kept = ttl.map_or_else(String::new, |ttl| format!(", to be kept {ttl} s"));
-            format!("{}{kept}", count(reply.counts[0], "record"))
+            format!("{}{}", count(reply.counts[0], "record"), kept(reply))
         }
         Meaning::Referral => format!("→ ask {}", referred_to(journey, reply).join(" or ")),
         Meaning::NoData => "the name has no such record".to_owned(),
@@ -218,6 +261,17 @@ fn meaning(journey: &Journey, reply: &Reply) -> String {
         Meaning::ServerFailure => "it could not get an answer".to_owned(),
         Meaning::Refused => "it refuses to answer".to_owned(),
         Meaning::Other => format!("it answers {}", reply.rcode),
+    }
+}
+
+/// How long the answer may be kept, and by whom that is told: an authority (AA) tells the time that the zone gives, a
+/// resolver what is left of that in its cache (RFC 1035 §3.2.1, §7.4).
+fn kept(reply: &Reply) -> String {
+    let Some(ttl) = reply.answer.iter().map(|record| record.ttl).min() else { return String::new() };
+    match (reply.flags.aa, reply.flags.ra) {
+        (true, _) => format!(", the zone's TTL {ttl} s"),
+        (false, true) => format!(", {ttl} s left at the resolver"),
+        (false, false) => format!(", to be kept {ttl} s"),
     }
 }
 

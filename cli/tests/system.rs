@@ -1,0 +1,169 @@
+//! Visits with this machine's own files, /etc/hosts and /etc/resolv.conf, which are others there: each test calls itself
+//! once more in namespaces of its own, where it may lay files over the machine's and bind port 53.
+
+mod peer;
+
+use std::{
+    env, fs,
+    net::SocketAddr,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use hickory_proto::op::ResponseCode;
+use peer::{
+    dns::{good, reply, serve},
+    run, visit,
+};
+use serde_json::{Value, json};
+
+/// Says to the inner call that it is one.
+const INSIDE: &str = "VISIT_TEST_INSIDE";
+
+/// Runs the rest of the test of this name with these files; true inside.
+fn inside(test: &str, resolv_conf: &str) -> bool {
+    if env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (hosts, resolv) = (folder.path().join("hosts"), folder.path().join("resolv.conf"));
+    fs::write(&hosts, "127.0.0.1 localhost\n127.0.0.9 filed.corp.test filed\n").unwrap();
+    fs::write(&resolv, resolv_conf).unwrap();
+    let script = "ip link set lo up && mount --bind \"$1\" /etc/hosts && mount --bind \"$2\" /etc/resolv.conf && \
+                  exec \"$3\" --exact \"$4\" --nocapture";
+    let output = Command::new("unshare")
+        .args(["--map-root-user", "--net", "--mount", "sh", "-c", script, "sh"])
+        .args([hosts.as_os_str(), resolv.as_os_str(), env::current_exe().unwrap().as_os_str(), test.as_ref()])
+        .env(INSIDE, "1")
+        .output()
+        .expect("unshare is needed: apt-get install util-linux");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("1 passed"), "{said}");
+    false
+}
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn name_stage(journey: &Value) -> &Value {
+    &journey["hops"][0]["stages"][1]
+}
+
+#[test]
+fn the_hosts_file_goes_first() {
+    if !inside("the_hosts_file_goes_first", "nameserver 127.0.0.1\n") {
+        return;
+    }
+    let (_, journey) = visit(&["http://filed:1/"]);
+    let stage = name_stage(&journey);
+    assert_eq!(stage["source"], json!({"kind": "hosts_file", "path": "/etc/hosts"}), "{journey:#}");
+    assert_eq!((&stage["addresses"][0]["ip"], &stage["exchanges"]), (&json!("127.0.0.9"), &json!([])));
+    let screen = String::from_utf8(run(&["http://filed:1/"]).stdout).unwrap();
+    assert!(screen.contains("127.0.0.9  from /etc/hosts"), "{screen}");
+}
+
+#[test]
+fn the_search_list_and_the_second_resolver() {
+    // Nothing listens on the first; the second knows the name below the second suffix alone.
+    let conf = "nameserver 127.0.0.1\nnameserver 127.0.0.2\nsearch lan corp.test\noptions timeout:1 attempts:2\n";
+    if !inside("the_search_list_and_the_second_resolver", conf) {
+        return;
+    }
+    serve(at("127.0.0.2:53"), |query, _| {
+        let known = query.queries[0].name().to_ascii() == "web.corp.test.";
+        let message = if known { good(query) } else { reply(query, ResponseCode::NXDomain) };
+        vec![message.to_vec().unwrap()]
+    });
+    let (_, journey) = visit(&["-4", "http://web:1/"]);
+    let stage = name_stage(&journey);
+    let seen: Vec<(&str, &str, &str)> = stage["exchanges"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| {
+            let text = |value: &'static str| e.pointer(value).and_then(Value::as_str).unwrap();
+            (text("/server"), text("/question/name"), text("/result"))
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("127.0.0.1:53", "web.lan.", "nothing_listens"),
+            ("127.0.0.2:53", "web.lan.", "reply"),
+            ("127.0.0.1:53", "web.corp.test.", "nothing_listens"),
+            ("127.0.0.2:53", "web.corp.test.", "reply"),
+        ]
+    );
+    assert_eq!(
+        (&stage["source"]["address"], &stage["source"]["chosen_by"]),
+        (&json!("127.0.0.2:53"), &json!("/etc/resolv.conf"))
+    );
+    let screen = String::from_utf8(run(&["-4", "http://web:1/"]).stdout).unwrap();
+    for words in [
+        "you asked 127.0.0.2:53 (/etc/resolv.conf)",
+        "the search list made of it, in this order: web.lan., web.corp.test.",
+        "A     udp 127.0.0.1:53: web.lan. refused: nothing listens",
+    ] {
+        assert!(screen.contains(words), "{words:?}: {screen}");
+    }
+}
+
+#[test]
+fn enough_dots_go_first() {
+    let conf = "nameserver 127.0.0.1\nsearch lan\noptions ndots:2\n";
+    if !inside("enough_dots_go_first", conf) {
+        return;
+    }
+    serve(at("127.0.0.1:53"), |query, _| vec![reply(query, ResponseCode::NXDomain).to_vec().unwrap()]);
+    let check = |url: &str, expected: &[&str]| {
+        let (code, journey) = visit(&["-4", url]);
+        let exchanges = name_stage(&journey)["exchanges"].as_array().unwrap();
+        let asked: Vec<&str> = exchanges.iter().map(|e| e["question"]["name"].as_str().unwrap()).collect();
+        assert_eq!((code, asked.as_slice()), (6, expected), "{url}");
+    };
+    check("http://web.a/", &["web.a.lan.", "web.a."]);
+    check("http://www.web.a/", &["www.web.a.", "www.web.a.lan."]);
+    check("http://web.a./", &["web.a."]);
+}
+
+#[test]
+fn every_transmission_is_shown() {
+    if !inside("every_transmission_is_shown", "nameserver 127.0.0.1\noptions timeout:1 attempts:3\n") {
+        return;
+    }
+    let count = Arc::new(AtomicUsize::new(0));
+    serve(at("127.0.0.1:53"), move |query, _| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => Vec::new(),
+        _ => vec![good(query).to_vec().unwrap()],
+    });
+    let (_, journey) = visit(&["-4", "http://name.test:1/"]);
+    let exchanges = &name_stage(&journey)["exchanges"];
+    assert_eq!(exchanges.as_array().unwrap().len(), 2, "{journey:#}");
+    assert_eq!((&exchanges[0]["result"], &exchanges[1]["result"]), (&json!("timeout"), &json!("reply")));
+    // One socket, two messages: a late answer to the first would be known as such.
+    assert_eq!(exchanges[0]["local"], exchanges[1]["local"]);
+    assert!(exchanges[0]["duration_us"].as_u64().unwrap() >= 1_000_000, "{journey:#}");
+}
+
+#[test]
+fn a_silent_resolver_is_the_name_stages_time_out() {
+    if !inside("a_silent_resolver_is_the_name_stages_time_out", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+    {
+        return;
+    }
+    serve(at("127.0.0.1:53"), |_, _| Vec::new());
+    let (code, journey) = visit(&["http://name.test/"]);
+    let outcome = &journey["outcome"];
+    assert_eq!(
+        (code, &outcome["failed_stage"], &outcome["reason"]),
+        (6, &json!("name"), &json!("timeout")),
+        "{journey:#}"
+    );
+    assert_eq!(journey["hops"][0]["stages"][2]["state"], "not_reached");
+    assert!(outcome["verdict"].as_str().unwrap().contains("did not answer a query over udp within 1 s"));
+}
