@@ -6,7 +6,10 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use hickory_proto::{
     op::{Edns, Message, ResponseCode},
-    rr::{Name, RData, Record, RecordType, rdata::opt::{EdnsCode, EdnsOption}},
+    rr::{
+        Name, RData, Record, RecordType,
+        rdata::opt::{EdnsCode, EdnsOption},
+    },
 };
 use peer::{
     End,

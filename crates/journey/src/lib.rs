@@ -16,6 +16,7 @@
 //! | [`report`] | what a service tells on `/events` |
 //! | [`series`] | several visits of one URL, and the spread of their times |
 //! | [`compare`] | what differs between two visits, or two series |
+//! | [`walk`] | this machine's own walk from the root, made beside a visit |
 //! | [`trace`] | the id that joins what several hosts say about one visit |
 //!
 //! ```
@@ -45,6 +46,7 @@ pub mod series;
 pub mod stage;
 pub mod trace;
 pub mod verdict;
+pub mod walk;
 
 pub use event::{Event, What};
 pub use evidence::Evidence;
@@ -98,6 +100,10 @@ pub struct Journey {
     pub events: Vec<Event>,
     /// The hosts that were asked for a report, and what came of it.
     pub observers: Vec<Observer>,
+    /// This machine's own walk from the root, where one was asked for. It is no part of the visit: it began when that was
+    /// over, and what came of it changes no outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub walk: Option<walk::Walk>,
 }
 
 impl Journey {
