@@ -6,6 +6,7 @@
 //! | `screen` | a journey for people |
 //! | `name` | the `name` stage: what this machine asked, and what the resolver asked |
 //! | `tls` | the `tls` stage: what was agreed on, and the certificates |
+//! | `walk` | this machine's own walk from the root |
 //! | `waterfall` | the stages on one time line |
 //! | `series` | several visits of one URL |
 //! | `compare` | two visits, or two series, side by side |
@@ -19,6 +20,7 @@ mod page;
 mod screen;
 mod series;
 mod tls;
+mod walk;
 mod waterfall;
 mod words;
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`target`] | `url` |
 //! | [`name`], [`given`], [`system`], [`answer`], [`stub`] | `name` |
+//! | [`tree`] | none: this machine's own walk from the root, beside the visit |
 //! | [`order`], [`connect`] | `connect` |
 //! | [`tls`] | `tls` |
 //! | [`http`], [`wire`], [`meter`], [`frames`] | `send`, `wait`, `receive`, `close` |
@@ -25,6 +26,7 @@ pub mod stub;
 pub mod system;
 pub mod target;
 pub mod tls;
+pub mod tree;
 pub mod wire;
 
 use std::{net::IpAddr, time::Duration};
@@ -50,7 +52,7 @@ use wire::{Counted, Wire};
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Everything that a walk needs to know.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Walk<'a> {
     /// The visit's clock.
     pub clock: Clock,

@@ -30,6 +30,14 @@ fn at_80_columns() {
 }
 
 #[test]
+fn a_walk_from_the_root() {
+    for name in ["walked", "walked_dead"] {
+        insta::assert_snapshot!(name, screen(name, NARROW, false));
+    }
+    insta::assert_snapshot!("walked_verbose", screen("walked_dead", Style { width: 120, ..NARROW }, true));
+}
+
+#[test]
 fn at_40_columns() {
     insta::assert_snapshot!("narrow", screen("second_server", Style { width: 40, ..NARROW }, false));
 }

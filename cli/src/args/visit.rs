@@ -81,6 +81,15 @@ pub enum WalkServers {
     All,
 }
 
+impl From<WalkServers> for journey::walk::Servers {
+    fn from(servers: WalkServers) -> Self {
+        match servers {
+            WalkServers::First => Self::First,
+            WalkServers::All => Self::All,
+        }
+    }
+}
+
 /// What is asked of the server.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Request")]

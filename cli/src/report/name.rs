@@ -289,11 +289,11 @@ fn referred_to(journey: &Journey, reply: &Reply) -> Vec<String> {
     servers
 }
 
-fn shown(record: &Record) -> String {
+pub(super) fn shown(record: &Record) -> String {
     format!("{} {} {} {}", record.name, record.ttl, record.rtype, record.data)
 }
 
-fn bare(name: &str) -> &str {
+pub(super) fn bare(name: &str) -> &str {
     name.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(name)
 }
 

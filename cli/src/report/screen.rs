@@ -9,7 +9,7 @@ use journey::{
 use super::{
     name,
     page::{Ink, Page, Piece, Style, dim, piece, plain},
-    tls,
+    tls, walk,
     waterfall::waterfall,
     words::{self, count, duration},
 };
@@ -56,6 +56,7 @@ pub fn screen(journey: &Journey, style: &Style, detail: Detail) -> String {
         }
         waterfall(&mut page, journey, hop);
     }
+    walk::section(&mut page, journey, detail.verbose);
     if detail.verbose {
         events(&mut page, journey);
     }
