@@ -99,7 +99,7 @@ pub enum Command {
 /// What to show again, and how.
 #[derive(Clone, Debug, Args)]
 pub struct Show {
-    /// The file that --save or --json wrote
+    /// The file that --save or --json wrote; - is stdin
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// The whole journey as JSON

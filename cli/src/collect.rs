@@ -24,9 +24,8 @@ pub struct Collected {
 
 /// Asks every host of the book what it recorded under this id.
 pub async fn collect(book: &AddressBook, trace: TraceId, clock: Clock) -> Collected {
-    // No proxy: these are the lab's own addresses. A client without TLS has nothing to fail with.
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
-    let Ok(client) = client else { return Collected::default() };
+    // A client without anything of its own has nothing to fail with.
+    let Ok(client) = service::admin::client(PATIENCE) else { return Collected::default() };
     let asked = book.hosts.iter().map(|host| {
         let client = &client;
         async move { (host, ask(client, host, trace).await) }

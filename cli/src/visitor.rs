@@ -14,7 +14,7 @@ use world::AddressBook;
 
 use crate::{
     Stopped,
-    args::Visit,
+    args::{self, Visit},
     collect,
     plan::{self, Ground, request::Request},
     redirect,
@@ -23,7 +23,7 @@ use crate::{
         bounds::Bounds,
         clock::Clock,
         given::Given,
-        http::{Output, Versions},
+        http::{Output, Versions, by_reqwest},
         secrets::Secrets,
         target::{self, Scheme},
         tls::{self, trust::Source},
@@ -102,6 +102,12 @@ impl<'a> Visitor<'a> {
         }
         let clock = Clock::start();
         let secrets = if visit.output.show_secrets { Secrets::Shown } else { Secrets::Removed };
+        let engine = engine(visit);
+        if let (Engine::Reqwest, Ok((_, target))) = (engine, target::parse(url, Secrets::Removed))
+            && let Some(why) = by_reqwest::impossible(book, &target)
+        {
+            return Err(anyhow!("{why} (--engine reqwest)").into());
+        }
         let walk = Walk {
             clock,
             bounds: &bounds,
@@ -113,6 +119,7 @@ impl<'a> Visitor<'a> {
             max_response: visit.limits.max_filesize,
             secrets,
             tls,
+            engine,
             output: self.output.as_ref(),
         };
         let hops = redirect::walk(&walk, url, &self.request, visit.request.max_redirs).await;
@@ -142,7 +149,7 @@ impl<'a> Visitor<'a> {
             started_at: format!("{started_at:.3}"),
             url: target::shown(url, secrets),
             trace,
-            engine: Engine::Visit,
+            engine,
             place,
             hosts,
             outcome,
@@ -179,6 +186,13 @@ fn check(visit: &Visit, url: &str, request: &Request) -> Result<(), Stopped> {
         return Err(anyhow!("-o FILE keeps the content of one URL: visit them one at a time").into());
     }
     Ok(())
+}
+
+fn engine(visit: &Visit) -> Engine {
+    match visit.request.engine {
+        args::Engine::Visit => Engine::Visit,
+        args::Engine::Reqwest => Engine::Reqwest,
+    }
 }
 
 fn family(visit: &Visit) -> Family {

@@ -32,7 +32,7 @@ pub mod wire;
 use std::{net::IpAddr, time::Duration};
 
 use journey::{
-    Evidence, Hop, Reason, Stage, StageName, StageState, TraceId,
+    Engine, Evidence, Hop, Reason, Stage, StageName, StageState, TraceId,
     stage::{Did, Failure},
 };
 use tokio::net::TcpStream;
@@ -74,6 +74,8 @@ pub struct Walk<'a> {
     pub secrets: Secrets,
     /// Whom to believe in TLS.
     pub tls: &'a tls::Setup,
+    /// Who speaks HTTP.
+    pub engine: Engine,
     /// Where the content goes, if anybody wants it.
     pub output: Option<&'a http::Output>,
 }
@@ -122,6 +124,13 @@ impl Walk<'_> {
             let addresses = stages.note(begin, found)?;
             if let Some(note) = note {
                 stages.skip_last(note);
+            }
+
+            if self.engine == Engine::Reqwest {
+                let (exchange, location) =
+                    http::by_reqwest::exchange(self, &target, request, &addresses, &mut stages.notes).await;
+                stages.done.extend(exchange);
+                return location;
             }
 
             let begin = self.clock.us();

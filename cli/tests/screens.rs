@@ -38,6 +38,11 @@ fn a_walk_from_the_root() {
 }
 
 #[test]
+fn by_reqwest() {
+    insta::assert_snapshot!("by_reqwest", screen("by_reqwest", NARROW, false));
+}
+
+#[test]
 fn at_40_columns() {
     insta::assert_snapshot!("narrow", screen("second_server", Style { width: 40, ..NARROW }, false));
 }

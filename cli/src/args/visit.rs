@@ -130,6 +130,9 @@ pub struct Request {
     #[arg(short, long)]
     pub fail: bool,
     /// Who speaks HTTP: visit, or reqwest as far as it lets itself be watched
+    ///
+    /// reqwest does not tell when a request was written, when the first byte came, or when a connection was closed; what it
+    /// does not tell is said to be not observable.
     #[arg(long, value_enum, default_value_t = Engine::Visit, hide_short_help = true, hide_possible_values = true)]
     pub engine: Engine,
 }
@@ -172,6 +175,9 @@ pub struct Limits {
     #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024 * 1024, hide_short_help = true)]
     pub max_filesize: u64,
     /// Visit so often; p50, p95 and max of every stage
+    ///
+    /// By nearest rank, of the visits after the first one, which meets what is still cold. Exits with the code of the first
+    /// visit that failed.
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=10_000))]
     pub repeat: Option<u32>,
     /// Pause so long between them
@@ -187,9 +193,14 @@ pub struct Output {
     #[arg(long)]
     pub json: bool,
     /// Keep the journey; `visit show FILE` shows it again
+    ///
+    /// With -n the whole series.
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
     /// Compare two kept journeys, stage by stage
+    ///
+    /// Or two series (-n), by the medians of their warm visits. Exits with 0 whether they differ or not, with 2 where one
+    /// cannot be read.
     #[arg(long, value_names = ["A", "B"], num_args = 2, conflicts_with = "urls", hide_short_help = true)]
     pub compare: Option<Vec<PathBuf>>,
     /// Write the content to this file; - is stdout

@@ -1,7 +1,7 @@
 //! A journey for people: what was visited where, every stage, the time line, the verdict.
 
 use journey::{
-    Hop, Journey, Place, Said, Stage, StageName, StageState, What,
+    Evidence, Hop, Journey, Place, Said, Stage, StageName, StageState, What,
     chronicle::YOU,
     stage::{Attempt, Close, Closer, Connect, Did, Framing, Header, Name, NameSource, PeerEnd, Receive, Send, Tried},
 };
@@ -106,6 +106,9 @@ fn show(page: &mut Page, journey: &Journey, hop: &Hop, stage: &Stage, detail: De
         (StageState::Failed, Some(failure)) => line.push(piece(Ink::Bad, &failure.what)),
         _ => line.extend(summary(journey, hop, stage)),
     }
+    if stage.state == StageState::Done {
+        line.extend(caveat(stage));
+    }
     page.line(21, &line);
     match &stage.did {
         Did::Name(told) => name::details(page, journey, told, detail.verbose),
@@ -114,6 +117,20 @@ fn show(page: &mut Page, journey: &Journey, hop: &Hop, stage: &Stage, detail: De
         Did::Send(send) if detail.verbose => headers(page, &request_line(send), &send.headers),
         Did::Receive(receive) => received(page, stage, receive, detail),
         _ => {}
+    }
+}
+
+/// What its times are, where they are not those of its name or there are none.
+fn caveat(stage: &Stage) -> Option<Piece> {
+    match (&stage.evidence, &stage.note, &stage.did) {
+        // These say it themselves.
+        (.., Did::Name(_) | Did::Wait(_) | Did::Close(_)) => None,
+        (Evidence::NotObservable { why, how }, ..) => {
+            let how = how.as_ref().map_or_else(String::new, |how| format!(" (with {how} it is)"));
+            Some(dim(format!("  not observable: {why}{how}")))
+        }
+        (_, Some(note), _) => Some(dim(format!("  {note}"))),
+        _ => None,
     }
 }
 
@@ -134,9 +151,10 @@ fn summary(journey: &Journey, hop: &Hop, stage: &Stage) -> Vec<Piece> {
         Did::Send(send) => {
             let what = [send.method.as_deref(), send.target.as_deref()];
             let what: Vec<&str> = what.into_iter().flatten().collect();
-            vec![plain(format!("{} · {}", what.join(" "), words::bytes(send.bytes.unwrap_or_default())))]
+            let bytes = send.bytes.map_or_else(String::new, |count| format!(" · {}", words::bytes(count)));
+            vec![plain(format!("{}{bytes}", what.join(" ")))]
         }
-        Did::Wait(_) => wait(journey, hop),
+        Did::Wait(_) => wait(journey, hop, stage),
         Did::Receive(receive) => response(stage, receive),
         Did::Close(close) => match &stage.note {
             Some(note) => vec![piece(Ink::Warn, note)],
@@ -206,8 +224,8 @@ fn attempts(page: &mut Page, connect: &Connect) {
 }
 
 /// What of the wait was the server's own work, as far as the server tells.
-fn wait(journey: &Journey, hop: &Hop) -> Vec<Piece> {
-    let mut line = vec![plain("until the first byte came")];
+fn wait(journey: &Journey, hop: &Hop, stage: &Stage) -> Vec<Piece> {
+    let mut line = vec![plain(stage.note.as_deref().unwrap_or("until the first byte came"))];
     let server = hop.stage(StageName::Connect).and_then(|stage| match &stage.did {
         Did::Connect(connect) => connect.connected().and_then(|attempt| attempt.host.clone()),
         _ => None,
@@ -250,7 +268,8 @@ fn response(stage: &Stage, receive: &Receive) -> Vec<Piece> {
     vec![
         piece(ink, format!("{status} {phrase}").trim()),
         plain(format!("{kind} · {content}")),
-        dim(format!(", {} with {around}{at_once}", words::bytes(receive.bytes.unwrap_or_default()))),
+        dim(receive.bytes.map_or_else(String::new, |count| format!(", {} with {around}", words::bytes(count)))),
+        dim(at_once),
     ]
 }
 
@@ -302,8 +321,12 @@ fn points(page: &mut Page, stage: &Stage, receive: &Receive) {
     let (Some(first), Some(last)) = (stage.start_us, stage.end_us()) else { return };
     let head = receive.headers_at_us.map_or_else(String::new, |at| format!(", head complete after {}", duration(at)));
     let wire = receive.wire_bytes.map_or_else(String::new, |count| format!("; {} on the wire", words::bytes(count)));
-    let text =
-        format!("{:INDENT$}first byte after {}{head}, last byte after {}{wire}", "", duration(first), duration(last));
+    // Where the bytes are not told, the stage begins with the complete head.
+    let first = match receive.bytes {
+        Some(_) => format!("first byte after {}{head}", duration(first)),
+        None => format!("head complete after {}", duration(first)),
+    };
+    let text = format!("{:INDENT$}{first}, last byte after {}{wire}", "", duration(last));
     page.line(INDENT + 2, &[dim(text)]);
 }
 

@@ -7,7 +7,9 @@
 //! | `content` | decoding, counting, writing to where `-o` says |
 //! | `explain` | what went wrong, from what the stream saw |
 //! | `close` | the `close` stage |
+//! | [`by_reqwest`] | the same by reqwest, as far as it lets itself be watched |
 
+pub mod by_reqwest;
 mod close;
 mod content;
 mod explain;
@@ -24,7 +26,7 @@ use hyper::{
     Method, Request, Response, Uri,
     body::Incoming,
     client::conn::{http1, http2},
-    header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, LOCATION},
+    header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use journey::{
@@ -351,12 +353,7 @@ fn build(target: &Target, asked: &request::Request, open: &Open) -> Request<Full
         let value = HeaderValue::from_str(&trace.traceparent(rand::random())).expect("hexadecimal digits and dashes");
         request.headers_mut().insert(HeaderName::from_static("traceparent"), value);
     }
-    // Written here and not by the library, so that what is shown is what is sent. RFC 9110 §8.6: a method that usually
-    // has content says so also where there is none.
-    let expects_content = matches!(asked.method, Method::POST | Method::PUT | Method::PATCH);
-    if (expects_content || !asked.body.is_empty()) && !request.headers().contains_key(CONTENT_LENGTH) {
-        request.headers_mut().insert(CONTENT_LENGTH, asked.body.len().into());
-    }
+    with_length(asked, request.headers_mut());
     match open.version {
         Version::Http1 => {
             // Made by the URL parser, which leaves only what these types allow.
@@ -377,6 +374,15 @@ fn build(target: &Target, asked: &request::Request, open: &Open) -> Request<Full
         }
     }
     request
+}
+
+/// Written here and not by the library, so that what is shown is what is sent. RFC 9110 §8.6: a method that usually has
+/// content says so also where there is none.
+fn with_length(asked: &request::Request, fields: &mut HeaderMap) {
+    let expects_content = matches!(asked.method, Method::POST | Method::PUT | Method::PATCH);
+    if (expects_content || !asked.body.is_empty()) && !fields.contains_key(CONTENT_LENGTH) {
+        fields.insert(CONTENT_LENGTH, asked.body.len().into());
+    }
 }
 
 /// The head as it is shown: in HTTP/2 with the pseudo-header fields that carry its first line.

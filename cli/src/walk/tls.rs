@@ -13,6 +13,7 @@ pub mod trust;
 mod witness;
 
 use std::{
+    io,
     net::IpAddr,
     sync::{Arc, OnceLock},
 };
@@ -22,7 +23,7 @@ use journey::{
     stage::{self, Failure, Handshake, Verified},
 };
 use rustls::{
-    ClientConfig, HandshakeKind, KeyLogFile, ProtocolVersion,
+    ClientConfig, HandshakeKind, KeyLogFile, ProtocolVersion, RootCertStore,
     client::Resumption,
     crypto::{CryptoProvider, ring},
     pki_types::ServerName,
@@ -32,7 +33,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 pub use explain::alert;
 use trust::{Source, Trusted};
-use witness::Witness;
+use witness::{Seen, Witness};
 
 /// Sessions kept for resumption: one for each server of a series of visits.
 const SESSIONS: usize = 64;
@@ -102,6 +103,40 @@ impl Setup {
     }
 }
 
+/// What a library is given that shakes hands on its own: the same trust, sessions and verifier, and these protocols.
+pub(super) fn config(setup: &Setup, alpn: &[&str]) -> Result<ClientConfig, Failure> {
+    let mut config = ClientConfig::clone(&setup.base()?.config);
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    Ok(config)
+}
+
+/// The same for a library that is to make no handshake.
+pub(super) fn nobody() -> ClientConfig {
+    let setup = Setup::new(Source::Lab(None), false);
+    let provider = Arc::new(ring::default_provider());
+    let witness = Witness::new(RootCertStore::empty(), Arc::clone(&provider), false);
+    setup.config(provider, witness)
+}
+
+/// Runs work in which a library shakes hands with [`config`]; beside what comes of it, what the verifier saw.
+pub(super) async fn watched<T>(
+    setup: &Setup,
+    name: &str,
+    alpn: &[&str],
+    work: impl Future<Output = T>,
+) -> (T, stage::Tls) {
+    let mut did = stage::Tls { keys_logged: setup.logs_keys, ..intended(name, alpn) };
+    did.trust = setup.base().ok().map(|base| base.trust.clone());
+    let (done, seen) = witness::watch(work).await;
+    verified(setup, &mut did, &seen);
+    (done, did)
+}
+
+/// Why a library's handshake failed.
+pub(super) fn why(error: &io::Error, did: &stage::Tls) -> Failure {
+    explain::failure(error, did)
+}
+
 /// What a handshake found out, and the stream that it made or why it made none.
 pub type Shaken<S> = (stage::Tls, Result<TlsStream<S>, Failure>);
 
@@ -124,15 +159,7 @@ where
     let protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     let connect = connector.with_alpn(protocols).connect(server_name, stream);
     let (connected, seen) = witness::watch(connect).await;
-    did.chain = seen.chain.iter().take(stage::MOST_CERTIFICATES).map(|der| certificate::read(der)).collect();
-    did.verified = match &seen.refused {
-        _ if !seen.asked => Verified::NotReached,
-        why if setup.insecure => {
-            Verified::Ignored { why: why.as_ref().map(|error| explain::certificate(error, &did).what) }
-        }
-        None => Verified::Yes,
-        Some(error) => Verified::Refused { why: explain::certificate(error, &did).what },
-    };
+    verified(setup, &mut did, &seen);
     match connected {
         Ok(stream) => {
             agreed(&mut did, &stream);
@@ -143,6 +170,19 @@ where
             (did, Err(failure))
         }
     }
+}
+
+/// What the server sent of itself, and whether it was believed.
+fn verified(setup: &Setup, did: &mut stage::Tls, seen: &Seen) {
+    did.chain = seen.chain.iter().take(stage::MOST_CERTIFICATES).map(|der| certificate::read(der)).collect();
+    did.verified = match &seen.refused {
+        _ if !seen.asked => Verified::NotReached,
+        why if setup.insecure => {
+            Verified::Ignored { why: why.as_ref().map(|error| explain::certificate(error, did).what) }
+        }
+        None => Verified::Yes,
+        Some(error) => Verified::Refused { why: explain::certificate(error, did).what },
+    };
 }
 
 /// A handshake of which no more is known than what it was to be.

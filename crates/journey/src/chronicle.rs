@@ -18,14 +18,22 @@ pub fn own(hops: &[Hop]) -> Vec<Event> {
         };
         match &stage.did {
             Did::Name(name) => name.exchanges.iter().for_each(|exchange| of_exchange(exchange, &mut push)),
-            Did::Connect(connect) => connect.attempts.iter().for_each(|attempt| of_attempt(attempt, &mut push)),
-            Did::Tls(tls) => of_handshake(stage, tls, &mut push),
-            Did::Send(send) => at_end(stage, What::RequestSent { bytes: send.bytes.unwrap_or_default() }, &mut push),
-            Did::Wait(_) => at_end(stage, What::FirstByte, &mut push),
-            Did::Receive(receive) => {
-                at_end(stage, What::ResponseReceived { bytes: receive.bytes.unwrap_or_default() }, &mut push)
+            // With a note its end is that of more than the connection.
+            Did::Connect(connect) if stage.note.is_none() => {
+                connect.attempts.iter().for_each(|attempt| of_attempt(attempt, &mut push));
             }
-            Did::Url(_) | Did::Close(_) => {}
+            Did::Tls(tls) => of_handshake(stage, tls, &mut push),
+            Did::Send(send) => {
+                let sent = send.bytes.map(|bytes| What::RequestSent { bytes });
+                sent.into_iter().for_each(|what| at_end(stage, what, &mut push));
+            }
+            // With a note its end is another moment than that of the first byte.
+            Did::Wait(_) if stage.note.is_none() => at_end(stage, What::FirstByte, &mut push),
+            Did::Receive(receive) => {
+                let received = receive.bytes.map(|bytes| What::ResponseReceived { bytes });
+                received.into_iter().for_each(|what| at_end(stage, what, &mut push));
+            }
+            Did::Url(_) | Did::Connect(_) | Did::Wait(_) | Did::Close(_) => {}
         }
     }
     events

@@ -68,7 +68,7 @@ pub struct Stage {
     pub did: Did,
     /// Why it failed; present exactly when `state` is `failed`.
     pub failure: Option<Failure>,
-    /// Why it was skipped, in words.
+    /// Why it was skipped, or what its times are where they are not those of its name; in words.
     pub note: Option<String>,
     /// The socket calls behind it, where this program makes them itself (`tcp://` and `udp://`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -73,7 +73,7 @@ pub enum Unhealthy {
 /// no shell to do it with.
 pub async fn healthcheck(admin: SocketAddr) -> Result<(), Unhealthy> {
     let no_answer = |source| Unhealthy::NoAnswer { admin, source };
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build().map_err(no_answer)?;
+    let client = crate::admin::client(Duration::from_secs(2)).map_err(no_answer)?;
     let status = client.get(format!("http://{admin}/ready")).send().await.map_err(no_answer)?.status();
     if status.is_success() { Ok(()) } else { Err(Unhealthy::NotReady { admin, status: status.as_u16() }) }
 }

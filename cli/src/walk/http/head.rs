@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::{
     HeaderMap, Request, Response, Version,
-    body::{Body, Incoming},
+    body::Body,
     header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING},
 };
 use journey::stage::{Framing, Header, Interim, ServerTiming};
@@ -56,7 +56,7 @@ impl Informational {
 }
 
 /// The phrase as it was sent; the library keeps it only where it differs from that of the code's definition.
-pub(super) fn reason_phrase(response: &Response<Incoming>) -> Option<String> {
+pub(super) fn reason_phrase<B>(response: &Response<B>) -> Option<String> {
     let sent = response.extensions().get::<hyper::ext::ReasonPhrase>();
     match sent {
         // RFC 9113 §8.3.2: there is none on the wire.
@@ -66,7 +66,7 @@ pub(super) fn reason_phrase(response: &Response<Incoming>) -> Option<String> {
     }
 }
 
-pub(super) fn keeps_alive(response: &Response<Incoming>) -> bool {
+pub(super) fn keeps_alive<B>(response: &Response<B>) -> bool {
     let says = |word: &str| {
         let values = response.headers().get_all(CONNECTION).into_iter();
         values
@@ -80,7 +80,7 @@ pub(super) fn keeps_alive(response: &Response<Incoming>) -> bool {
     if says("close") { false } else { response.version() == Version::HTTP_11 || says("keep-alive") }
 }
 
-pub(super) fn framing(response: &Response<Incoming>) -> Framing {
+pub(super) fn framing(response: &Response<impl Body>) -> Framing {
     if response.version() == Version::HTTP_2 {
         Framing::EndStream
     } else if response.headers().contains_key(TRANSFER_ENCODING) {
