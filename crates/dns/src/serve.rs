@@ -2,10 +2,12 @@
 //!
 //! `hickory_server::Server` has sockets of its own; these are here because it has no limit on TCP connections, does not
 //! finish what it began when it is told to stop, and drops the OPT record from a truncated answer (RFC 6891 §7 wants it
-//! there). Beside the handler this module decides what every server decides alike: what is no query at all, which
+//! there). Messages come as datagrams, over TCP, over TLS (RFC 7858) and over HTTPS (RFC 8484); all go to one handler under
+//! one set of limits. Beside the handler this module decides what every server decides alike: what is no query at all, which
 //! opcodes and EDNS versions are answered how (RFC 8906 §3), how large a UDP answer may be, and it records the queries
 //! that belong to a visit.
 
+mod https;
 mod message;
 mod metrics;
 mod tcp;
@@ -18,6 +20,7 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_server::server::{Request, RequestHandler};
 use journey::{TraceId, What, dns::Transport};
 use prometheus_client::registry::Registry;
+use rustls::ServerConfig;
 use service::{
     Bound, Ended, Recorder, Signals, Stop,
     admin::{self, Admin},
@@ -34,6 +37,7 @@ pub use metrics::Metrics;
 
 use crate::{options, words};
 use message::{Parsed, Slot};
+use tcp::Kind;
 
 /// The bound sockets of a server. Several UDP sockets on one address (`SO_REUSEPORT`) share its load.
 #[derive(Debug, Default)]
@@ -42,14 +46,41 @@ pub struct Sockets {
     pub udp: Vec<UdpSocket>,
     /// For streams.
     pub tcp: Vec<TcpListener>,
+    /// For streams over TLS (RFC 7858).
+    pub tls: Vec<TcpListener>,
+    /// For HTTPS (RFC 8484).
+    pub https: Vec<TcpListener>,
+}
+
+/// A server's side of TLS.
+#[derive(Clone, Debug)]
+pub struct Secure {
+    /// For DNS over TLS.
+    pub tls: Arc<ServerConfig>,
+    /// For DNS over HTTPS.
+    pub https: Arc<ServerConfig>,
+}
+
+impl Secure {
+    /// The protocol that is offered for DNS over TLS (RFC 7858, registered in its §7.2 and with IANA as `dot`).
+    pub const TLS: [&str; 1] = ["dot"];
+    /// Those for DNS over HTTPS, the better one first.
+    pub const HTTPS: [&str; 2] = ["h2", "http/1.1"];
+
+    /// Both with the certificate of this one, which is for [`Secure::TLS`].
+    pub fn new(tls: Arc<ServerConfig>) -> Self {
+        let mut https = ServerConfig::clone(&tls);
+        https.alpn_protocols = Self::HTTPS.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Self { tls, https: Arc::new(https) }
+    }
 }
 
 /// What a server allows its clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// TCP connections held open at once; more wait in the accept queue.
+    /// TCP connections held open at once, those over TLS and those of HTTPS each as many; more wait in the accept queue.
     pub tcp_connections: usize,
-    /// A TCP connection without a query for so long is closed.
+    /// A TCP connection without a query for so long is closed, and one without a TLS handshake.
     pub tcp_idle: Duration,
     /// UDP queries that wait for something at once, per socket; more are dropped and counted.
     pub pending: usize,
@@ -70,10 +101,12 @@ pub struct Server<H> {
     pub metrics: Metrics,
     /// What clients may do.
     pub limits: Limits,
+    /// For the sockets over TLS; without it there must be none.
+    pub secure: Option<Secure>,
 }
 
 impl<H: RequestHandler> Server<H> {
-    /// The whole life of a DNS service on its sockets `dns` and `admin`: it serves until it is told to stop and has
+    /// The whole life of a DNS service on its sockets `dns`, `dot`, `doh` and `admin`: it serves until it is told to stop and has
     /// drained. `beside` is what it does meanwhile, as reading its files again on a signal.
     pub async fn live(
         self: Arc<Self>,
@@ -82,7 +115,15 @@ impl<H: RequestHandler> Server<H> {
         beside: impl Future<Output = ()> + Send + 'static,
         signals: Signals,
     ) -> io::Result<Ended> {
-        let dns = Sockets { udp: sockets.take_udp("dns")?, tcp: sockets.take_tcp("dns")? };
+        let dns = Sockets {
+            udp: sockets.take_udp("dns")?,
+            tcp: sockets.take_tcp("dns")?,
+            tls: sockets.take_tcp("dot")?,
+            https: sockets.take_tcp("doh")?,
+        };
+        if self.secure.is_none() && !(dns.tls.is_empty() && dns.https.is_empty()) {
+            return Err(io::Error::other("there is a socket for DNS over TLS, and no authority for its certificate"));
+        }
         let admin = Admin { recorder: self.recorder.clone(), ready: signals.ready.clone(), registry };
         // Dropping the set at the end stops what is in it: the admin port answers until all else has drained.
         let mut tasks = JoinSet::new();
@@ -108,9 +149,20 @@ impl<H: RequestHandler> Server<H> {
         for socket in sockets.udp {
             loops.spawn(udp::serve(Arc::clone(&self), Arc::new(socket), stop.clone()));
         }
-        let permits = Arc::new(tokio::sync::Semaphore::new(self.limits.tcp_connections));
-        for listener in sockets.tcp {
-            loops.spawn(tcp::serve(Arc::clone(&self), listener, Arc::clone(&permits), stop.clone()));
+        let secure = self.secure.clone();
+        let [tls, https] = [secure.as_ref().map(|both| &both.tls), secure.as_ref().map(|both| &both.https)];
+        let kinds = [
+            (Some(Kind::Plain), sockets.tcp),
+            (tls.cloned().map(Kind::Tls), sockets.tls),
+            (https.cloned().map(Kind::Https), sockets.https),
+        ];
+        for (kind, listeners) in kinds {
+            let Some(kind) = kind else { continue };
+            let permits = Arc::new(tokio::sync::Semaphore::new(self.limits.tcp_connections));
+            for listener in listeners {
+                let permits = Arc::clone(&permits);
+                loops.spawn(tcp::serve(Arc::clone(&self), listener, kind.clone(), permits, stop.clone()));
+            }
         }
         loops.join_all().await.into_iter().sum()
     }

@@ -87,6 +87,7 @@ impl Service for Nameserver {
             nsid: Some(config.host.clone()),
             recorder,
             metrics,
+            secure: None,
             limits: Limits {
                 tcp_connections: config.tcp_connections,
                 tcp_idle: config.tcp_idle,

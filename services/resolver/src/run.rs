@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use dns::serve::{Limits, Metrics, Server};
+use dns::serve::{Limits, Metrics, Secure, Server};
 use ipnet::IpNet;
 use prometheus_client::registry::Registry;
 use service::{Bound, Ended, Recorder, Service, Signals, Told, ring::DEFAULT_CAPACITY, start::GRACE};
@@ -47,6 +47,8 @@ pub struct Config {
     pub tcp_connections: usize,
     /// A TCP connection without a query for so long is closed.
     pub tcp_idle: Duration,
+    /// Its side of TLS; without it, it cannot serve DNS over TLS and HTTPS.
+    pub secure: Option<Secure>,
     /// How long what was begun may take after the stop.
     pub grace: Duration,
 }
@@ -79,6 +81,9 @@ pub enum ConfigError {
     /// The root hints cannot be used.
     #[error("root hints cannot be used: {0}")]
     Hints(#[from] HintsError),
+    /// There is no certificate for it.
+    #[error(transparent)]
+    Certificate(#[from] ca::Error),
 }
 
 impl Service for Resolver {
@@ -103,6 +108,7 @@ impl Service for Resolver {
             bounds: Bounds::default(),
             tcp_connections: spec.tcp_connections,
             tcp_idle: Duration::from_millis(spec.tcp_idle_ms),
+            secure: told.server_config(&Secure::TLS)?.map(Secure::new),
             grace: GRACE,
         })
     }
@@ -128,6 +134,7 @@ impl Service for Resolver {
             nsid: Some(config.host.clone()),
             recorder,
             metrics,
+            secure: config.secure,
             limits: Limits {
                 tcp_connections: config.tcp_connections,
                 tcp_idle: config.tcp_idle,

@@ -2,6 +2,7 @@
 
 use journey::dns::Transport;
 use prometheus_client::{metrics::counter::Counter, metrics::family::Family, registry::Registry};
+use service::tls::Failed;
 
 type Label = [(&'static str, String); 1];
 
@@ -14,6 +15,7 @@ pub struct Metrics {
     https: Counter,
     ignored: Counter,
     overloaded: Counter,
+    unshaken: Family<Label, Counter>,
     replies: [Counter; 16],
 }
 
@@ -32,6 +34,8 @@ impl Metrics {
         registry.register("dns_replies", "Replies made, by the response code in the header", replies.clone());
         registry.register("dns_ignored", "Messages too short to answer, or answers themselves", ignored.clone());
         registry.register("dns_overloaded", "Queries dropped because too many were waiting", overloaded.clone());
+        let unshaken = Family::<Label, Counter>::default();
+        registry.register("dns_tls_unshaken", "TLS handshakes that came to nothing, by reason", unshaken.clone());
         let counter = |family: &Family<Label, Counter>, label, value: &str| {
             family.get_or_create(&[(label, value.to_owned())]).clone()
         };
@@ -42,6 +46,7 @@ impl Metrics {
             https: counter(&queries, "transport", "https"),
             ignored,
             overloaded,
+            unshaken,
             replies: RCODES.map(|rcode| counter(&replies, "rcode", rcode)),
         }
     }
@@ -64,6 +69,10 @@ impl Metrics {
 
     pub(super) fn ignored(&self) {
         self.ignored.inc();
+    }
+
+    pub(super) fn unshaken(&self, why: Failed) {
+        self.unshaken.get_or_create(&[("reason", why.as_str().to_owned())]).inc();
     }
 
     pub(super) fn overloaded(&self) {

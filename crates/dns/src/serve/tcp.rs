@@ -1,21 +1,23 @@
-//! Streams: every message behind its length in two bytes (RFC 1035 §4.2.2, RFC 7766).
+//! Streams: every message behind its length in two bytes (RFC 1035 §4.2.2, RFC 7766), over TCP or over TLS (RFC 7858).
 
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use hickory_server::server::RequestHandler;
 use journey::dns::Transport;
-use service::Stop;
+use rustls::ServerConfig;
+use service::{Stop, tls};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream, tcp::WriteHalf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
     time::{Instant, sleep, sleep_until, timeout},
 };
+use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
-use super::{Answered, Server};
+use super::{Answered, Server, https};
 
 /// Queries of one connection that are under way at once. One that waits must not hold up those behind it (RFC 7766
 /// §6.2.1.1); what a client sends beyond this stays in the kernel's buffers.
@@ -23,10 +25,25 @@ const PIPELINE: usize = 16;
 /// Room for a query and its length, made before each read.
 const QUERY: usize = 512;
 
+/// How long a client may take for the last word of TLS.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// What connections carry.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    /// Messages.
+    Plain,
+    /// Messages over TLS.
+    Tls(Arc<ServerConfig>),
+    /// HTTPS.
+    Https(Arc<ServerConfig>),
+}
+
 /// Serves one listener until `stop`; returns how many connections were cut off.
 pub(super) async fn serve<H: RequestHandler>(
     server: Arc<Server<H>>,
     listener: TcpListener,
+    kind: Kind,
     permits: Arc<Semaphore>,
     stop: Stop,
 ) -> usize {
@@ -45,9 +62,9 @@ pub(super) async fn serve<H: RequestHandler>(
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((permit, (stream, peer))) => {
-                let (server, stop) = (Arc::clone(&server), stop.clone());
+                let (server, kind, stop) = (Arc::clone(&server), kind.clone(), stop.clone());
                 connections.spawn(async move {
-                    if let Err(error) = converse(&server, stream, peer, stop).await {
+                    if let Err(error) = converse(&server, stream, kind, peer, stop).await {
                         debug!(%peer, %error, "connection ended");
                     }
                     drop(permit);
@@ -64,17 +81,58 @@ pub(super) async fn serve<H: RequestHandler>(
     connections.len()
 }
 
-/// Answers queries as their answers come, until the client closes, is silent for too long, or `stop`; then what was read
-/// is still answered.
 async fn converse<H: RequestHandler>(
     server: &Arc<Server<H>>,
     mut stream: TcpStream,
+    kind: Kind,
     peer: SocketAddr,
     stop: Stop,
 ) -> io::Result<()> {
     // An answer is one write; waiting for a full segment would only delay it.
     stream.set_nodelay(true)?;
-    let (mut reader, mut writer) = stream.split();
+    match kind {
+        Kind::Plain => talk(server, &mut stream, Transport::Tcp, peer, stop).await,
+        Kind::Tls(config) => {
+            let Some(mut stream) = handshake(server, config, stream, &stop).await? else { return Ok(()) };
+            let result = talk(server, &mut stream, Transport::Tls, peer, stop).await;
+            // Fails where the client has gone.
+            let _ = timeout(LAST_WORD, stream.shutdown()).await;
+            result
+        }
+        Kind::Https(config) => {
+            let Some(stream) = handshake(server, config, stream, &stop).await? else { return Ok(()) };
+            https::converse(server, stream, peer, stop).await.map_err(io::Error::other)
+        }
+    }
+}
+
+/// `None` where the server stops. A failure is counted.
+async fn handshake<H: RequestHandler>(
+    server: &Server<H>,
+    config: Arc<ServerConfig>,
+    stream: TcpStream,
+    stop: &Stop,
+) -> io::Result<Option<TlsStream<TcpStream>>> {
+    let shaken = tokio::select! {
+        shaken = tls::accept(config, stream, server.limits.tcp_idle) => shaken,
+        () = stop.cancelled() => return Ok(None),
+    };
+    shaken.map(Some).map_err(|(why, error, _)| {
+        server.metrics.unshaken(why);
+        error
+    })
+}
+
+/// Answers queries as their answers come, until the client closes, is silent for too long, or `stop`; then what was read
+/// is still answered.
+async fn talk<H: RequestHandler, S: AsyncRead + AsyncWrite + Unpin>(
+    server: &Arc<Server<H>>,
+    stream: &mut S,
+    transport: Transport,
+    peer: SocketAddr,
+    stop: Stop,
+) -> io::Result<()> {
+    let (mut reader, mut writer) = tokio::io::split(stream);
     let mut inbox = Inbox::default();
     let mut answers = FuturesUnordered::new();
     let mut open = true;
@@ -85,7 +143,7 @@ async fn converse<H: RequestHandler>(
         while answers.len() < PIPELINE
             && let Some(query) = inbox.take()
         {
-            answers.push(Arc::clone(server).answer(query, peer, Transport::Tcp));
+            answers.push(Arc::clone(server).answer(query, peer, transport));
         }
         if !open && answers.is_empty() {
             return Ok(());
@@ -102,7 +160,7 @@ async fn converse<H: RequestHandler>(
             () = &mut idle, if answers.is_empty() => return Err(io::ErrorKind::TimedOut.into()),
             () = &mut stopped, if open => {
                 // What the kernel already has was asked in time.
-                let _ = reader.try_read_buf(&mut inbox.0);
+                let _ = reader.read_buf(&mut inbox.0).now_or_never();
                 open = false;
             }
         }
@@ -110,16 +168,22 @@ async fn converse<H: RequestHandler>(
 }
 
 /// A client that does not take its answer within the idle time is given up: answers are not kept for it.
-async fn send<H>(server: &Server<H>, writer: &mut WriteHalf<'_>, answered: Answered) -> io::Result<()>
+async fn send<H, W>(server: &Server<H>, writer: &mut W, answered: Answered) -> io::Result<()>
 where
     H: RequestHandler,
+    W: AsyncWrite + Unpin,
 {
     let length = u16::try_from(answered.bytes.len()).map_err(|_| io::ErrorKind::InvalidData)?;
     let mut framed = Vec::with_capacity(answered.bytes.len() + 2);
     framed.extend_from_slice(&length.to_be_bytes());
     framed.extend_from_slice(&answered.bytes);
     let sending = server.sending(&answered);
-    timeout(server.limits.tcp_idle, writer.write_all(&framed)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    let write = async {
+        writer.write_all(&framed).await?;
+        // TLS may hold back what the kernel does not take at once.
+        writer.flush().await
+    };
+    timeout(server.limits.tcp_idle, write).await.map_err(|_| io::ErrorKind::TimedOut)??;
     server.sent(sending);
     Ok(())
 }

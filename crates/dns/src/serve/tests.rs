@@ -11,13 +11,15 @@ use hickory_server::{
 };
 use prometheus_client::registry::Registry;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::Semaphore,
     task::JoinHandle,
 };
 
 use super::*;
+
+mod secure;
 
 /// No wait in these tests is expected to take this long.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -45,6 +47,9 @@ struct Front {
     stop: Stop,
     udp: SocketAddr,
     tcp: Vec<SocketAddr>,
+    tls: SocketAddr,
+    https: SocketAddr,
+    authority: ca::Authority,
     serving: JoinHandle<usize>,
 }
 
@@ -54,6 +59,12 @@ impl Front {
     async fn start(limits: Limits) -> Self {
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let tcp = [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
+        let (tls, https) =
+            (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let (tls_at, https_at) = (tls.local_addr().unwrap(), https.local_addr().unwrap());
+        let now = std::time::SystemTime::now();
+        let authority = ca::Authority::in_memory(&ca::Scope::new::<&str>([], []), now).unwrap();
+        let key = authority.issue(&["localhost".to_owned()], &[], now).unwrap();
         let (gate, mut registry, stop) = (Arc::new(Semaphore::new(0)), Registry::default(), Stop::new());
         let server = Arc::new(Server {
             handler: Gate(Arc::clone(&gate)),
@@ -61,11 +72,13 @@ impl Front {
             recorder: Recorder::new("test", "test", 8),
             metrics: Metrics::new(&mut registry),
             limits,
+            secure: Some(Secure::new(Arc::new(ca::server_config(key, &Secure::TLS)))),
         });
         let (udp_at, tcp_at) = (udp.local_addr().unwrap(), tcp.iter().map(|l| l.local_addr().unwrap()).collect());
-        let sockets = Sockets { udp: vec![udp], tcp: tcp.into() };
+        let sockets = Sockets { udp: vec![udp], tcp: tcp.into(), tls: vec![tls], https: vec![https] };
         let serving = tokio::spawn(server.serve(sockets, stop.clone()));
-        Self { gate, registry, stop, udp: udp_at, tcp: tcp_at, serving }
+        let (udp, tcp, tls, https) = (udp_at, tcp_at, tls_at, https_at);
+        Self { gate, registry, stop, udp, tcp, tls, https, authority, serving }
     }
 
     async fn client(&self) -> UdpSocket {
@@ -126,7 +139,7 @@ async fn udp_reply(client: &UdpSocket) -> u8 {
 }
 
 /// The id of the next reply; `None` where the server has closed.
-async fn tcp_reply(stream: &mut TcpStream) -> Option<u8> {
+async fn tcp_reply<S: AsyncRead + Unpin>(stream: &mut S) -> Option<u8> {
     let mut length = [0; 2];
     match timely(stream.read_exact(&mut length)).await {
         Ok(_) => {}

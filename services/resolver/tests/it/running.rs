@@ -54,6 +54,7 @@ pub(crate) fn config(hosts: &[&Fake]) -> Config {
         bounds: Bounds::default(),
         tcp_connections: 8,
         tcp_idle: Duration::from_secs(5),
+        secure: None,
         grace: Duration::from_secs(3),
     }
 }
