@@ -11,7 +11,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// What happens when I open this URL, and which step is it that fails?
 ///
 /// visit does what a browser does, end to end and for real: it parses the URL, resolves the name, opens a TCP connection,
-/// sends the request, reads the response and closes; it shows every step with its time, and names the one that fails.
+/// agrees on TLS, sends the request, reads the response and closes; it shows every step with its time, and names the one
+/// that fails.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "visit",
@@ -36,11 +37,15 @@ pub struct Cli {
 const LONG_HELP: &str = "\
 Examples:
   visit www.example.local         in the lab inside this program
+  visit https://www.example.local with TLS; the lab has its own authority
   visit --lab www.baidu.com       the lecture's example, played in the lab
-  visit example.com               on the real internet
-  visit --resolver 9.9.9.9 example.com
-  visit www.example.local www.example.local
-                                  twice: the second meets the resolver's cache
+  visit https://example.com       on the real internet
+  visit --resolver tls://9.9.9.9 example.com
+  visit --walk www.example.local  and walk from the root, as a resolver does
+  visit -n 20 www.example.local   p50, p95 and max of every stage
+  visit --save a.json URL; visit show a.json; visit --compare a.json b.json
+  visit --send 'hello\n' tcp://www.example.local:8080
+  visit --send hello udp://www.example.local:7
   visit --json www.example.local | jq .outcome
   visit lab serve                 the lab for dig, curl and browsers
 
@@ -58,17 +63,27 @@ Exit codes, curl's number for the stage where it has one:
    0 reached                        2 wrong usage, or no lab
    3 URL malformed                  1 scheme not spoken
    6 name failed                    7 connect failed
+  35 TLS failed                    60 certificate refused
   55 send failed                   52 closed without a byte
   56 receive failed                18 body cut
-   8 no HTTP response              63 response too large
+   8 no HTTP response              61 content cannot be decoded
+  63 response too large
   22 status >= 400 with --fail     47 too many redirects
   28 over --max-time
   23 output cannot be written     130 interrupted
+
+What it does not do:
+  It is no second curl: it has curl's words for what it does, and refuses the \
+others. Proxies that the environment names are not used, and that is said. \
+Credentials and tokens are neither shown nor kept without --show-secrets.
 
 Environment:
   VISIT_RESOLVER  as --resolver
   VISIT_WORLD     as --world
   VISIT_LAB_NET   as --lab-net
+  VISIT_DATA      where the lab keeps its authority (~/.local/share/visit)
+  SSLKEYLOGFILE   the file that the keys of TLS sessions are written to
+  SSL_CERT_FILE   certificates to trust instead of this machine's store
   NO_COLOR        no colours
 ";
 

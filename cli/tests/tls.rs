@@ -139,6 +139,20 @@ fn nobody_vouches_for_it() {
 }
 
 #[test]
+fn other_certificates_can_stand_for_the_store() {
+    let pki = Pki::new();
+    let server = python_https(&pki.issue(Kind::GOOD), "");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_visit"))
+        .args(["--json", &format!("https://localhost:{}/", server.port)])
+        .env("SSL_CERT_FILE", pki.root())
+        .output()
+        .unwrap();
+    let journey: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(journey["outcome"]["reached"], true, "{journey:#}");
+    assert_eq!(stage(&journey, "tls")["trust"]["source"], "what SSL_CERT_FILE names");
+}
+
+#[test]
 fn the_two_sides_cannot_agree() {
     let pki = Pki::new();
     let files = pki.issue(Kind::GOOD);

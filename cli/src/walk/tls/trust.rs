@@ -51,8 +51,13 @@ impl Source {
                 (certificates, name)
             }
             Self::System => {
+                // Two variables name other certificates in its place, as they do for OpenSSL.
+                let set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+                let instead = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find(set);
+                let source =
+                    instead.map_or_else(|| "this machine's store".to_owned(), |name| format!("what {name} names"));
                 // What of it cannot be read is left out, as other programs do; what is left is counted and shown.
-                (rustls_native_certs::load_native_certs().certs, "this machine's store".to_owned())
+                (rustls_native_certs::load_native_certs().certs, source)
             }
         };
         let mut roots = RootCertStore::empty();
