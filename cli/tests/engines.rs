@@ -267,6 +267,9 @@ fn by_curl(url: &str) -> Times {
     Times { connected: ms("connect"), answered: ms("first"), total: ms("total") }
 }
 
+/// Who visits, and how.
+type Way = (&'static str, fn(&str) -> Times);
+
 #[test]
 fn both_engines_and_curl_tell_the_same_times() {
     let server = Server::start_with(|mut stream| {
@@ -277,7 +280,7 @@ fn both_engines_and_curl_tell_the_same_times() {
         let _ = stream.write_all(b"ok");
     });
     let url = server.url("/");
-    let ways: [(&str, fn(&str) -> Times); 3] =
+    let ways: [Way; 3] =
         [("visit", |url| by_visit("visit", url)), ("reqwest", |url| by_visit("reqwest", url)), ("curl", by_curl)];
     // In turns, so that a moment in which the machine is busy meets all of them.
     let rounds: Vec<[Times; 3]> = (0..ROUNDS).map(|_| ways.map(|(_, way)| way(&url))).collect();

@@ -53,6 +53,17 @@ fn cold_and_warm() {
 }
 
 #[test]
+fn sessions_are_resumed_and_counted() {
+    let (code, series) = visit(&["-n", "3", "https://www.example.local/"]);
+    assert_eq!(code, 0, "{series:#}");
+    let handshakes: Vec<&Value> =
+        series["visits"].as_array().unwrap().iter().map(|visit| &visit["handshakes"][0]).collect();
+    assert_eq!(handshakes, ["full", "resumed", "resumed"], "{series:#}");
+    let counted = &series["summary"]["handshakes"];
+    assert_eq!((&counted[0]["what"], &counted[0]["count"]), (&"resumed".into(), &2.into()), "{counted:#}");
+}
+
+#[test]
 fn failures_are_grouped_and_lower_the_count() {
     let server = flaky();
     let (code, series) = visit(&["-n", "6", &server.url("/")]);
