@@ -1,7 +1,7 @@
 //! What this machine did, as events; and how events of several hosts are put in one order.
 
 use crate::{
-    Event, Evidence, Hop, What,
+    Event, Evidence, Hop, StageName, What,
     stage::{Attempt, Did, Exchange, Stage, Tls, Told, Tried},
 };
 
@@ -11,13 +11,15 @@ pub const YOU: &str = "you";
 /// Everything that the stages of these hops say this machine did, as events.
 pub fn own(hops: &[Hop]) -> Vec<Event> {
     let mut events = Vec::new();
-    for stage in hops.iter().flat_map(|hop| &hop.stages) {
+    for (hop, stage) in hops.iter().flat_map(|hop| hop.stages.iter().map(move |stage| (hop, stage))) {
         let mut push = |at_us: u64, what| {
             let at_us = i64::try_from(at_us).ok();
             events.push(Event { at_us, host: YOU.to_owned(), evidence: Evidence::Observed, what });
         };
         match &stage.did {
             Did::Name(name) => name.exchanges.iter().for_each(|exchange| of_exchange(exchange, &mut push)),
+            // A UDP socket only remembers an address: nothing is opened, and nobody hears of it.
+            Did::Connect(_) if hop.scheme() == "udp" => {}
             // With a note its end is that of more than the connection.
             Did::Connect(connect) if stage.note.is_none() => {
                 connect.attempts.iter().for_each(|attempt| of_attempt(attempt, &mut push));
@@ -27,8 +29,11 @@ pub fn own(hops: &[Hop]) -> Vec<Event> {
                 let sent = send.bytes.map(|bytes| What::RequestSent { bytes });
                 sent.into_iter().for_each(|what| at_end(stage, what, &mut push));
             }
-            // With a note its end is another moment than that of the first byte.
-            Did::Wait(_) if stage.note.is_none() => at_end(stage, What::FirstByte, &mut push),
+            // With a note its end is another moment than that of the first byte; and it may end well without a byte, where
+            // nobody had to say anything.
+            Did::Wait(_) if stage.note.is_none() && has_begun(hop, StageName::Receive) => {
+                at_end(stage, What::FirstByte, &mut push)
+            }
             Did::Receive(receive) => {
                 let received = receive.bytes.map(|bytes| What::ResponseReceived { bytes });
                 received.into_iter().for_each(|what| at_end(stage, what, &mut push));
@@ -37,6 +42,10 @@ pub fn own(hops: &[Hop]) -> Vec<Event> {
         }
     }
     events
+}
+
+fn has_begun(hop: &Hop, stage: StageName) -> bool {
+    hop.stage(stage).is_some_and(|stage| stage.start_us.is_some())
 }
 
 fn at_end(stage: &Stage, what: What, push: &mut impl FnMut(u64, What)) {

@@ -16,6 +16,10 @@ pub struct Report {
     pub clock: String,
     /// How many events were overwritten by newer ones since the service started.
     pub overwritten: u64,
+    /// How many events were recorded since the service started, overwritten ones too: the next one's number. Null from a
+    /// service that does not tell.
+    #[serde(default)]
+    pub recorded: Option<u64>,
     /// The events that were asked for, oldest first.
     pub events: Vec<Reported>,
 }

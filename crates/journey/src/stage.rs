@@ -68,7 +68,7 @@ pub struct Stage {
     pub did: Did,
     /// Why it failed; present exactly when `state` is `failed`.
     pub failure: Option<Failure>,
-    /// Why it was skipped, or what its times are where they are not those of its name; in words.
+    /// Why it was skipped, why it ended where it did, or what its times are where they are not those of its name; in words.
     pub note: Option<String>,
     /// The socket calls behind it, where this program makes them itself (`tcp://` and `udp://`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -239,6 +239,29 @@ impl Did {
             StageName::Wait => Self::Wait(Wait::default()),
             StageName::Receive => Self::Receive(Box::default()),
             StageName::Close => Self::Close(Close::default()),
+        }
+    }
+}
+
+impl Hop {
+    /// What was spoken: the scheme of the URL, also of one that could not be read to its end.
+    pub fn scheme(&self) -> &str {
+        match self.stage(StageName::Url).map(|stage| &stage.did) {
+            Some(Did::Url(url)) if !url.scheme.is_empty() => &url.scheme,
+            _ => self.url.split_once("://").map_or("", |(scheme, _)| scheme),
+        }
+    }
+
+    /// Whether bytes went over a socket as they are (`tcp://`, `udp://`), and no HTTP was spoken.
+    pub fn is_raw(&self) -> bool {
+        matches!(self.scheme(), "tcp" | "udp")
+    }
+
+    /// What came back.
+    pub fn received(&self) -> Option<&Receive> {
+        match &self.stage(StageName::Receive)?.did {
+            Did::Receive(receive) => Some(receive),
+            _ => None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! From stages and events to the outcome: which stage failed at which host, why, and what to try next.
 
+mod raw;
+
 use std::net::SocketAddr;
 
 use crate::{
@@ -33,6 +35,7 @@ pub fn judge(case: &Case<'_>) -> (Outcome, u8) {
     };
     match hop.failed() {
         Some(stage) => failed(case, hop, stage),
+        None if hop.is_raw() => (raw::ended(hop), exit::REACHED),
         None => reached(case, hop),
     }
 }
@@ -242,6 +245,9 @@ fn advice(place: &Place, reason: Reason, stage: StageName, hop: &Hop) -> Option<
         },
         _ => None,
     });
+    if let Some(text) = Some(hop).filter(|hop| hop.is_raw()).and_then(|hop| raw::advice(reason, stage, hop)) {
+        return Some(text);
+    }
     let text = match (reason, stage) {
         (Reason::UrlMalformed, _) => "write it like http://host:port/path".to_owned(),
         (Reason::SchemeUnsupported, _) => "use one of http://, https://, tcp:// and udp://".to_owned(),

@@ -117,16 +117,17 @@ impl Recorder {
             wanted.trace.is_none_or(|trace| event.trace == Some(trace))
                 && wanted.peer.is_none_or(|peer| event.what.peer() == Some(peer))
         };
-        let (overwritten, newest_first) = {
+        let (recorded, overwritten, newest_first) = {
             let ring = self.0.ring.lock().unwrap_or_else(PoisonError::into_inner);
             let chosen: Vec<_> = ring.events.iter().rev().filter(matches).take(LONGEST_REPORT).cloned().collect();
-            (ring.next - ring.events.len() as u64, chosen)
+            (ring.next, ring.next - ring.events.len() as u64, chosen)
         };
         Report {
             host: self.0.host.clone(),
             service: self.0.service.to_owned(),
             clock: clock_id().to_owned(),
             overwritten,
+            recorded: Some(recorded),
             events: newest_first.into_iter().rev().map(|event| (*event).clone()).collect(),
         }
     }
@@ -152,7 +153,7 @@ mod tests {
             recorder.record(None, u64::from(port), closed(port));
         }
         let report = recorder.report(Wanted::default());
-        assert_eq!((report.overwritten, report.events.len()), (3, 2));
+        assert_eq!((report.overwritten, report.recorded, report.events.len()), (3, Some(5), 2));
         assert_eq!(report.events[0].seq, 3);
     }
 
