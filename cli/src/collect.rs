@@ -1,9 +1,17 @@
 //! After the visit: what the hosts of the world recorded of it, laid on this machine's time line.
 
-use std::time::Duration;
+mod talk;
+
+pub use talk::Conversation;
+
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use futures_util::future::join_all;
-use journey::{Event, Evidence, Observer, Said, TraceId, chronicle, evidence::Placed, report::Report};
+use journey::{
+    Event, Evidence, Observer, Said, TraceId, chronicle,
+    evidence::Placed,
+    report::{Report, Reported},
+};
 use world::{AddressBook, BookHost, Protocol};
 
 use crate::walk::clock::Clock;
@@ -22,13 +30,47 @@ pub struct Collected {
     pub observers: Vec<Observer>,
 }
 
-/// Asks every host of the book what it recorded under this id.
-pub async fn collect(book: &AddressBook, trace: TraceId, clock: Clock) -> Collected {
-    // A client without anything of its own has nothing to fail with.
+/// How many events each host had recorded when it was asked; without those that did not tell.
+#[derive(Clone, Debug, Default)]
+pub struct Recorded(HashMap<String, u64>);
+
+/// Asks every host of the book how many events it has recorded so far: what is recorded later can be of a visit that
+/// begins now.
+pub async fn recorded(book: &AddressBook) -> Recorded {
+    let Ok(client) = service::admin::client(PATIENCE) else { return Recorded::default() };
+    let asked = book.hosts.iter().map(|host| {
+        let client = &client;
+        // A socket that nobody has: the count alone is wanted.
+        async move { (host, ask(client, host, "peer=0.0.0.0:0").await) }
+    });
+    let told = join_all(asked).await.into_iter();
+    Recorded(told.filter_map(|(host, said)| Some((host.name.clone(), said.ok()?.recorded?))).collect())
+}
+
+/// Asks every host of the book what it recorded under this id, and the host of a conversation that carried no id what it
+/// recorded of this machine's socket; `before` is what they had recorded before the visit.
+pub async fn collect(
+    book: &AddressBook,
+    trace: TraceId,
+    clock: Clock,
+    conversation: Option<&Conversation>,
+    before: &Recorded,
+) -> Collected {
     let Ok(client) = service::admin::client(PATIENCE) else { return Collected::default() };
     let asked = book.hosts.iter().map(|host| {
         let client = &client;
-        async move { (host, ask(client, host, trace).await) }
+        let conversation = conversation.filter(|conversation| conversation.host == host.name);
+        async move {
+            let traced = ask(client, host, &format!("trace={trace}")).await;
+            let said = match (traced, conversation) {
+                (Ok(traced), Some(conversation)) => {
+                    let of_socket = ask(client, host, &peer(conversation.local)).await;
+                    of_socket.map(|of_socket| merged(traced, of_socket, conversation, before, clock))
+                }
+                (traced, _) => traced,
+            };
+            (host, said)
+        }
     });
     let mut collected = Collected::default();
     for (host, said) in join_all(asked).await {
@@ -42,9 +84,35 @@ pub async fn collect(book: &AddressBook, trace: TraceId, clock: Clock) -> Collec
     collected
 }
 
-async fn ask(client: &reqwest::Client, host: &BookHost, trace: TraceId) -> Result<Report, String> {
+fn peer(socket: SocketAddr) -> String {
+    // Brackets are no characters of a query (RFC 3986 §3.4).
+    format!("peer={}", socket.to_string().replace('[', "%5B").replace(']', "%5D"))
+}
+
+/// What a host recorded under the visit's id, and the conversation's part of what it recorded of the socket.
+fn merged(
+    mut traced: Report,
+    of_socket: Report,
+    conversation: &Conversation,
+    before: &Recorded,
+    clock: Clock,
+) -> Report {
+    let place = |event: &Reported| clock.us_of_kernel(event.at_ns);
+    let at_us: Option<&dyn Fn(&Reported) -> i64> = if is_this_clock(&of_socket) { Some(&place) } else { None };
+    let before = before.0.get(&conversation.host).copied();
+    traced.overwritten = of_socket.overwritten;
+    traced.events.extend(conversation.events_in(of_socket, before, at_us));
+    traced.events.sort_by_key(|event| event.seq);
+    traced
+}
+
+fn is_this_clock(report: &Report) -> bool {
+    report.clock == service::ring::clock_id()
+}
+
+async fn ask(client: &reqwest::Client, host: &BookHost, query: &str) -> Result<Report, String> {
     let admin = host.service("admin", Protocol::Tcp).ok_or("it has no admin port in the address book")?;
-    let url = format!("http://{}/events?trace={trace}", admin.socket);
+    let url = format!("http://{}/events?{query}", admin.socket);
     let mut response = client.get(url).send().await.map_err(|error| words(&error))?;
     if !response.status().is_success() {
         return Err(format!("its admin port answered {}", response.status()));
@@ -61,7 +129,7 @@ async fn ask(client: &reqwest::Client, host: &BookHost, trace: TraceId) -> Resul
 
 /// Lays a report's events on the visit's clock, where they are of the same kernel's; otherwise only their order is kept.
 fn place(report: Report, host: &str, clock: Clock, events: &mut Vec<Event>) -> Said {
-    let same_clock = report.clock == service::ring::clock_id();
+    let same_clock = is_this_clock(&report);
     let placed = if same_clock { Placed::Clock } else { Placed::Order };
     let count = report.events.len();
     events.extend(report.events.into_iter().map(|reported| Event {

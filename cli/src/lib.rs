@@ -5,6 +5,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`args`] | what was said |
+//! | [`payload`] | what is sent to `tcp://` and `udp://` |
 //! | [`plan`] | what it means: whose network, whose resolver |
 //! | [`visitor`] | one visit after the other, and what they share |
 //! | [`walk`] | the stages, measured |
@@ -22,6 +23,7 @@ pub mod collect;
 pub mod compare;
 pub mod kept;
 pub mod output;
+pub mod payload;
 pub mod plan;
 pub mod redirect;
 pub mod report;
@@ -44,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 use args::{Cli, Command, LabCommand, Visit};
 use kept::Kept;
 use output::Output;
+use payload::PayloadError;
 use visitor::Visitor;
 
 /// The whole program.
@@ -67,7 +70,8 @@ pub fn main() -> ExitCode {
         }
         Err(Stopped::Local(error)) => {
             complain(&error.to_string());
-            ExitCode::from(exit::LOCAL)
+            let interrupted = matches!(error.downcast_ref(), Some(PayloadError::Interrupted));
+            ExitCode::from(if interrupted { exit::INTERRUPTED } else { exit::LOCAL })
         }
     }
 }

@@ -7,6 +7,7 @@
 //! | `name` | the `name` stage: what this machine asked, and what the resolver asked |
 //! | `tls` | the `tls` stage: what was agreed on, and the certificates |
 //! | `walk` | this machine's own walk from the root |
+//! | `raw` | `tcp://` and `udp://`: the bytes, and the socket calls of both sides |
 //! | `waterfall` | the stages on one time line |
 //! | `series` | several visits of one URL |
 //! | `compare` | two visits, or two series, side by side |
@@ -17,6 +18,7 @@ mod book;
 mod compare;
 mod name;
 mod page;
+mod raw;
 mod screen;
 mod series;
 mod tls;

@@ -15,7 +15,8 @@ use world::AddressBook;
 use crate::{
     Stopped,
     args::{self, Visit},
-    collect,
+    collect::{self, Conversation, Recorded},
+    payload::{self, Payload, PayloadError},
     plan::{self, Ground, request::Request},
     redirect,
     walk::{
@@ -38,6 +39,8 @@ pub struct Visitor<'a> {
     interrupt: CancellationToken,
     running: Option<Ground>,
     given: Given,
+    // Read once, for the first visit that sends it.
+    payload: Option<Payload>,
     // Started when the first visit needs it, and kept: a later visit meets what an earlier one left in its caches.
     lab: Option<Lab>,
     request: Request,
@@ -52,6 +55,7 @@ impl<'a> Visitor<'a> {
         let running = plan::running_lab(visit.world.as_deref(), visit.lab_net)?;
         let given = plan::given(visit)?;
         let request = Request::new(&visit.request)?;
+        visit.urls.iter().try_for_each(|url| payload::check_options(visit, url))?;
         if let Some(path) = &visit.tls.cacert {
             Source::File(path.clone()).check().map_err(|why| anyhow!("{why} (--cacert)"))?;
         }
@@ -59,13 +63,21 @@ impl<'a> Visitor<'a> {
             true => Output::Stdout,
             false => Output::File(path.clone()),
         });
-        Ok(Self { visit, interrupt, running, given, lab: None, request, output, tls: Vec::new() })
+        Ok(Self { visit, interrupt, running, given, payload: None, lab: None, request, output, tls: Vec::new() })
     }
 
     /// Visits one URL.
     pub async fn visit(&mut self, url: &str) -> Result<Journey, Stopped> {
         let visit = self.visit;
         check(visit, url, &self.request)?;
+        let scheme = target::parse(url, Secrets::Removed).ok().map(|(_, target)| target.scheme);
+        let is_raw = matches!(scheme, Some(Scheme::Tcp | Scheme::Udp));
+        if is_raw && self.payload.is_none() {
+            self.payload = Some(payload::read(visit.request.send.as_deref(), &self.interrupt).await?);
+        }
+        if let (Some(Scheme::Udp), Some(Payload::Nothing { why })) = (scheme, &self.payload) {
+            return Err(PayloadError::NoDatagram { why: why.clone() }.into());
+        }
         let (ground, asked) = plan::plan(visit, url, &self.given, self.running.as_ref())?;
         if let (Ground::Embedded, None) = (&ground, &self.lab) {
             let started = Lab::start(lab::Options::default());
@@ -85,6 +97,10 @@ impl<'a> Visitor<'a> {
         };
         // Only hosts of a lab record it, and only they are sent it (see `Walk::trace_for`).
         let trace = book.and_then(|_| TraceId::new(rand::random()).ok());
+        let before = match book {
+            Some(book) if is_raw => collect::recorded(book).await,
+            _ => Recorded::default(),
+        };
         let started_at = jiff::Timestamp::now();
         let bounds = Bounds {
             deadline: visit.limits.max_time.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds)),
@@ -116,6 +132,7 @@ impl<'a> Visitor<'a> {
             given: &self.given,
             family: family(visit),
             trace,
+            payload: self.payload.as_ref(),
             max_response: visit.limits.max_filesize,
             secrets,
             tls,
@@ -125,7 +142,8 @@ impl<'a> Visitor<'a> {
         let hops = redirect::walk(&walk, url, &self.request, visit.request.max_redirs).await;
         let total_us = hops.iter().flat_map(|hop| &hop.stages).filter_map(Stage::end_us).max().unwrap_or(0);
 
-        let (mut events, observers) = reports(book, trace, clock).await;
+        let conversation = hops.last().and_then(Conversation::of);
+        let (mut events, observers) = reports(book, trace, clock, conversation.as_ref(), &before).await;
         events.extend(chronicle::own(&hops));
         let events = chronicle::in_order(events);
         let hosts = book.map(known_hosts).unwrap_or_default();
@@ -203,10 +221,16 @@ fn family(visit: &Visit) -> Family {
     }
 }
 
-async fn reports(book: Option<&AddressBook>, trace: Option<TraceId>, clock: Clock) -> (Vec<Event>, Vec<Observer>) {
+async fn reports(
+    book: Option<&AddressBook>,
+    trace: Option<TraceId>,
+    clock: Clock,
+    conversation: Option<&Conversation>,
+    before: &Recorded,
+) -> (Vec<Event>, Vec<Observer>) {
     match (book, trace) {
         (Some(book), Some(trace)) => {
-            let collected = collect::collect(book, trace, clock).await;
+            let collected = collect::collect(book, trace, clock, conversation, before).await;
             (collected.events, collected.observers)
         }
         _ => (Vec::new(), Vec::new()),

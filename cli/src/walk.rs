@@ -8,20 +8,27 @@
 //! | [`order`], [`connect`] | `connect` |
 //! | [`tls`] | `tls` |
 //! | [`http`], [`wire`], [`meter`], [`frames`] | `send`, `wait`, `receive`, `close` |
+//! | [`raw`]: [`stream`], [`datagram`] | the same of `tcp://` and `udp://`, from `connect` on |
+//! | [`calls`], [`heard`] | the socket calls behind these, and the bytes |
 //! | [`secrets`] | what is not shown |
 //! | [`bounds`], [`clock`] | time limits and the visit's clock |
 
 pub mod answer;
 pub mod bounds;
+pub mod calls;
 pub mod clock;
 pub mod connect;
+pub mod datagram;
 pub mod frames;
 pub mod given;
+pub mod heard;
 pub mod http;
 pub mod meter;
 pub mod name;
 pub mod order;
+pub mod raw;
 pub mod secrets;
+pub mod stream;
 pub mod stub;
 pub mod system;
 pub mod target;
@@ -38,7 +45,10 @@ use journey::{
 use tokio::net::TcpStream;
 use world::AddressBook;
 
-use crate::plan::{proxy, request::Request};
+use crate::{
+    payload::Payload,
+    plan::{proxy, request::Request},
+};
 use bounds::Bounds;
 use clock::Clock;
 use given::Given;
@@ -68,6 +78,8 @@ pub struct Walk<'a> {
     pub family: Family,
     /// Sent along, where somebody is there to record it.
     pub trace: Option<TraceId>,
+    /// What is sent where no HTTP is spoken.
+    pub payload: Option<&'a Payload>,
     /// Bytes of a response, head included, before it is refused.
     pub max_response: u64,
     /// Whether credentials are kept as they are.
@@ -124,6 +136,12 @@ impl Walk<'_> {
             let addresses = stages.note(begin, found)?;
             if let Some(note) = note {
                 stages.skip_last(note);
+            }
+
+            if let Scheme::Tcp | Scheme::Udp = target.scheme {
+                let target = Target { port: way.port, ..target };
+                stages.done.extend(raw::talk(self, &target, &addresses).await);
+                return None;
             }
 
             if self.engine == Engine::Reqwest {

@@ -13,6 +13,7 @@ use journey::{
 
 use super::{
     page::{Ink, Page, dim, piece, plain},
+    raw,
     screen::INDENT,
     words::{count, duration},
 };
@@ -297,6 +298,10 @@ pub(super) fn bare(name: &str) -> &str {
     name.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(name)
 }
 
+fn is_raw(journey: &Journey) -> bool {
+    journey.hops.last().is_some_and(journey::Hop::is_raw)
+}
+
 /// An event in one line.
 pub(super) fn event(journey: &Journey, event: &Event) -> String {
     let at = |ip: SocketAddr| match journey.host_of(ip.ip()) {
@@ -327,6 +332,9 @@ pub(super) fn event(journey: &Journey, event: &Event) -> String {
         What::ConnectFailed { server, why } => format!("cannot connect to {server}: {why}"),
         What::HandshakeDone { version, cipher_suite } => format!("has agreed on {version}, {cipher_suite}"),
         What::HandshakeFailed { why } => format!("has no TLS connection: {why}"),
+        What::RequestSent { .. } | What::FirstByte | What::ResponseReceived { .. } if is_raw(journey) => {
+            raw::event(&event.what)
+        }
         What::RequestSent { bytes } => format!("has sent the request, {bytes} bytes"),
         What::FirstByte => "has the first byte of the response".to_owned(),
         What::ResponseReceived { bytes } => format!("has the whole response, {bytes} bytes"),

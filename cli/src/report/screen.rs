@@ -9,7 +9,7 @@ use journey::{
 use super::{
     name,
     page::{Ink, Page, Piece, Style, dim, piece, plain},
-    tls, walk,
+    raw, tls, walk,
     waterfall::waterfall,
     words::{self, count, duration},
 };
@@ -54,7 +54,12 @@ pub fn screen(journey: &Journey, style: &Style, detail: Detail) -> String {
         for note in &hop.notes {
             page.line(2, &[piece(Ink::Warn, format!("! {note}"))]);
         }
-        waterfall(&mut page, journey, hop);
+        if raw::has_calls(hop) {
+            // It is a time line as well, and a finer one.
+            raw::calls(&mut page, journey, hop);
+        } else {
+            waterfall(&mut page, journey, hop);
+        }
     }
     walk::section(&mut page, journey, detail.verbose);
     if detail.verbose {
@@ -104,7 +109,7 @@ fn show(page: &mut Page, journey: &Journey, hop: &Hop, stage: &Stage, detail: De
         vec![piece(ink, mark), piece(if stage.state == StageState::Failed { Ink::Bad } else { Ink::Bold }, label)];
     match (stage.state, &stage.failure) {
         (StageState::Failed, Some(failure)) => line.push(piece(Ink::Bad, &failure.what)),
-        _ => line.extend(summary(journey, hop, stage)),
+        _ => line.extend(raw::summary(hop, stage).unwrap_or_else(|| summary(journey, hop, stage))),
     }
     if stage.state == StageState::Done {
         line.extend(caveat(stage));
@@ -114,6 +119,8 @@ fn show(page: &mut Page, journey: &Journey, hop: &Hop, stage: &Stage, detail: De
         Did::Name(told) => name::details(page, journey, told, detail.verbose),
         Did::Connect(connect) => attempts(page, connect),
         Did::Tls(did) => tls::details(page, journey, did, detail.verbose),
+        Did::Receive(receive) if hop.is_raw() => raw::received(page, receive, detail.verbose),
+        Did::Send(_) if hop.is_raw() => {}
         Did::Send(send) if detail.verbose => headers(page, &request_line(send), &send.headers),
         Did::Receive(receive) => received(page, stage, receive, detail),
         _ => {}
@@ -187,7 +194,7 @@ fn name_summary(stage: &Stage, told: &Name) -> Vec<Piece> {
     line
 }
 
-fn connected(attempt: &Attempt) -> Vec<Piece> {
+pub(super) fn connected(attempt: &Attempt) -> Vec<Piece> {
     let mut line = vec![plain(attempt.server.to_string())];
     if let Some(host) = &attempt.host {
         line.push(piece(Ink::Host, format!(" {host}")));
@@ -337,7 +344,7 @@ fn headers(page: &mut Page, first: &str, headers: &[Header]) {
     }
 }
 
-fn closed(close: &Close) -> &'static str {
+pub(super) fn closed(close: &Close) -> &'static str {
     match (close.first, close.peer, close.keep_alive_offered) {
         (None, ..) => "",
         (Some(Closer::Server), Some(PeerEnd::Silent), _) => {
@@ -367,7 +374,12 @@ fn events(page: &mut Page, journey: &Journey) {
 
 fn verdict(page: &mut Page, journey: &Journey) {
     let outcome = &journey.outcome;
-    let (mark, ink) = if outcome.reached { ("✔ ", Ink::Good) } else { ("✘ ", Ink::Bad) };
+    let (mark, ink) = match (outcome.reached, outcome.failed_stage) {
+        (true, _) => ("✔ ", Ink::Good),
+        // Nobody had to answer, and nobody did.
+        (false, None) if journey.exit_code == 0 => ("· ", Ink::Warn),
+        (false, _) => ("✘ ", Ink::Bad),
+    };
     let total = plain(format!("  {} in all", duration(journey.total_us)));
     page.line(2, &[piece(ink, mark), piece(Ink::Bold, &outcome.verdict), total]);
     if let Some(next) = &outcome.next {
@@ -384,7 +396,7 @@ fn verdict(page: &mut Page, journey: &Journey) {
     if !silent.is_empty() {
         page.line(2, &[piece(Ink::Warn, "  silent when asked for a report: "), plain(words::and(&silent))]);
     }
-    if !outcome.reached {
+    if !outcome.reached && journey.exit_code != 0 {
         page.line(2, &[dim(format!("  exit code {}", journey.exit_code))]);
     }
 }

@@ -18,6 +18,15 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    /// Whether it is time to give up; for work that is never waited for long enough to notice.
+    pub fn over(&self) -> Option<Reason> {
+        if self.interrupt.is_cancelled() {
+            Some(Reason::Interrupted)
+        } else {
+            self.deadline.filter(|deadline| Instant::now() >= *deadline).map(|_| Reason::MaxTime)
+        }
+    }
+
     /// Waits for `work`, at most for `limit`; otherwise the reason says what ended the wait.
     pub async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Result<T, Reason> {
         let own = Instant::now() + limit;
@@ -44,7 +53,8 @@ pub fn cut(what: &str, reason: Reason, limit: Duration) -> String {
     }
 }
 
-fn seconds(limit: Duration) -> String {
+/// `5 s`, `500 ms`.
+pub fn seconds(limit: Duration) -> String {
     let ms = limit.as_millis();
     if ms.is_multiple_of(1_000) { format!("{} s", ms / 1_000) } else { format!("{ms} ms") }
 }

@@ -1,17 +1,26 @@
 //! The `connect` stage: Happy Eyeballs (RFC 8305 §5). The addresses are tried in their order; the next one begins when
 //! the one before has failed or has been silent for a while, and the first that answers wins.
 
-use std::{cell::RefCell, io, net::SocketAddr, time::Duration};
+use std::{
+    cell::RefCell,
+    io,
+    net::SocketAddr,
+    os::fd::AsRawFd,
+    time::{Duration, Instant},
+};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use journey::{
     Reason,
-    stage::{self, Address, Attempt, Did, Failure, Tried},
+    stage::{self, Address, Attempt, Call, Did, Failure, Tried},
 };
-use tokio::{net::TcpStream, time::sleep};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::sleep,
+};
 use world::{Protocol, Route};
 
-use super::{Broken, Walk, bounds::cut};
+use super::{Broken, Walk, bounds::cut, calls};
 
 /// How long an attempt may be silent before the next begins beside it (RFC 8305 §5, "Connection Attempt Delay").
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -21,11 +30,20 @@ pub type Connection = (SocketAddr, TcpStream);
 
 /// Opens a connection to one of these addresses.
 pub async fn connect(walk: &Walk<'_>, addresses: &[Address], port: u16) -> Result<(Did, Connection), Box<Broken>> {
-    let attempts = RefCell::new(Vec::new());
-    let race = race(walk, addresses, port, &attempts);
+    connect_noting(walk, addresses, port).await.0
+}
+
+/// The same, and the socket calls that were made for it.
+pub async fn connect_noting(
+    walk: &Walk<'_>,
+    addresses: &[Address],
+    port: u16,
+) -> (Result<(Did, Connection), Box<Broken>>, Vec<Call>) {
+    let log = Log::default();
+    let race = race(walk, addresses, port, &log);
     let limit = walk.bounds.connect;
     let result = walk.bounds.within(limit, race).await;
-    let mut attempts = attempts.into_inner();
+    let mut attempts = log.attempts.into_inner();
     // What was still under way when the stage ended has lasted until now.
     let now = walk.clock.us();
     for attempt in attempts.iter_mut().filter(|attempt| attempt.result == Tried::Abandoned) {
@@ -36,26 +54,61 @@ pub async fn connect(walk: &Walk<'_>, addresses: &[Address], port: u16) -> Resul
             Err(_) => attempt.result = Tried::Failed { why: "not waited for any longer".to_owned() },
         }
     }
+    let calls = calls_of(&attempts, log.sockets.into_inner());
     let did = Did::Connect(stage::Connect { attempts: attempts.clone() });
     let failure = match result {
-        Ok(Some(stream)) => return Ok((did, stream)),
+        Ok(Some(stream)) => return (Ok((did, stream)), calls),
         Ok(None) => explain(&attempts),
         Err(reason) => Failure { reason, what: cut(&format!("{} did not answer", named(&attempts)), reason, limit) },
     };
-    Err(Box::new((did, failure)))
+    (Err(Box::new((did, failure))), calls)
 }
 
-async fn race(
-    walk: &Walk<'_>,
-    addresses: &[Address],
-    port: u16,
-    attempts: &RefCell<Vec<Attempt>>,
-) -> Option<Connection> {
+/// What was done, noted as it is done. The walk is one task, so cells are enough.
+#[derive(Default)]
+struct Log {
+    attempts: RefCell<Vec<Attempt>>,
+    // The call that made the socket, and of which attempt.
+    sockets: RefCell<Vec<(usize, Call)>>,
+}
+
+/// The calls behind these attempts, in the order in which they were made.
+fn calls_of(attempts: &[Attempt], sockets: Vec<(usize, Call)>) -> Vec<Call> {
+    let mut calls = Vec::new();
+    for (nth, socket) in sockets {
+        let attempt = &attempts[nth];
+        let made_us = socket.at_us + socket.duration_us;
+        let ended_us = attempt.start_us + attempt.duration_us;
+        let gave = match &attempt.result {
+            Tried::Connected => "0",
+            Tried::Refused => "ECONNREFUSED: Connection refused",
+            Tried::Timeout => "no answer in time",
+            Tried::Abandoned => "not waited for any longer",
+            Tried::Unreachable { why } | Tried::Failed { why } => why,
+        };
+        let is_made = socket.gave.bytes().all(|b| b.is_ascii_digit());
+        calls.push(socket);
+        if !is_made {
+            continue;
+        }
+        calls.push(Call {
+            name: "connect".to_owned(),
+            with: attempt.via.unwrap_or(attempt.server).to_string(),
+            gave: gave.to_owned(),
+            at_us: made_us,
+            duration_us: ended_us.saturating_sub(made_us),
+        });
+    }
+    calls.sort_by_key(|call| call.at_us);
+    calls
+}
+
+async fn race(walk: &Walk<'_>, addresses: &[Address], port: u16, log: &Log) -> Option<Connection> {
     let mut waiting = addresses.iter();
     let mut running = FuturesUnordered::new();
     loop {
         if let Some(address) = waiting.next() {
-            running.push(attempt(walk, address, port, attempts));
+            running.push(attempt(walk, address, port, log));
         }
         // Until one answers, all have failed, or it is time for the next.
         let more = waiting.len() > 0;
@@ -74,12 +127,7 @@ async fn race(
 }
 
 /// One attempt, noted as it begins and as it ends.
-async fn attempt(
-    walk: &Walk<'_>,
-    address: &Address,
-    port: u16,
-    attempts: &RefCell<Vec<Attempt>>,
-) -> Option<Connection> {
+async fn attempt(walk: &Walk<'_>, address: &Address, port: u16, log: &Log) -> Option<Connection> {
     let server = SocketAddr::new(address.ip, port);
     let route = walk.book.map_or(Route::Direct, |book| book.route(Protocol::Tcp, server));
     let real = match route {
@@ -90,7 +138,7 @@ async fn attempt(
     };
     let start_us = walk.clock.us();
     let nth = {
-        let mut attempts = attempts.borrow_mut();
+        let mut attempts = log.attempts.borrow_mut();
         attempts.push(Attempt {
             server,
             host: address.host.clone(),
@@ -103,10 +151,10 @@ async fn attempt(
         attempts.len() - 1
     };
     let opened = match real {
-        Ok(real) => TcpStream::connect(real).await.map_err(|error| tried(&error)),
+        Ok(real) => open(walk, real, nth, log).await.map_err(|error| tried(&error)),
         Err(why) => Err(Tried::Unreachable { why }),
     };
-    let note = &mut attempts.borrow_mut()[nth];
+    let note = &mut log.attempts.borrow_mut()[nth];
     note.duration_us = walk.clock.us().saturating_sub(start_us);
     match opened {
         Ok(stream) => {
@@ -121,6 +169,21 @@ async fn attempt(
             None
         }
     }
+}
+
+/// The two calls of which a connection is made.
+async fn open(walk: &Walk<'_>, real: SocketAddr, nth: usize, log: &Log) -> io::Result<TcpStream> {
+    let began = Instant::now();
+    let (family, socket) = match real {
+        SocketAddr::V4(_) => ("AF_INET", TcpSocket::new_v4()),
+        SocketAddr::V6(_) => ("AF_INET6", TcpSocket::new_v6()),
+    };
+    let gave = socket.as_ref().map_or_else(calls::errno, |socket| socket.as_raw_fd().to_string());
+    let at_us = walk.clock.us_at(began);
+    let duration_us = walk.clock.us().saturating_sub(at_us);
+    let with = format!("{family}, SOCK_STREAM");
+    log.sockets.borrow_mut().push((nth, Call { name: "socket".to_owned(), with, gave, at_us, duration_us }));
+    socket?.connect(real).await
 }
 
 fn tried(error: &io::Error) -> Tried {

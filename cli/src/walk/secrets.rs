@@ -34,6 +34,34 @@ impl Secrets {
     }
 }
 
+impl Secrets {
+    /// What goes over a socket in a protocol that this program does not speak: each line as a text, those that look like a
+    /// header's field as one, and those by which mail, files and caches take passwords (`PASS`, `AUTH`) without them.
+    pub fn stream(self, text: &str) -> String {
+        if self == Self::Shown {
+            return text.to_owned();
+        }
+        text.split_inclusive('\n').map(|line| self.line(line)).collect()
+    }
+
+    fn line(self, whole: &str) -> String {
+        let line = whole.trim_end_matches(['\r', '\n']);
+        let end = &whole[line.len()..];
+        let word = line.split([' ', ':']).next().unwrap_or_default();
+        let is_token = !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        let kept = match line.get(word.len()..).filter(|rest| is_token && rest.len() > 1) {
+            Some(rest) if rest.starts_with(':') => {
+                let value = rest[1..].trim_start();
+                let gap = &rest[..rest.len() - value.len()];
+                format!("{word}{gap}{}", self.field(word, value))
+            }
+            Some(_) if matches!(word.to_ascii_uppercase().as_str(), "PASS" | "AUTH") => format!("{word} {REMOVED}"),
+            _ => self.text(line),
+        };
+        kept + end
+    }
+}
+
 /// Fields that are credentials or grant them.
 fn is_secret_field(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -127,6 +155,24 @@ mod tests {
         check("link", "<//me:pw@h.test/a?sig=1>; rel=x, <http://b@c>", "<//h.test/a?sig=(removed)>; rel=x, <http://c>");
         check("content-type", "text/html; charset=utf-8", "text/html; charset=utf-8");
         check("etag", "\"key=1\"", "\"key=1\"");
+    }
+
+    #[test]
+    fn streams() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(Secrets::Removed.stream(text), expected);
+            assert_eq!(Secrets::Shown.stream(text), text);
+        };
+        check("hello", "hello");
+        check("app1 got 5 bytes: hello\n", "app1 got 5 bytes: hello\n");
+        check("", "");
+        check(
+            "GET /?key=1 HTTP/1.0\r\nAuthorization: Basic abc\r\nHost:h\r\n\r\n",
+            "GET /?key=(removed) HTTP/1.0\r\nAuthorization: (removed)\r\nHost:h\r\n\r\n",
+        );
+        check("USER me\r\nPASS hunter2\r\n", "USER me\r\nPASS (removed)\r\n");
+        check("auth PLAIN abc", "auth (removed)");
+        check("PASS", "PASS");
     }
 
     #[test]

@@ -1,0 +1,34 @@
+//! `tcp://` and `udp://`: the stages behind `name`, where no HTTP is spoken.
+
+use journey::{Stage, StageName, StageState, stage::Address};
+
+use super::{Walk, connect, datagram, observed, stream, target::Scheme, target::Target};
+use crate::payload::Payload;
+
+/// Sends what is to be sent and takes what comes; the stages from `connect` on, as far as they came.
+pub async fn talk(walk: &Walk<'_>, target: &Target, addresses: &[Address]) -> Vec<Stage> {
+    let nothing = Payload::Nothing { why: "there is no --send".to_owned() };
+    let payload = walk.payload.unwrap_or(&nothing);
+    if target.scheme == Scheme::Udp {
+        let bytes: &[u8] = match payload {
+            Payload::Bytes(bytes) => bytes,
+            // `payload` lets no visit over UDP begin without a datagram.
+            Payload::Nothing { .. } => &[],
+        };
+        return datagram::exchange(walk, bytes, addresses, target.port).await;
+    }
+    let start_us = walk.clock.us();
+    let (result, calls) = connect::connect_noting(walk, addresses, target.port).await;
+    let end_us = walk.clock.us();
+    let (did, failure, stream) = match result {
+        Ok((did, (_, stream))) => (did, None, Some(stream)),
+        Err(broken) => (broken.0, Some(broken.1), None),
+    };
+    let state = if stream.is_some() { StageState::Done } else { StageState::Failed };
+    let mut stages = vec![Stage { calls, ..observed(state, did, start_us, end_us, failure) }];
+    if let Some(stream) = stream {
+        stages.push(Stage::skipped(StageName::Tls, "tcp:// has no TLS"));
+        stages.extend(stream::talk(walk, payload, stream).await);
+    }
+    stages
+}
