@@ -57,9 +57,7 @@ pub enum PayloadError {
     #[error("what is to be sent is larger than {LARGEST} bytes")]
     TooLarge,
     /// There is no datagram to send.
-    #[error(
-        "{why}, and a visit over UDP is nothing but a datagram: give one with --send TEXT (--send '' is an empty one)"
-    )]
+    #[error("{why}: a visit over UDP is one datagram; give it with --send TEXT (--send '' is an empty one)")]
     NoDatagram {
         /// Why there is nothing to send.
         why: String,

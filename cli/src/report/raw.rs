@@ -19,6 +19,8 @@ const MOST_LINES: usize = 8;
 const SENT: usize = 40;
 /// Calls of one stage that are shown; the journey has more.
 const MOST_CALLS: usize = 8;
+/// Calls of the other side that are shown.
+const MOST_OF_OTHER: usize = 12;
 /// Columns before the first side's calls: the stage's name, and the time.
 const BEFORE: usize = 10 + 11;
 
@@ -166,23 +168,19 @@ pub(super) fn calls(page: &mut Page, journey: &Journey, hop: &Hop) {
         (Some(host), true) => format!("{host} reports nothing of it"),
         (None, _) => String::new(),
     };
-    rows.extend(theirs);
+    rows.extend(most(theirs));
     // A stable order: what happened in the same microsecond stays as each side has it.
     rows.sort_by_key(|row| (row.at_us.is_none(), row.at_us));
 
     let wide = page.style().width;
     let second = BEFORE + (wide.saturating_sub(BEFORE) * 11 / 20).min(46);
+    let mut first = vec![dim(format!("  {:>1$}", "µs", BEFORE - 4)), piece(Ink::Bold, "  you")];
+    if !heading.is_empty() {
+        first.push(plain(" ".repeat(second.saturating_sub(BEFORE + width("you")))));
+        first.push(piece(Ink::Host, heading));
+    }
     page.gap();
-    let gap = second.saturating_sub(BEFORE + width("you"));
-    page.line(
-        2,
-        &[
-            dim(format!("  {:>1$}", "µs", BEFORE - 4)),
-            piece(Ink::Bold, "  you"),
-            plain(" ".repeat(gap)),
-            piece(Ink::Host, heading),
-        ],
-    );
+    page.line(second, &first);
     let mut stage = "";
     for row in &rows {
         let at = row.at_us.map_or_else(|| "order only".to_owned(), |us| us.to_string());
@@ -239,15 +237,29 @@ fn own(stage: &Stage, over_udp: bool) -> Vec<Row<'_>> {
     rows
 }
 
+/// The first of the other side's calls and the last, with a word of those between them.
+fn most(mut rows: Vec<Row<'_>>) -> Vec<Row<'_>> {
+    if let Some(left_out @ 2..) = rows.len().checked_sub(MOST_OF_OTHER) {
+        let last = rows.pop();
+        rows.truncate(MOST_OF_OTHER - 1);
+        if let Some(before) = rows.last() {
+            let text = format!("… {}", words::count(left_out, "more call"));
+            rows.push(Row { at_us: before.at_us, stage: "", mine: false, text, after: None });
+        }
+        rows.extend(last);
+    }
+    rows
+}
+
 /// What the other side says it did, as the call by which it learnt or did it.
 fn other(event: &Event, over_udp: bool) -> Option<Row<'_>> {
     let Evidence::Reported { placed, .. } = &event.evidence else { return None };
     let text = match &event.what {
         What::ConnectionAccepted { peer, .. } => format!("accept() = {peer}"),
-        What::RequestRead { bytes, .. } if over_udp => format!("recvfrom() = {}", words::bytes(*bytes)),
-        What::ResponseWritten { bytes, .. } if over_udp => format!("sendto({})", words::bytes(*bytes)),
-        What::RequestRead { bytes, .. } => format!("recv() = {}", words::bytes(*bytes)),
-        What::ResponseWritten { bytes, .. } => format!("send({})", words::bytes(*bytes)),
+        What::RequestRead { bytes, .. } if over_udp => format!("recvfrom() = {}", as_written(*bytes)),
+        What::ResponseWritten { bytes, .. } if over_udp => format!("sendto({})", as_written(*bytes)),
+        What::RequestRead { bytes, .. } => format!("recv() = {}", as_written(*bytes)),
+        What::ResponseWritten { bytes, .. } => format!("send({})", as_written(*bytes)),
         What::ConnectionClosed { by, .. } => match by {
             ClosedBy::Me => "close()",
             ClosedBy::Peer => "recv() = 0, then close()",
@@ -259,6 +271,11 @@ fn other(event: &Event, over_udp: bool) -> Option<Row<'_>> {
     };
     let at_us = event.at_us.filter(|_| *placed == Placed::Clock);
     Some(Row { at_us, stage: "", mine: false, text, after: None })
+}
+
+/// A number of bytes as this side's calls have it.
+fn as_written(bytes: u64) -> String {
+    if bytes == 1 { "1 byte".to_owned() } else { format!("{bytes} bytes") }
 }
 
 /// An event of this side in words.

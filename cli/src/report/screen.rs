@@ -117,6 +117,7 @@ fn show(page: &mut Page, journey: &Journey, hop: &Hop, stage: &Stage, detail: De
     page.line(21, &line);
     match &stage.did {
         Did::Name(told) => name::details(page, journey, told, detail.verbose),
+        Did::Connect(_) if hop.scheme() == "udp" => {}
         Did::Connect(connect) => attempts(page, connect),
         Did::Tls(did) => tls::details(page, journey, did, detail.verbose),
         Did::Receive(receive) if hop.is_raw() => raw::received(page, receive, detail.verbose),

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod dns;
+pub(crate) mod raw;
 
 use std::{
     io::{Read, Write},
