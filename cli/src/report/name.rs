@@ -339,6 +339,7 @@ pub(super) fn event(journey: &Journey, event: &Event) -> String {
         What::FirstByte => "has the first byte of the response".to_owned(),
         What::ResponseReceived { bytes } => format!("has the whole response, {bytes} bytes"),
         What::ConnectionAccepted { peer, local } => format!("accepts {peer} on {local}"),
+        What::RequestRead { target, bytes, .. } if target.is_empty() => format!("has read {bytes} bytes"),
         What::RequestRead { method, target, bytes, .. } => format!("has read {method} {target}, {bytes} bytes"),
         What::ResponseWritten { status, bytes, .. } => match status {
             Some(status) => format!("has written the response {status}, {bytes} bytes"),

@@ -17,9 +17,9 @@ use super::{
 const MOST_LINES: usize = 8;
 /// Columns of what was sent that are shown beside its size.
 const SENT: usize = 40;
-/// Calls of one stage that are shown; the journey has more.
+/// Calls of one stage that are shown without `--verbose`; the journey has more.
 const MOST_CALLS: usize = 8;
-/// Calls of the other side that are shown.
+/// Calls of the other side that are shown without `--verbose`.
 const MOST_OF_OTHER: usize = 12;
 /// Columns before the first side's calls: the stage's name, and the time.
 const BEFORE: usize = 10 + 11;
@@ -119,7 +119,7 @@ pub(super) fn received(page: &mut Page, receive: &Receive, verbose: bool) {
     let lines: Vec<&str> = text.lines().collect();
     let shown = if verbose { lines.len() } else { lines.len().min(MOST_LINES) };
     for line in &lines[..shown] {
-        let line = fitted(&one_line(line), columns);
+        let line = fitted(one_line(line).trim_end(), columns);
         page.line(0, &[dim(format!("{:INDENT$}│ ", "")), plain(line)]);
     }
     let kept = text.len() as u64;
@@ -153,14 +153,14 @@ struct Row<'a> {
 }
 
 /// The socket calls of both sides, on one time line.
-pub(super) fn calls(page: &mut Page, journey: &Journey, hop: &Hop) {
+pub(super) fn calls(page: &mut Page, journey: &Journey, hop: &Hop, verbose: bool) {
     let server = hop.stage(StageName::Connect).and_then(|stage| match &stage.did {
         Did::Connect(connect) => connect.connected(),
         _ => None,
     });
     let host = server.and_then(|attempt| attempt.host.as_deref());
     let over_udp = hop.scheme() == "udp";
-    let mut rows: Vec<Row<'_>> = hop.stages.iter().flat_map(|stage| own(stage, over_udp)).collect();
+    let mut rows: Vec<Row<'_>> = hop.stages.iter().flat_map(|stage| own(stage, over_udp, verbose)).collect();
     let theirs = journey.events.iter().filter(|event| Some(&*event.host) == host);
     let theirs: Vec<Row<'_>> = theirs.filter_map(|event| other(event, over_udp)).collect();
     let heading = match (host, theirs.is_empty()) {
@@ -168,7 +168,7 @@ pub(super) fn calls(page: &mut Page, journey: &Journey, hop: &Hop) {
         (Some(host), true) => format!("{host} reports nothing of it"),
         (None, _) => String::new(),
     };
-    rows.extend(most(theirs));
+    rows.extend(if verbose { theirs } else { most(theirs) });
     // A stable order: what happened in the same microsecond stays as each side has it.
     rows.sort_by_key(|row| (row.at_us.is_none(), row.at_us));
 
@@ -201,7 +201,7 @@ pub(super) fn calls(page: &mut Page, journey: &Journey, hop: &Hop) {
 
 /// This side's calls of a stage. One that waits stands where it came back, the others where they were made: what they set
 /// off can be seen elsewhere before they come back.
-fn own(stage: &Stage, over_udp: bool) -> Vec<Row<'_>> {
+fn own(stage: &Stage, over_udp: bool, verbose: bool) -> Vec<Row<'_>> {
     let name = stage.name().as_str();
     let row = |call: &Call| {
         let waits = match call.name.as_str() {
@@ -219,8 +219,10 @@ fn own(stage: &Stage, over_udp: bool) -> Vec<Row<'_>> {
         let after = (waits && call.name != "…" && !call.gave.starts_with("nothing")).then_some(call.duration_us);
         Row { at_us: i64::try_from(at_us).ok(), stage: name, mine: true, text, after }
     };
-    let mut rows: Vec<Row<'_>> = stage.calls.iter().take(MOST_CALLS).map(row).collect();
-    if let Some(left_out @ 1..) = stage.calls.len().checked_sub(MOST_CALLS) {
+    // With all of them shown, the last may still stand for many.
+    let shown = if verbose { stage.calls.len() } else { MOST_CALLS };
+    let mut rows: Vec<Row<'_>> = stage.calls.iter().take(shown).map(row).collect();
+    if let Some(left_out @ 1..) = stage.calls.len().checked_sub(shown) {
         let last = &stage.calls[stage.calls.len() - 1];
         let at_us = i64::try_from(last.at_us + last.duration_us).ok();
         // The last of those that are kept may stand for many.

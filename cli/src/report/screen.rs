@@ -56,7 +56,7 @@ pub fn screen(journey: &Journey, style: &Style, detail: Detail) -> String {
         }
         if raw::has_calls(hop) {
             // It is a time line as well, and a finer one.
-            raw::calls(&mut page, journey, hop);
+            raw::calls(&mut page, journey, hop, detail.verbose);
         } else {
             waterfall(&mut page, journey, hop);
         }

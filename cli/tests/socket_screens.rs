@@ -1,0 +1,103 @@
+//! What a person sees of `tcp://` and `udp://`. The journeys were made by real visits and saved with `--json`.
+
+use std::{fs, path::Path};
+
+use journey::{
+    Evidence, Journey,
+    chronicle::{YOU, in_order},
+    evidence::Placed,
+    verdict::{Case, judge},
+};
+use visit::report::{self, Detail, Style};
+
+const NARROW: Style = Style { color: false, unicode: true, width: 80 };
+const NAMES: [&str; 5] = ["talk", "echo", "unanswered", "silent", "banner"];
+
+fn kept(name: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/journeys").join(name).with_extension("json");
+    fs::read_to_string(file).unwrap()
+}
+
+fn saved(name: &str) -> Journey {
+    serde_json::from_str(&kept(name)).unwrap()
+}
+
+fn screen(journey: &Journey, style: Style, verbose: bool) -> String {
+    let text = report::screen(journey, &style, Detail { verbose, head: false });
+    for line in text.lines() {
+        assert!(style.color || line.chars().count() <= style.width, "{} columns: {line}", line.chars().count());
+        assert_eq!(line, line.trim_end(), "spaces at the end of a line");
+    }
+    text
+}
+
+#[test]
+fn at_80_columns() {
+    for name in NAMES {
+        insta::assert_snapshot!(name, screen(&saved(name), NARROW, false));
+    }
+}
+
+#[test]
+fn at_40_columns() {
+    insta::assert_snapshot!("narrow_talk", screen(&saved("talk"), Style { width: 40, ..NARROW }, false));
+}
+
+#[test]
+fn wide_with_everything() {
+    insta::assert_snapshot!("verbose_talk", screen(&saved("talk"), Style { width: 120, ..NARROW }, true));
+}
+
+#[test]
+fn in_colour() {
+    let text = screen(&saved("unanswered"), Style { color: true, ..NARROW }, false);
+    insta::assert_snapshot!("colour_unanswered", text.replace('\x1b', "<ESC>"));
+}
+
+#[test]
+fn without_unicode() {
+    let text = screen(&saved("talk"), Style { unicode: false, ..NARROW }, false);
+    assert!(text.is_ascii(), "{text}");
+}
+
+#[test]
+fn a_host_whose_clock_cannot_be_compared_is_told_apart() {
+    let mut journey = saved("talk");
+    for event in journey.events.iter_mut().filter(|event| event.host != YOU) {
+        event.at_us = None;
+        event.evidence = Evidence::Reported { by: event.host.clone(), placed: Placed::Order };
+    }
+    journey.events = in_order(journey.events);
+    let text = screen(&journey, NARROW, false);
+    let (_, table) = text.split_once("app1, as it reports\n").unwrap();
+    let (own, theirs) = table.split_once("close()\n").unwrap();
+    assert!(!own.contains("order only"), "{text}");
+    let theirs: Vec<&str> = theirs.lines().take(4).map(str::trim).collect();
+    let expected = ["accept() = ", "recv() = 6 bytes", "send(24 bytes)", "recv() = 0, then close()"];
+    for (line, expected) in theirs.iter().zip(expected) {
+        assert!(line.starts_with("order only") && line.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn a_saved_journey_is_read_and_written_alike() {
+    for name in NAMES {
+        assert_eq!(report::json(&saved(name)), kept(name), "{name}");
+    }
+}
+
+#[test]
+fn the_same_evidence_gives_the_same_verdict() {
+    for name in NAMES {
+        let journey = saved(name);
+        let again = judge(&Case {
+            hops: &journey.hops,
+            events: &journey.events,
+            hosts: &journey.hosts,
+            place: &journey.place,
+            observers: &journey.observers,
+            fail_on_status: false,
+        });
+        assert_eq!(again, (journey.outcome, journey.exit_code), "{name}");
+    }
+}
