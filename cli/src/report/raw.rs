@@ -174,7 +174,7 @@ pub(super) fn calls(page: &mut Page, journey: &Journey, hop: &Hop, verbose: bool
 
     let wide = page.style().width;
     let second = BEFORE + (wide.saturating_sub(BEFORE) * 11 / 20).min(46);
-    let mut first = vec![dim(format!("  {:>1$}", "µs", BEFORE - 4)), piece(Ink::Bold, "  you")];
+    let mut first = vec![dim(format!("  {:>1$}", "µs", BEFORE - 3)), piece(Ink::Bold, " you")];
     if !heading.is_empty() {
         first.push(plain(" ".repeat(second.saturating_sub(BEFORE + width("you")))));
         first.push(piece(Ink::Host, heading));
@@ -188,7 +188,7 @@ pub(super) fn calls(page: &mut Page, journey: &Journey, hop: &Hop, verbose: bool
         if row.mine {
             stage = row.stage;
         }
-        let mut line = vec![plain(format!("  {name:8}")), dim(format!("{at:>9}  "))];
+        let mut line = vec![plain(format!("  {name:8}")), dim(format!("{at:>10} "))];
         let hang = if row.mine { BEFORE } else { second };
         line.push(plain(" ".repeat(hang - BEFORE)));
         line.push(piece(if row.mine { Ink::Plain } else { Ink::Host }, &row.text));
