@@ -2,9 +2,9 @@
 
 pub mod proxy;
 pub mod request;
+pub mod resolver;
 
 use std::{
-    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -21,6 +21,7 @@ use crate::{
         target::{self, Host},
     },
 };
+use resolver::Named;
 
 /// Where a visit takes place.
 #[derive(Clone, Debug)]
@@ -39,12 +40,12 @@ pub enum Ground {
 }
 
 /// Who is to be asked for names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// The lab's resolver.
     Lab,
-    /// This one.
-    Given(SocketAddr),
+    /// The one that was named.
+    Named(Named),
     /// This machine's.
     System,
 }
@@ -52,11 +53,16 @@ pub enum Asked {
 /// What cannot be done as it was said.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// `--resolver` is no address.
-    #[error("--resolver {given:?} is no address: write 10.78.1.53, 10.78.1.53:53, [fd10::1]:53 or system")]
+    /// `--resolver` names none.
+    #[error(
+        "--resolver {given:?} names no resolver: {why}; write 10.78.1.53, [fd10::1]:53, tls://HOST, https://HOST/PATH or \
+         system"
+    )]
     Resolver {
         /// What was given.
         given: String,
+        /// What is wrong with it.
+        why: String,
     },
     /// `--resolve` or `--connect-to` cannot be used.
     #[error(transparent)]
@@ -131,8 +137,11 @@ pub fn given(visit: &Visit) -> Result<Given, PlanError> {
 pub fn plan(visit: &Visit, url: &str, given: &Given, running: Option<&Ground>) -> Result<(Ground, Asked), PlanError> {
     let asked = match visit.names.resolver.as_deref().map(str::trim) {
         None | Some("") => None,
-        Some("system") => Some(Asked::System),
-        Some(given) => Some(Asked::Given(resolver_address(given)?)),
+        Some(given) => match Named::parse(given) {
+            Ok(Named::System) => Some(Asked::System),
+            Ok(named) => Some(Asked::Named(named)),
+            Err(why) => return Err(PlanError::Resolver { given: given.to_owned(), why }),
+        },
     };
     // A URL that cannot be read belongs to no network; its stage will say what is wrong with it. Where --connect-to leads
     // elsewhere, that is where the visit takes place.
@@ -141,10 +150,8 @@ pub fn plan(visit: &Visit, url: &str, given: &Given, running: Option<&Ground>) -
             .is_ok_and(|(_, target)| belongs_to_lab(&given.way(&target).host, running));
     Ok(match (asked, in_lab, running) {
         (Some(asked), _, None) if visit.lab => (Ground::Embedded, asked),
-        // A name of the lab, asked of an address of the lab: nobody else knows either.
-        (Some(Asked::Given(address)), true, None) if AddressBook::direct(&World::built_in()).contains(address.ip()) => {
-            (Ground::Embedded, Asked::Given(address))
-        }
+        // A name of the lab, asked of a resolver of the lab: nobody else knows either.
+        (Some(Asked::Named(named)), true, None) if is_built_in(&named) => (Ground::Embedded, Asked::Named(named)),
         (Some(asked), _, None) => (Ground::Internet, asked),
         (Some(asked), true, Some(lab)) => (lab.clone(), asked),
         (Some(asked), false, Some(_)) => (Ground::Internet, asked),
@@ -164,33 +171,37 @@ fn belongs_to_lab(host: &Host, running: Option<&Ground>) -> bool {
     }
 }
 
-fn resolver_address(given: &str) -> Result<SocketAddr, PlanError> {
-    let bare = given.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(given);
-    if let Ok(ip) = bare.parse::<IpAddr>() {
-        return Ok(SocketAddr::new(ip, 53));
-    }
-    match given.parse::<SocketAddr>() {
-        Ok(address) if address.port() != 0 => Ok(address),
-        _ => Err(PlanError::Resolver { given: given.to_owned() }),
-    }
+fn is_built_in(named: &Named) -> bool {
+    let world = World::built_in();
+    let book = AddressBook::direct(&world);
+    named.is_in(|ip| book.contains(ip), |name| world.claims(name))
 }
 
 impl Asked {
     /// The resolvers for the walk. The lab's resolver may be busy for as long as its own limit of 2.5 s, so it is given
     /// that time before it is asked again.
     pub fn resolvers(self, book: Option<&AddressBook>, file: &str) -> Result<Resolvers, PlanError> {
-        let (address, chosen_by) = match self {
-            Self::System => return Ok(Resolvers::System),
-            Self::Given(address) => (address, "--resolver"),
-            Self::Lab => {
-                let found = book.and_then(AddressBook::resolver_address);
-                (found.ok_or_else(|| PlanError::NoResolver { file: file.to_owned() })?, "the lab's own")
-            }
-        };
         let waits = [5, 5].map(Duration::from_secs).to_vec();
-        Ok(Resolvers::Given {
-            server: Server { address, waits, recursion_desired: true },
-            chosen_by: chosen_by.to_owned(),
+        let at = |address| Server { address, waits, recursion_desired: true };
+        let lab = || {
+            let found = book.and_then(AddressBook::resolver_address);
+            found.ok_or_else(|| PlanError::NoResolver { file: file.to_owned() })
+        };
+        let by_option = "--resolver".to_owned();
+        Ok(match self {
+            Self::System | Self::Named(Named::System) => Resolvers::System,
+            Self::Lab => Resolvers::Given { server: at(lab()?), chosen_by: "the lab's own".to_owned() },
+            Self::Named(Named::Plain(address)) => Resolvers::Given { server: at(address), chosen_by: by_option },
+            Self::Named(Named::Secure(upstream)) => {
+                // A name for the resolver itself is asked of whoever would be asked without the option.
+                let bootstrap = match (&upstream.host, book) {
+                    (Host::Ip(_), _) | (_, None) => Resolvers::System,
+                    (Host::Name(_), Some(_)) => {
+                        Resolvers::Given { server: at(lab()?), chosen_by: "the lab's own".to_owned() }
+                    }
+                };
+                Resolvers::Secure { upstream, bootstrap: Box::new(bootstrap), chosen_by: by_option }
+            }
         })
     }
 }
@@ -211,7 +222,12 @@ mod tests {
                     Ground::Running { .. } => "running",
                     Ground::Internet => "internet",
                 };
-                format!("{ground} {asked:?}")
+                let asked = match asked {
+                    Asked::Named(Named::Plain(address)) => format!("Given({address})"),
+                    Asked::Named(Named::Secure(upstream)) => upstream.url(),
+                    asked => format!("{asked:?}"),
+                };
+                format!("{ground} {asked}")
             }
             Err(error) => error.to_string(),
         };
@@ -240,7 +256,12 @@ mod tests {
         check(&["--resolve", "www.example.local", "www.example.local"], "--resolve \"www.example.local\": it needs");
         check(&["--lab", "--resolver", "10.78.2.31", "a"], "embedded Given(10.78.2.31:53)");
         check(&["--resolver", "system", "www.example.local"], "internet System");
-        check(&["--resolver", "dns.test", "a"], "--resolver \"dns.test\" is no address");
+        check(&["--resolver", "dns.test", "a"], "--resolver \"dns.test\" names no resolver: it is no address; write");
+        check(&["--resolver", "tls://10.78.1.53", "www.example.local"], "embedded tls://10.78.1.53");
+        check(&["--resolver", "tls://10.78.1.53", "www.baidu.com"], "internet tls://10.78.1.53");
+        check(&["--resolver", "tls://dns.example.test", "www.example.local"], "embedded tls://dns.example.test");
+        check(&["--resolver", "https://dns.test", "www.example.local"], "internet https://dns.test/dns-query");
+        check(&["--lab", "--resolver", "https://10.78.1.53/q", "a"], "embedded https://10.78.1.53/q");
         check(&["--resolver", "10.1.1.1:0", "a"], "--resolver");
     }
 }

@@ -3,7 +3,7 @@
 //! | module | stage |
 //! |---|---|
 //! | [`target`] | `url` |
-//! | [`name`], [`given`], [`system`], [`answer`], [`stub`] | `name` |
+//! | [`name`], [`given`], [`system`], [`answer`], [`stub`], [`secure`] | `name` |
 //! | [`tree`] | none: this machine's own walk from the root, beside the visit |
 //! | [`order`], [`connect`] | `connect` |
 //! | [`tls`] | `tls` |
@@ -28,6 +28,7 @@ pub mod name;
 pub mod order;
 pub mod raw;
 pub mod secrets;
+pub mod secure;
 pub mod stream;
 pub mod stub;
 pub mod system;
@@ -121,7 +122,8 @@ impl Walk<'_> {
     /// Walks to the end of one request, or to the stage that fails; with the hop, the `Location` of the answer as it came.
     pub async fn hop(&self, url: &str, request: &Request) -> (Hop, Option<String>) {
         let mut stages = Stages { clock: self.clock, done: Vec::new(), notes: Vec::new() };
-        if target::parse(url, self.secrets).is_ok_and(|(_, target)| target.scheme == Scheme::Https) {
+        let is_https = |(_, target): (Did, Target)| target.scheme == Scheme::Https;
+        if self.resolvers.are_secure() || target::parse(url, self.secrets).is_ok_and(is_https) {
             self.tls.prepare();
         }
         // Every `?` ends the walk at the stage that has just been noted as failed.

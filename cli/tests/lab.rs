@@ -152,7 +152,7 @@ fn what_cannot_be_used_is_refused_with_words() {
     let whole = "visit: cannot read /nowhere.json: No such file or directory (os error 2) (VISIT_WORLD or --world)\n";
     check(&["--world", "/nowhere.json", "a.test"], whole);
     check(&["--world", "/dev/null", "a.test"], "/dev/null is empty");
-    check(&["--resolver", "dns.test", "a.test"], "is no address");
+    check(&["--resolver", "dns.test", "a.test"], "it is no address; write 10.78.1.53");
     check(&["--max-time=-1", "a.test"], "a number of seconds above 0");
     check(&[], "required arguments were not provided");
     let mut file = tempfile::NamedTempFile::new().unwrap();

@@ -8,7 +8,7 @@ use journey::{
     chronicle::YOU,
     dns::{Meaning, Question, Record, Reply, Transport},
     event::ClosedBy,
-    stage::{Exchange, Name, NameSource, Told},
+    stage::{Exchange, Name, NameSource, Told, Verified},
 };
 
 use super::{
@@ -33,15 +33,31 @@ pub(super) fn details(page: &mut Page, journey: &Journey, name: &Name, verbose: 
 }
 
 fn asked(page: &mut Page, journey: &Journey, name: &Name, verbose: bool) {
-    let Some(NameSource::Resolver { host, address, chosen_by, .. }) = &name.source else { return };
+    if let Some(bootstrap) = &name.bootstrap {
+        let (source, addresses) = match (&bootstrap.source, bootstrap.addresses.as_slice()) {
+            (_, []) => ("", "no address".to_owned()),
+            (source, addresses) => {
+                let addresses: Vec<String> = addresses.iter().map(|address| address.ip.to_string()).collect();
+                let source = if let Some(NameSource::HostsFile { path }) = source { path.as_str() } else { "" };
+                (source, addresses.join(", "))
+            }
+        };
+        let sep = if source.is_empty() { "" } else { ", from " };
+        let text =
+            format!("{:INDENT$}first the address of the resolver, {}: {addresses}{sep}{source}", "", bootstrap.asked);
+        page.line(INDENT + 2, &[dim(text)]);
+        asked(page, journey, bootstrap, verbose);
+    }
+    let Some(NameSource::Resolver { host, address, url, chosen_by }) = &name.source else { return };
     let host = host.as_deref().unwrap_or("");
     let sep = if host.is_empty() { "" } else { " " };
+    let url = url.as_ref().map_or_else(String::new, |url| format!("{url} at "));
     page.line(
         INDENT + 2,
         &[
             plain(format!("{:INDENT$}you asked ", "")),
             piece(Ink::Host, host),
-            plain(format!("{sep}{address}")),
+            plain(format!("{sep}{url}{address}")),
             dim(format!(" ({chosen_by})")),
         ],
     );
@@ -109,6 +125,7 @@ fn one_exchange(page: &mut Page, journey: &Journey, known: Known<'_>, exchange: 
         Told::Failed { why } | Told::BadReply { why } => line.push(piece(Ink::Bad, why)),
     }
     page.line_with_right(INDENT + 13, &line, &dim(duration(exchange.duration_us)));
+    opened(page, journey, exchange, verbose);
     let Told::Reply { reply } = &exchange.result else { return };
     for error in reply.edns.iter().flat_map(|edns| &edns.errors) {
         // Code 0 is "Other Error": the text alone says something.
@@ -125,6 +142,23 @@ fn one_exchange(page: &mut Page, journey: &Journey, known: Known<'_>, exchange: 
                 page.line(INDENT + 15, &[dim(text)]);
             }
         }
+    }
+}
+
+/// The connection that was opened for a question, where it goes over TLS.
+fn opened(page: &mut Page, journey: &Journey, exchange: &Exchange, verbose: bool) {
+    let (Some(opening), Some(tls)) = (&exchange.opening, &exchange.tls) else { return };
+    let connect = duration(opening.connect_us);
+    let handshake = duration(opening.handshake_us);
+    let text = match tls.version {
+        Some(_) => format!("{:1$}connected in {connect}, TLS in {handshake}: ", "", INDENT + 4),
+        None => format!("{:1$}connected in {connect}, TLS broke off after {handshake}", "", INDENT + 4),
+    };
+    let mut line = vec![dim(text)];
+    line.extend(super::tls::summary(tls));
+    page.line(INDENT + 6, &line);
+    if verbose || matches!(tls.verified, Verified::Refused { .. } | Verified::Ignored { .. }) {
+        super::tls::details(page, journey, tls, verbose);
     }
 }
 

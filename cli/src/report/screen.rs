@@ -111,7 +111,7 @@ fn show(page: &mut Page, journey: &Journey, hop: &Hop, stage: &Stage, detail: De
         (StageState::Failed, Some(failure)) => line.push(piece(Ink::Bad, &failure.what)),
         _ => line.extend(raw::summary(hop, stage).unwrap_or_else(|| summary(journey, hop, stage))),
     }
-    if stage.state == StageState::Done {
+    if stage.state == StageState::Done && !hop.is_raw() {
         line.extend(caveat(stage));
     }
     page.line(21, &line);

@@ -2,7 +2,7 @@
 //! resolver's story, and is told by its reports.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
     pin::pin,
     time::Duration,
@@ -21,6 +21,7 @@ use super::{
     answer::{Told, merge, read},
     given::Way,
     order,
+    secure::{Session, Upstream},
     stub::{self, Log, NoReply, Server},
     system,
     target::Host,
@@ -39,8 +40,42 @@ pub enum Resolvers {
         /// By whom: `--resolver`, `the lab's own`.
         chosen_by: String,
     },
+    /// One that is asked over TLS.
+    Secure {
+        /// It.
+        upstream: Upstream,
+        /// Who is asked for its own address, where it is given by name.
+        bootstrap: Box<Self>,
+        /// By whom it was named.
+        chosen_by: String,
+    },
     /// This machine's hosts file, then its resolvers.
     System,
+}
+
+impl Resolvers {
+    /// Whether they are asked over TLS.
+    pub fn are_secure(&self) -> bool {
+        matches!(self, Self::Secure { .. })
+    }
+}
+
+/// A resolver at one of its addresses.
+#[derive(Clone, Debug)]
+enum Asks<'a> {
+    /// Over UDP and TCP.
+    Plain(Server),
+    /// Over TLS.
+    Secure { upstream: &'a Upstream, address: SocketAddr },
+}
+
+impl Asks<'_> {
+    fn address(&self) -> SocketAddr {
+        match self {
+            Self::Plain(server) => server.address,
+            Self::Secure { address, .. } => *address,
+        }
+    }
 }
 
 /// What the stage found out; beside the addresses, the words to show where nobody had to be asked.
@@ -76,40 +111,70 @@ async fn look_up(walk: &Walk<'_>, way: &Way) -> Found {
         let ips = [Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()];
         return (known(walk, name, NameSource::Localhost, &ips), None);
     }
+    let found = ask_resolvers(walk, &walk.resolvers, name).await;
+    (found.map(|(did, addresses)| (Did::Name(did), addresses)).map_err(broken), None)
+}
+
+fn broken(unknown: Box<Unknown>) -> Box<Broken> {
+    let (did, failure) = *unknown;
+    Box::new((Did::Name(did), failure))
+}
+
+/// A name whose addresses could not be had.
+type Unknown = (stage::Name, Failure);
+
+/// Asks these resolvers for the addresses of a name.
+async fn ask_resolvers(
+    walk: &Walk<'_>,
+    resolvers: &Resolvers,
+    name: &str,
+) -> Result<(stage::Name, Vec<Address>), Box<Unknown>> {
     let log = Log::default();
-    let answer = match &walk.resolvers {
+    let mut bootstrap = None;
+    let plain = [format!("{}.", name.trim_end_matches('.'))];
+    let Asked { source, answer } = match resolvers {
         Resolvers::Given { server, chosen_by } => {
-            let candidates = [format!("{}.", name.trim_end_matches('.'))];
-            ask_all(walk, std::slice::from_ref(server), &candidates, chosen_by, &log).await
+            ask_all(walk, &[Asks::Plain(server.clone())], &plain, chosen_by, &log).await
+        }
+        Resolvers::Secure { upstream, bootstrap: by, chosen_by } => {
+            match addresses_of(walk, upstream, by, &mut bootstrap).await {
+                Ok(addresses) => {
+                    let servers: Vec<Asks<'_>> =
+                        addresses.into_iter().map(|address| Asks::Secure { upstream, address }).collect();
+                    ask_all(walk, &servers, &plain, chosen_by, &log).await
+                }
+                Err(no_reply) => Asked { source: None, answer: Err(no_reply) },
+            }
         }
         Resolvers::System => {
             let ips = system::hosts_file(Path::new(system::HOSTS_FILE), name);
             if !ips.is_empty() {
                 let source = NameSource::HostsFile { path: system::HOSTS_FILE.to_owned() };
-                return (known(walk, name, source, &ips), None);
+                return known_addresses(walk, name, source, &ips);
             }
             match system::resolv_conf(Path::new(system::RESOLV_CONF)) {
                 Ok(system) => {
                     let servers = system.order(rand::random::<u16>().into());
+                    let servers: Vec<Asks<'_>> = servers.into_iter().map(Asks::Plain).collect();
                     ask_all(walk, &servers, &system.candidates(name), system::RESOLV_CONF, &log).await
                 }
                 Err(no_reply) => Asked { source: None, answer: Err(no_reply) },
             }
         }
     };
-    let Asked { source, answer } = answer;
     // What was still under way when the stage ended has lasted until now.
     let now = walk.clock.us();
     for exchange in log.borrow_mut().iter_mut().filter(|exchange| exchange.result == stage::Told::Abandoned) {
         exchange.duration_us = now.saturating_sub(exchange.start_us);
     }
-    let mut did = stage::Name { asked: name.clone(), source, exchanges: log.into_inner(), ..stage::Name::default() };
-    let result = match answer {
+    let exchanges = log.into_inner();
+    let mut did = stage::Name { asked: name.to_owned(), source, bootstrap, exchanges, ..stage::Name::default() };
+    match answer {
         Ok(Told { aliases, addresses }) => {
             did.aliases = aliases;
             did.addresses = order::sorted(addresses, |address| address.ip);
             let addresses = did.addresses.clone();
-            Ok((Did::Name(did), addresses))
+            Ok((did, addresses))
         }
         Err(NoReply { reason, what, aliases }) => {
             did.aliases = aliases;
@@ -119,10 +184,43 @@ async fn look_up(walk: &Walk<'_>, way: &Way) -> Found {
                 }
                 _ => what,
             };
-            Err(Box::new((Did::Name(did), Failure { reason, what })))
+            Err(Box::new((did, Failure { reason, what })))
         }
+    }
+}
+
+/// The addresses of a resolver that is asked over TLS; how they were found, where they had to be.
+async fn addresses_of(
+    walk: &Walk<'_>,
+    upstream: &Upstream,
+    by: &Resolvers,
+    bootstrap: &mut Option<Box<stage::Name>>,
+) -> Result<Vec<SocketAddr>, NoReply> {
+    let name = match &upstream.host {
+        Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, upstream.port)]),
+        Host::Name(name) => name,
     };
-    (result, None)
+    if is_localhost(name) {
+        let ips = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        return Ok(ips.map(|ip: IpAddr| SocketAddr::new(ip, upstream.port)).to_vec());
+    }
+    // On the heap, as this may be asked by the same function.
+    match Box::pin(ask_resolvers(walk, by, name)).await {
+        Ok((did, addresses)) => {
+            *bootstrap = Some(Box::new(did));
+            Ok(addresses.iter().map(|address| SocketAddr::new(address.ip, upstream.port)).collect())
+        }
+        Err(unknown) => {
+            let (did, Failure { reason, what }) = *unknown;
+            *bootstrap = Some(Box::new(did));
+            // Of the name that was asked for, this says nothing.
+            let reason = match reason {
+                Reason::NoSuchName | Reason::NoAddress => Reason::NoResolver,
+                other => other,
+            };
+            Err(NoReply::new(reason, format!("the address of the resolver {} is not known: {what}", upstream.url())))
+        }
+    }
 }
 
 fn literal(walk: &Walk<'_>, ip: IpAddr, connect_to: bool) -> Found {
@@ -144,6 +242,16 @@ fn is_localhost(name: &str) -> bool {
 
 /// Addresses that are known without asking anybody.
 fn known(walk: &Walk<'_>, name: &str, source: NameSource, ips: &[IpAddr]) -> Result<(Did, Vec<Address>), Box<Broken>> {
+    let known = known_addresses(walk, name, source, ips);
+    known.map(|(did, addresses)| (Did::Name(did), addresses)).map_err(broken)
+}
+
+fn known_addresses(
+    walk: &Walk<'_>,
+    name: &str,
+    source: NameSource,
+    ips: &[IpAddr],
+) -> Result<(stage::Name, Vec<Address>), Box<Unknown>> {
     let wanted = ips.iter().filter(|ip| walk.family.wants(**ip));
     let addresses = wanted.map(|&ip| Address { ip, ttl: None, host: walk.host_of(ip) }).collect();
     let addresses: Vec<Address> = order::sorted(addresses, |address: &Address| address.ip);
@@ -155,9 +263,9 @@ fn known(walk: &Walk<'_>, name: &str, source: NameSource, ips: &[IpAddr]) -> Res
     };
     if addresses.is_empty() {
         let what = format!("{name} has no address of the family that -4 or -6 asks for");
-        return Err(Box::new((Did::Name(did), Failure { reason: Reason::NoAddress, what })));
+        return Err(Box::new((did, Failure { reason: Reason::NoAddress, what })));
     }
-    Ok((Did::Name(did), addresses))
+    Ok((did, addresses))
 }
 
 /// Who answered, and what.
@@ -169,7 +277,7 @@ struct Asked {
 
 /// Asks the servers in their order until one has a word on the name, for each candidate name in its order until one
 /// exists.
-async fn ask_all(walk: &Walk<'_>, servers: &[Server], candidates: &[String], chosen_by: &str, log: &Log) -> Asked {
+async fn ask_all(walk: &Walk<'_>, servers: &[Asks<'_>], candidates: &[String], chosen_by: &str, log: &Log) -> Asked {
     let mut last = Asked { source: None, answer: Err(NoReply::new(Reason::NoResolver, "no resolver is known")) };
     // The first word that a name does not exist, or has no address: the one on the name as it was meant.
     let mut denied = None;
@@ -182,14 +290,23 @@ async fn ask_all(walk: &Walk<'_>, servers: &[Server], candidates: &[String], cho
                 continue;
             }
         };
-        for server in servers {
+        for (nth, server) in servers.iter().enumerate() {
             let answer = ask_server(walk, server, &name, log).await;
             let source = NameSource::Resolver {
-                host: walk.host_of(server.address.ip()),
-                address: server.address,
-                url: None,
+                host: walk.host_of(server.address().ip()),
+                address: server.address(),
+                url: match server {
+                    Asks::Plain(_) => None,
+                    Asks::Secure { upstream, .. } => Some(upstream.url()),
+                },
                 chosen_by: chosen_by.to_owned(),
             };
+            // Who was there and failed says more than who was not there.
+            let is_down =
+                |answer: &Result<Told, NoReply>| matches!(answer, Err(NoReply { reason: Reason::ResolverDown, .. }));
+            if nth > 0 && is_down(&answer) && !is_down(&last.answer) {
+                continue;
+            }
             last = Asked { source: Some(source), answer };
             match &last.answer {
                 // A word on the name; another server would say the same.
@@ -211,11 +328,19 @@ async fn ask_all(walk: &Walk<'_>, servers: &[Server], candidates: &[String], cho
 }
 
 /// Asks one server for the addresses of both families at once, as browsers do.
-async fn ask_server(walk: &Walk<'_>, server: &Server, name: &Name, log: &Log) -> Result<Told, NoReply> {
+async fn ask_server(walk: &Walk<'_>, server: &Asks<'_>, name: &Name, log: &Log) -> Result<Told, NoReply> {
+    let session = match server {
+        Asks::Plain(_) => None,
+        Asks::Secure { upstream, address } => Some(Session::new(walk, upstream, *address, log)),
+    };
     let ask = async |rtype| {
         let query = stub::address_question(name, rtype);
-        let message = stub::ask(walk, server, &query, log).await?;
-        read(walk, server.address, name, rtype, &message)
+        let message = match (server, &session) {
+            (Asks::Plain(server), _) => stub::ask(walk, server, &query, log).await?,
+            (_, Some(session)) => session.ask(&query).await?,
+            (Asks::Secure { .. }, None) => return Err(NoReply::new(Reason::NoResolver, "there is no session")),
+        };
+        read(walk, server.address(), name, rtype, &message)
     };
     let answers = match walk.family {
         Family::V4 => vec![ask(RecordType::A).await],

@@ -15,7 +15,7 @@ use hickory_proto::{
     rr::RecordType,
 };
 use journey::{
-    Reason,
+    Reason, TraceId,
     dns::{Question, Transport},
     stage::{Exchange, Told},
 };
@@ -211,10 +211,8 @@ impl Asking<'_> {
 
     /// Makes a message and notes that it is sent now.
     fn begin(&self, transport: Transport, real: SocketAddr, local: Option<SocketAddr>) -> Sent {
-        let mut message = Message::new(rand::random(), MessageType::Query, OpCode::Query);
-        message.metadata.recursion_desired = self.server.recursion_desired;
-        message.add_query(self.query.clone());
-        message.edns = Some(options::of_query(self.walk.trace_for(self.server.address.ip())));
+        let trace = self.walk.trace_for(self.server.address.ip());
+        let message = query_message(self.query, self.server.recursion_desired, trace);
         // A question that was parsed can be written.
         let bytes = message.to_vec().unwrap_or_default();
         let mut log = self.log.borrow_mut();
@@ -228,6 +226,7 @@ impl Asking<'_> {
             start_us: self.walk.clock.us(),
             duration_us: 0,
             sent_bytes: bytes.len(),
+            opening: None,
             tls: None,
             result: Told::Abandoned,
         });
@@ -240,24 +239,9 @@ impl Asking<'_> {
         exchange.result = told;
     }
 
-    /// The message in these bytes, and which transmission it answers; or why it answers none.
     fn fitting(&self, bytes: &[u8], sent: &[Sent]) -> Result<(Message, usize), String> {
-        let message =
-            Message::from_vec(bytes).map_err(|error| format!("{} bytes are no DNS message: {error}", bytes.len()))?;
-        if message.metadata.message_type != MessageType::Response {
-            return Err("it is a query and not a reply".to_owned());
-        }
-        let Some(nth) = sent.iter().position(|sent| sent.id == message.metadata.id) else {
-            return Err(format!("its id {} is of no query sent", message.metadata.id));
-        };
-        // Servers that cannot read the question may leave it out (RFC 1035 §4.1.1, FORMERR).
-        match message.queries.as_slice() {
-            [] if message.answers.is_empty() => Ok((message, nth)),
-            [query] if query.query_type() == self.query.query_type() && query.name() == self.query.name() => {
-                Ok((message, nth))
-            }
-            _ => Err("it answers another question".to_owned()),
-        }
+        let ids: Vec<u16> = sent.iter().map(|sent| sent.id).collect();
+        fitting(bytes, self.query, &ids)
     }
 
     /// The socket could not be made.
@@ -287,6 +271,33 @@ impl Asking<'_> {
         };
         self.end(sent, told);
         NoReply::new(reason, what)
+    }
+}
+
+/// A query as it is sent, with an id of its own.
+pub(super) fn query_message(query: &Query, recursion_desired: bool, trace: Option<TraceId>) -> Message {
+    let mut message = Message::new(rand::random(), MessageType::Query, OpCode::Query);
+    message.metadata.recursion_desired = recursion_desired;
+    message.add_query(query.clone());
+    message.edns = Some(options::of_query(trace));
+    message
+}
+
+/// The message in these bytes, and which of the transmissions with these ids it answers; or why it answers none.
+pub(super) fn fitting(bytes: &[u8], asked: &Query, ids: &[u16]) -> Result<(Message, usize), String> {
+    let message =
+        Message::from_vec(bytes).map_err(|error| format!("{} bytes are no DNS message: {error}", bytes.len()))?;
+    if message.metadata.message_type != MessageType::Response {
+        return Err("it is a query and not a reply".to_owned());
+    }
+    let Some(nth) = ids.iter().position(|id| *id == message.metadata.id) else {
+        return Err(format!("its id {} is of no query sent", message.metadata.id));
+    };
+    // Servers that cannot read the question may leave it out (RFC 1035 §4.1.1, FORMERR).
+    match message.queries.as_slice() {
+        [] if message.answers.is_empty() => Ok((message, nth)),
+        [query] if query.query_type() == asked.query_type() && query.name() == asked.name() => Ok((message, nth)),
+        _ => Err("it answers another question".to_owned()),
     }
 }
 

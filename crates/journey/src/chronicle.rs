@@ -17,7 +17,11 @@ pub fn own(hops: &[Hop]) -> Vec<Event> {
             events.push(Event { at_us, host: YOU.to_owned(), evidence: Evidence::Observed, what });
         };
         match &stage.did {
-            Did::Name(name) => name.exchanges.iter().for_each(|exchange| of_exchange(exchange, &mut push)),
+            Did::Name(name) => {
+                // The resolver's own address was asked for before the resolver.
+                let bootstrap = name.bootstrap.iter().flat_map(|name| &name.exchanges);
+                bootstrap.chain(&name.exchanges).for_each(|exchange| of_exchange(exchange, &mut push));
+            }
             // A UDP socket only remembers an address: nothing is opened, and nobody hears of it.
             Did::Connect(_) if hop.scheme() == "udp" => {}
             // With a note its end is that of more than the connection.

@@ -6,7 +6,7 @@ mod talk;
 mod tls;
 
 pub use connect::{Attempt, Connect, Tried};
-pub use name::{Address, Exchange, Name, NameSource, Told};
+pub use name::{Address, Exchange, Name, NameSource, Opening, Told};
 pub use talk::{Close, Closer, Framing, Header, Interim, PeerEnd, Receive, Send, ServerTiming, Wait};
 pub use tls::{Certificate, Handshake, MOST_CERTIFICATES, MOST_NAMES, Tls, Trust, Verified};
 

@@ -266,12 +266,15 @@ fn advice(place: &Place, reason: Reason, stage: StageName, hop: &Hop) -> Option<
         (Reason::QueryRefused, _) => {
             "this resolver does not serve you: ask one that does with --resolver ADDR".to_owned()
         }
-        (Reason::ResolverDown, _) | (Reason::Timeout | Reason::BadReply, StageName::Name) => match resolver {
-            Some(address) => {
-                format!("is a DNS server running at {address}? Another one: --resolver ADDR, or --resolver system")
+        (Reason::ResolverDown, _)
+        | (Reason::Timeout | Reason::BadReply | Reason::Reset | Reason::NotTls | Reason::TlsFailed, StageName::Name) => {
+            match resolver {
+                Some(address) => {
+                    format!("is a DNS server running at {address}? Another one: --resolver ADDR, or --resolver system")
+                }
+                None => "ask another resolver with --resolver ADDR".to_owned(),
             }
-            None => "ask another resolver with --resolver ADDR".to_owned(),
-        },
+        }
         (Reason::NoResolver, _) => "name one with --resolver ADDR".to_owned(),
         (Reason::ConnectionRefused, _) => "is the server running, and is this its port?".to_owned(),
         (Reason::Unreachable | Reason::ConnectFailed, _) | (Reason::Timeout, StageName::Connect) => {

@@ -17,6 +17,9 @@ pub struct Name {
     pub instead_of: Option<String>,
     /// Who answers for names here; null where nobody had to be asked.
     pub source: Option<NameSource>,
+    /// How the resolver's own address was found, where it was given by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<Box<Self>>,
     /// Every query that this machine sent, retransmissions and the change to TCP included, in order.
     pub exchanges: Vec<Exchange>,
     /// The alias chain that was followed, from the name asked to the name that has the addresses; empty without aliases.
@@ -95,18 +98,30 @@ pub struct Exchange {
     pub via: Option<SocketAddr>,
     /// This side's socket, once there was one.
     pub local: Option<SocketAddr>,
-    /// Microseconds from the begin of the visit until the query was sent.
+    /// Microseconds from the begin of the visit until the query was sent, or the connection for it begun.
     pub start_us: u64,
     /// Microseconds until it was answered or given up.
     pub duration_us: u64,
     /// Bytes of the query.
     pub sent_bytes: usize,
+    /// What opening the connection took, where it was sent over TLS or HTTPS and opened one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opening: Option<Opening>,
     /// The handshake before it, where it was sent over TLS or HTTPS and opened the connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Box<super::Tls>>,
     /// What became of it.
     #[serde(flatten)]
     pub result: Told,
+}
+
+/// What opening a connection for queries took; it is part of the first query's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Opening {
+    /// Microseconds until it was open.
+    pub connect_us: u64,
+    /// Microseconds of the TLS handshake on it.
+    pub handshake_us: u64,
 }
 
 /// What became of a query.

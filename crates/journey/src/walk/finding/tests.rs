@@ -185,6 +185,7 @@ fn exchange(name: &str, rtype: &str, aa: bool, meaning: Meaning, data: &[&str]) 
         start_us: 0,
         duration_us: 1,
         sent_bytes: 40,
+        opening: None,
         tls: None,
         result: Told::Reply { reply },
     }

@@ -1,0 +1,332 @@
+//! A resolver that is asked over TLS (RFC 7858) or HTTPS (RFC 8484): one connection, on which both questions travel.
+//!
+//! | module | what |
+//! |---|---|
+//! | `channel` | the open connection: messages there and back |
+
+mod channel;
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use dns::{options, words};
+use hickory_proto::{
+    op::{Message, Query},
+    rr::rdata::opt::EdnsOption,
+};
+use journey::{
+    Reason,
+    dns::Transport,
+    stage::{Exchange, Failure, Opening, Told},
+};
+use tokio::{net::TcpStream, sync::OnceCell};
+use world::{Protocol, Route};
+
+use super::{
+    Walk,
+    bounds::cut,
+    connect::unreachable,
+    stub::{Log, NoReply, fitting, query_message},
+    target::Host,
+    tls,
+    wire::Counted,
+};
+use channel::{Channel, Lost};
+
+/// How long opening a connection may take, then the handshake, then the answer; each.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The EDNS option that makes the length of a message tell less (RFC 7830).
+const PADDING: u16 = 12;
+/// Queries are made as long as a multiple of this (RFC 8467 §4.1).
+const BLOCK: usize = 128;
+
+/// A resolver that is asked over TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// What is spoken inside TLS.
+    pub over: Over,
+    /// Who it is: the name or address that its certificate must be for.
+    pub host: Host,
+    /// Its port.
+    pub port: u16,
+}
+
+/// What is spoken inside TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Messages behind their lengths.
+    Tls,
+    /// HTTP.
+    Https {
+        /// The path, and the query where there is one.
+        path: String,
+    },
+}
+
+impl Upstream {
+    /// As it would be written.
+    pub fn url(&self) -> String {
+        let host = self.authority();
+        match &self.over {
+            Over::Tls => format!("tls://{host}"),
+            Over::Https { path } => format!("https://{host}{path}"),
+        }
+    }
+
+    /// Host, and port unless it is the usual one.
+    fn authority(&self) -> String {
+        let host = match &self.host {
+            Host::Name(name) => name.clone(),
+            Host::Ip(IpAddr::V4(ip)) => ip.to_string(),
+            Host::Ip(IpAddr::V6(ip)) => format!("[{ip}]"),
+        };
+        match (&self.over, self.port) {
+            (Over::Tls, 853) | (Over::Https { .. }, 443) => host,
+            (_, port) => format!("{host}:{port}"),
+        }
+    }
+
+    fn transport(&self) -> Transport {
+        match self.over {
+            Over::Tls => Transport::Tls,
+            Over::Https { .. } => Transport::Https,
+        }
+    }
+
+    /// The application protocols to offer: `dot` is registered, and a server may insist (RFC 7858 names none).
+    fn alpn(&self) -> &'static [&'static str] {
+        match self.over {
+            Over::Tls => &["dot"],
+            Over::Https { .. } => &["h2", "http/1.1"],
+        }
+    }
+}
+
+/// A connection to a resolver, opened by the first question.
+pub struct Session<'a> {
+    walk: &'a Walk<'a>,
+    upstream: &'a Upstream,
+    address: SocketAddr,
+    log: &'a Log,
+    channel: OnceCell<Result<Channel, NoReply>>,
+}
+
+impl<'a> Session<'a> {
+    /// Opens nothing yet.
+    pub fn new(walk: &'a Walk<'a>, upstream: &'a Upstream, address: SocketAddr, log: &'a Log) -> Self {
+        Self { walk, upstream, address, log, channel: OnceCell::new() }
+    }
+
+    /// Asks; the reply may say anything, also that there is no such name.
+    pub async fn ask(&self, query: &Query) -> Result<Message, NoReply> {
+        let (nth, message, bytes) = self.begin(query);
+        let mut opened_here = false;
+        let opening = self.channel.get_or_init(|| {
+            opened_here = true;
+            self.open(nth)
+        });
+        let channel = match opening.await {
+            Ok(channel) => channel,
+            Err(no_reply) => {
+                if !opened_here {
+                    let why = "the connection that it was to share did not open".to_owned();
+                    self.end(nth, Told::Failed { why });
+                }
+                return Err(no_reply.clone());
+            }
+        };
+        let server = self.named();
+        let came = match self.walk.bounds.within(PATIENCE, channel.exchange(message.metadata.id, bytes)).await {
+            Ok(Ok(came)) => came,
+            Ok(Err(lost)) => return Err(self.lost(nth, &lost)),
+            Err(reason) => {
+                self.end(nth, if reason == Reason::Timeout { Told::Timeout } else { Told::Abandoned });
+                return Err(NoReply::new(reason, cut(&format!("{server} did not answer"), reason, PATIENCE)));
+            }
+        };
+        match fitting(&came.bytes, query, &[message.metadata.id]) {
+            Ok((mut message, _)) => {
+                // What a cache of HTTP has kept for a while has aged there (RFC 8484 §5.1).
+                for record in &mut message.answers {
+                    record.ttl = record.ttl.saturating_sub(came.age);
+                }
+                self.end(nth, Told::Reply { reply: words::reply(&message, came.bytes.len()) });
+                Ok(message)
+            }
+            Err(why) => {
+                self.end(nth, Told::BadReply { why: why.clone() });
+                Err(NoReply::new(Reason::BadReply, format!("{server} sent what does not answer the question: {why}")))
+            }
+        }
+    }
+
+    /// Makes a message and notes that it is asked now.
+    fn begin(&self, query: &Query) -> (usize, Message, Vec<u8>) {
+        let mut message = query_message(query, true, self.walk.trace_for(self.address.ip()));
+        if matches!(self.upstream.over, Over::Https { .. }) {
+            // Alike questions are then alike for a cache of HTTP (RFC 8484 §4.1).
+            message.metadata.id = 0;
+        }
+        pad(&mut message);
+        // A question that was parsed can be written.
+        let bytes = message.to_vec().unwrap_or_default();
+        let mut log = self.log.borrow_mut();
+        log.push(Exchange {
+            question: words::question(query),
+            id: message.metadata.id,
+            transport: self.upstream.transport(),
+            server: self.address,
+            via: None,
+            local: None,
+            start_us: self.walk.clock.us(),
+            duration_us: 0,
+            sent_bytes: bytes.len(),
+            opening: None,
+            tls: None,
+            result: Told::Abandoned,
+        });
+        let nth = log.len() - 1;
+        (nth, message, bytes)
+    }
+
+    fn end(&self, nth: usize, told: Told) {
+        let exchange = &mut self.log.borrow_mut()[nth];
+        exchange.duration_us = self.walk.clock.us().saturating_sub(exchange.start_us);
+        exchange.result = told;
+    }
+
+    /// Opens the connection for the exchange `nth`, and notes with it what that took.
+    async fn open(&self, nth: usize) -> Result<Channel, NoReply> {
+        let clock = self.walk.clock;
+        let begin = clock.us();
+        let stream = self.connect(nth).await?;
+        let connect_us = clock.us() - begin;
+        let begin = clock.us();
+        let name = match &self.upstream.host {
+            Host::Name(name) => name.clone(),
+            Host::Ip(ip) => ip.to_string(),
+        };
+        let (counted, tally) = Counted::new(stream);
+        let alpn = self.upstream.alpn();
+        let shaken = tls::handshake(self.walk.tls, &name, alpn, counted);
+        let (mut did, result) = match self.walk.bounds.within(PATIENCE, shaken).await {
+            Ok(shaken) => shaken,
+            Err(reason) => {
+                let what = cut(&format!("{name} did not finish the handshake"), reason, PATIENCE);
+                (tls::intended(&name, alpn), Err(Failure { reason, what }))
+            }
+        };
+        (did.bytes_out, did.bytes_in) = (Some(tally.written()), Some(tally.read()));
+        let is_h2 = did.alpn.as_deref() == Some("h2");
+        {
+            let exchange = &mut self.log.borrow_mut()[nth];
+            exchange.opening = Some(Opening { connect_us, handshake_us: clock.us() - begin });
+            exchange.tls = Some(Box::new(did));
+        }
+        let stream = match result {
+            Ok(stream) => stream,
+            Err(Failure { reason, what }) => {
+                let told = match reason {
+                    Reason::MaxTime | Reason::Interrupted => Told::Abandoned,
+                    Reason::Timeout => Told::Timeout,
+                    _ => Told::Failed { why: what.clone() },
+                };
+                self.end(nth, told);
+                return Err(NoReply::new(reason, format!("no TLS with {}: {what}", self.named())));
+            }
+        };
+        let opened = match &self.upstream.over {
+            Over::Tls => Ok(Channel::dot(stream)),
+            Over::Https { path } => Channel::https(stream, is_h2, &self.upstream.authority(), path).await,
+        };
+        opened.map_err(|lost| self.lost(nth, &lost))
+    }
+
+    async fn connect(&self, nth: usize) -> Result<TcpStream, NoReply> {
+        let server = self.named();
+        let route = self.walk.book.map_or(Route::Direct, |book| book.route(Protocol::Tcp, self.address));
+        let real = match route {
+            Route::Direct => self.address,
+            Route::Via(socket) | Route::NothingListens(Some(socket)) => socket,
+            Route::NothingListens(None) | Route::NoHost => {
+                let why = match route {
+                    Route::NoHost => "no host of this lab has that address",
+                    _ => "nothing listens there in this lab",
+                };
+                self.end(nth, Told::Failed { why: why.to_owned() });
+                return Err(NoReply::new(Reason::ResolverDown, format!("{server} cannot be asked: {why}")));
+            }
+        };
+        self.log.borrow_mut()[nth].via = (real != self.address).then_some(real);
+        let (told, reason, what) = match self.walk.bounds.within(PATIENCE, TcpStream::connect(real)).await {
+            Ok(Ok(stream)) => {
+                let _ = stream.set_nodelay(true);
+                self.log.borrow_mut()[nth].local = stream.local_addr().ok();
+                return Ok(stream);
+            }
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => (
+                Told::NothingListens,
+                Reason::ResolverDown,
+                format!("no connection: nothing listens at {server}: the machine is there and refuses"),
+            ),
+            Ok(Err(error)) => {
+                let why = unreachable(&error).unwrap_or_else(|| error.to_string());
+                (Told::Failed { why: why.clone() }, Reason::ResolverDown, format!("no connection to {server}: {why}"))
+            }
+            Err(reason) => (
+                if reason == Reason::Timeout { Told::Timeout } else { Told::Abandoned },
+                reason,
+                cut(&format!("no connection to {server} was open"), reason, PATIENCE),
+            ),
+        };
+        self.end(nth, told);
+        Err(NoReply::new(reason, what))
+    }
+
+    fn lost(&self, nth: usize, lost: &Lost) -> NoReply {
+        let why = lost.to_string();
+        let told = match lost {
+            Lost::Closed => Told::Failed { why: why.clone() },
+            _ => Told::BadReply { why: why.clone() },
+        };
+        self.end(nth, told);
+        NoReply::new(Reason::BadReply, format!("{} gave no answer: {why}", self.named()))
+    }
+
+    fn named(&self) -> String {
+        match &self.upstream.host {
+            Host::Ip(_) => self.upstream.url(),
+            Host::Name(_) => format!("{} ({})", self.upstream.url(), self.address),
+        }
+    }
+}
+
+/// Makes a query as long as many others are (RFC 8467 §4.1).
+fn pad(message: &mut Message) {
+    let length = message.to_vec().map_or(0, |bytes| bytes.len());
+    // The option itself has four bytes before what is in it.
+    let zeros = (BLOCK - (length + 4) % BLOCK) % BLOCK;
+    let edns = message.edns.get_or_insert_with(|| options::of_query(None));
+    edns.options_mut().insert(EdnsOption::Unknown(PADDING, vec![0; zeros]));
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::rr::{Name, RecordType};
+
+    use super::*;
+
+    #[test]
+    fn queries_are_alike_in_length() {
+        for name in ["a.test.", "www.example.local.", &format!("{0}.{0}.{0}.test.", "x".repeat(40))] {
+            let query = Query::query(Name::from_ascii(name).unwrap(), RecordType::A);
+            let mut message = query_message(&query, true, None);
+            pad(&mut message);
+            let length = message.to_vec().unwrap().len();
+            assert_eq!(length % BLOCK, 0, "{name}: {length}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! An open connection to a resolver over TLS: messages there and back, several at the same time.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{
+    Method, Request, Response, StatusCode, Uri, Version,
+    body::Incoming,
+    client::conn::{http1, http2},
+    header::{ACCEPT, AGE, CONTENT_TYPE, HOST, HeaderMap},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::{Mutex, mpsc, oneshot},
+};
+use tokio_rustls::client::TlsStream;
+
+use crate::walk::wire::Counted;
+
+/// The media type of a DNS message (RFC 8484 §6).
+const MESSAGE: &str = "application/dns-message";
+/// The longest DNS message, in bytes.
+const LONGEST: usize = 65_535;
+
+/// A message that came.
+#[derive(Debug)]
+pub(super) struct Came {
+    /// Its bytes.
+    pub(super) bytes: Vec<u8>,
+    /// Seconds for which a cache of HTTP had kept it.
+    pub(super) age: u32,
+}
+
+/// Why no message came.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum Lost {
+    /// The connection ended.
+    #[error("it closed the connection without an answer")]
+    Closed,
+    /// HTTP went wrong.
+    #[error("it broke off in HTTP: {0}")]
+    Http(String),
+    /// An HTTP status other than 200.
+    #[error("it answers with the HTTP status {0}: is this where it serves DNS?")]
+    Status(StatusCode),
+    /// A body that is no DNS message by its own word.
+    #[error("it answers with {0}, and not with {MESSAGE}: is this where it serves DNS?")]
+    ContentType(String),
+}
+
+/// An open connection.
+pub(super) enum Channel {
+    /// DNS over TLS: whoever drives it is sent questions.
+    Dot(mpsc::Sender<Job>),
+    /// DNS over HTTPS.
+    Https {
+        /// The connection.
+        sender: Sender,
+        /// Where to, as HTTP has it.
+        authority: String,
+        /// The path.
+        path: String,
+    },
+}
+
+/// A question on its way, and where its answer goes.
+pub(super) struct Job {
+    id: u16,
+    bytes: Vec<u8>,
+    answer: oneshot::Sender<Vec<u8>>,
+}
+
+/// An HTTP connection.
+pub(super) enum Sender {
+    /// Many requests at the same time.
+    Two(http2::SendRequest<Full<Bytes>>),
+    /// One request after the other.
+    One(Mutex<http1::SendRequest<Full<Bytes>>>),
+}
+
+impl Channel {
+    /// DNS over TLS on this stream.
+    pub(super) fn dot(stream: TlsStream<Counted>) -> Self {
+        let (sender, jobs) = mpsc::channel(4);
+        tokio::spawn(drive(stream, jobs));
+        Self::Dot(sender)
+    }
+
+    /// DNS over HTTPS on this stream.
+    pub(super) async fn https(
+        stream: TlsStream<Counted>,
+        is_h2: bool,
+        authority: &str,
+        path: &str,
+    ) -> Result<Self, Lost> {
+        let io = TokioIo::new(stream);
+        let broken = |error: hyper::Error| Lost::Http(error.to_string());
+        let sender = if is_h2 {
+            let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.map_err(broken)?;
+            tokio::spawn(connection);
+            Sender::Two(sender)
+        } else {
+            let (sender, connection) = http1::handshake(io).await.map_err(broken)?;
+            tokio::spawn(connection);
+            Sender::One(Mutex::new(sender))
+        };
+        Ok(Self::Https { sender, authority: authority.to_owned(), path: path.to_owned() })
+    }
+
+    /// Sends a message and waits for the one that answers it.
+    pub(super) async fn exchange(&self, id: u16, bytes: Vec<u8>) -> Result<Came, Lost> {
+        match self {
+            Self::Dot(jobs) => {
+                let (answer, came) = oneshot::channel();
+                jobs.send(Job { id, bytes, answer }).await.map_err(|_| Lost::Closed)?;
+                let bytes = came.await.map_err(|_| Lost::Closed)?;
+                Ok(Came { bytes, age: 0 })
+            }
+            Self::Https { sender, authority, path } => {
+                let response = sender.send(authority, path, bytes).await?;
+                read(response).await
+            }
+        }
+    }
+}
+
+impl Sender {
+    async fn send(&self, authority: &str, path: &str, bytes: Vec<u8>) -> Result<Response<Incoming>, Lost> {
+        let broken = |error: hyper::Error| Lost::Http(error.to_string());
+        let mut request = Request::new(Full::new(Bytes::from(bytes)));
+        *request.method_mut() = Method::POST;
+        let headers = request.headers_mut();
+        for name in [CONTENT_TYPE, ACCEPT] {
+            headers.insert(name, MESSAGE.parse().expect("a media type"));
+        }
+        let uri = |text: String| text.parse::<Uri>().map_err(|error| Lost::Http(error.to_string()));
+        match self {
+            Self::Two(sender) => {
+                *request.version_mut() = Version::HTTP_2;
+                *request.uri_mut() = uri(format!("https://{authority}{path}"))?;
+                sender.clone().send_request(request).await.map_err(broken)
+            }
+            Self::One(sender) => {
+                let host = authority.parse().map_err(|_| Lost::Http(format!("{authority:?} is no host")))?;
+                request.headers_mut().insert(HOST, host);
+                *request.uri_mut() = uri(path.to_owned())?;
+                let mut sender = sender.lock().await;
+                sender.ready().await.map_err(broken)?;
+                sender.send_request(request).await.map_err(broken)
+            }
+        }
+    }
+}
+
+async fn read(response: Response<Incoming>) -> Result<Came, Lost> {
+    let (head, body) = response.into_parts();
+    if head.status != StatusCode::OK {
+        return Err(Lost::Status(head.status));
+    }
+    let kind = text(&head.headers, CONTENT_TYPE.as_str()).unwrap_or("no content type");
+    let bare = kind.split(';').next().unwrap_or_default().trim();
+    if !bare.eq_ignore_ascii_case(MESSAGE) {
+        return Err(Lost::ContentType(kind.to_owned()));
+    }
+    let age = text(&head.headers, AGE.as_str()).and_then(|age| age.parse().ok()).unwrap_or(0);
+    let body = Limited::new(body, LONGEST).collect().await.map_err(|error| Lost::Http(error.to_string()))?;
+    Ok(Came { bytes: body.to_bytes().to_vec(), age })
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Writes questions as they come and hands out answers as they come: they may come in any order (RFC 7766 §6.2.1.1).
+async fn drive(mut stream: TlsStream<Counted>, mut jobs: mpsc::Receiver<Job>) {
+    let mut waiting: HashMap<u16, oneshot::Sender<Vec<u8>>> = HashMap::new();
+    let mut buffer = Vec::new();
+    loop {
+        tokio::select! {
+            job = jobs.recv() => {
+                let Some(Job { id, bytes, answer }) = job else { break };
+                let Ok(length) = u16::try_from(bytes.len()) else { continue };
+                // In one write: some servers take a length alone for a message (RFC 7766 §8).
+                let mut framed = length.to_be_bytes().to_vec();
+                framed.extend(bytes);
+                waiting.insert(id, answer);
+                if stream.write_all(&framed).await.is_err() || stream.flush().await.is_err() {
+                    return;
+                }
+            }
+            read = stream.read_buf(&mut buffer) => {
+                // Whoever waits is told by the end of its channel.
+                if !read.is_ok_and(|count| count > 0) {
+                    return;
+                }
+                while let Some(message) = take(&mut buffer) {
+                    hand_out(message, &mut waiting);
+                }
+            }
+        }
+    }
+    let _ = stream.shutdown().await;
+}
+
+/// Gives a message to whoever waits for its id. One that nobody waits for goes to anybody: who gets it says what is wrong
+/// with it, where silence would only look like a slow server.
+fn hand_out(message: Vec<u8>, waiting: &mut HashMap<u16, oneshot::Sender<Vec<u8>>>) {
+    let id = message.first_chunk().map(|id| u16::from_be_bytes(*id));
+    let known = id.filter(|id| waiting.contains_key(id)).or_else(|| waiting.keys().next().copied());
+    if let Some(answer) = known.and_then(|id| waiting.remove(&id)) {
+        // Who has given up waiting has no need of it.
+        let _ = answer.send(message);
+    }
+}
+
+/// Takes the first whole message out of what was read.
+fn take(buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let length = usize::from(u16::from_be_bytes(*buffer.first_chunk()?));
+    if buffer.len() < 2 + length {
+        return None;
+    }
+    let rest = buffer.split_off(2 + length);
+    let message = std::mem::replace(buffer, rest).split_off(2);
+    Some(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_taken_out_whole() {
+        let mut buffer = vec![0, 2, 7, 8, 0, 0, 0, 3, 1];
+        assert_eq!(take(&mut buffer), Some(vec![7, 8]));
+        assert_eq!(take(&mut buffer), Some(vec![]));
+        assert_eq!((take(&mut buffer), buffer.as_slice()), (None, &[0, 3, 1][..]));
+        buffer.extend([2, 3]);
+        assert_eq!((take(&mut buffer), buffer.len()), (Some(vec![1, 2, 3]), 0));
+    }
+}
