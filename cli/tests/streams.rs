@@ -4,7 +4,7 @@ mod peer;
 
 use std::{
     fs::File,
-    io::{Read, Write},
+    io::{Read, Seek, Write},
     net::{Shutdown, TcpStream},
     process::Stdio,
     sync::mpsc,
@@ -201,6 +201,10 @@ fn a_dripping_server_is_read_to_its_end() {
     // Longer in all than a pause that would end it.
     assert_eq!((code, &receive["bytes"]), (0, &20.into()), "{journey:#}");
     assert!(receive["duration_us"].as_u64().unwrap() >= 900_000, "{journey:#}");
+    assert_eq!(
+        (&receive["note"], &stage(&journey, "close")["first"]),
+        (&"then the server closed".into(), &"server".into())
+    );
     check_order(&journey);
 }
 
@@ -238,6 +242,32 @@ fn what_comes_only_once_this_side_is_done_counts_as_well() {
     check_order(&journey);
 }
 
+/// More than all buffers between two sockets hold.
+fn much() -> File {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&vec![b'x'; 12_000_000]).unwrap();
+    file.rewind().unwrap();
+    file
+}
+
+#[test]
+fn a_server_that_takes_nothing() {
+    let held = |stream: TcpStream| {
+        // It is held, and never read.
+        std::mem::forget(stream);
+    };
+    let url = stream(held);
+    let (code, journey) = journey_of(spawn(&["--json", "--max-time", "0.5", &url], much()));
+    assert_eq!((code, &journey["outcome"]["failed_stage"]), (28, &"send".into()), "{journey:#}");
+    let verdict = verdict(&journey);
+    assert!(verdict.contains(" of 12000000 bytes and no more before the time limit"), "{verdict}");
+    check_order(&journey);
+    // One that only talks.
+    let url = stream(|mut stream| while stream.write_all(&[b'a'; 16 * 1024]).is_ok() {});
+    let (code, journey) = journey_of(spawn(&["--json", "--max-filesize", "100000", &url], much()));
+    assert_eq!((code, &journey["outcome"]["failed_stage"]), (63, &"send".into()), "{journey:#}");
+}
+
 #[test]
 fn both_sides_send_at_once() {
     // It reads no more as long as nobody takes what it has echoed: who writes all before reading would wait for ever.
@@ -249,10 +279,7 @@ fn both_sides_send_at_once() {
             }
         }
     });
-    let mut file = tempfile::tempfile().unwrap();
-    file.write_all(&vec![b'x'; 12_000_000]).unwrap();
-    std::io::Seek::rewind(&mut file).unwrap();
-    let (code, journey) = journey_of(spawn(&["--json", "--max-time", "60", &url], file));
+    let (code, journey) = journey_of(spawn(&["--json", "--max-time", "60", &url], much()));
     assert_eq!((code, &stage(&journey, "receive")["bytes"]), (0, &12_000_000.into()), "{journey:#}");
     assert_eq!(stage(&journey, "send")["bytes"], 12_000_000);
     assert_eq!(stage(&journey, "wait")["note"], "the server spoke before all was sent", "{journey:#}");
@@ -265,10 +292,7 @@ fn a_server_that_leaves_while_much_is_sent() {
         once(&stream);
         reset(&stream);
     });
-    let mut file = tempfile::tempfile().unwrap();
-    file.write_all(&vec![b'x'; 12_000_000]).unwrap();
-    std::io::Seek::rewind(&mut file).unwrap();
-    let (code, journey) = journey_of(spawn(&["--json", &url], file));
+    let (code, journey) = journey_of(spawn(&["--json", &url], much()));
     assert_eq!((code, &journey["outcome"]["failed_stage"]), (55, &"send".into()), "{journey:#}");
     let sent = stage(&journey, "send")["bytes"].as_u64().unwrap();
     assert!((1..12_000_000).contains(&sent), "{sent}");
@@ -364,7 +388,14 @@ fn stdin_that_does_not_end_can_be_interrupted() {
     let mut stdin = process.stdin.take().unwrap();
     stdin.write_all(&vec![b'x'; 1_000_000]).unwrap();
     signal(&process, "-INT");
+    // A visit that does not hear it would wait for as long as this pipe is open.
+    let (ended, has_ended) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        let _ = has_ended.recv_timeout(Duration::from_secs(30));
+        drop(stdin);
+    });
     let output = process.wait_with_output().unwrap();
+    drop(ended);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!((output.status.code(), &*output.stdout), (Some(130), &b""[..]), "{said}");
     assert_eq!(said, "visit: interrupted before stdin had ended; nothing was sent\n");

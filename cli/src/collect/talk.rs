@@ -207,6 +207,14 @@ mod tests {
     }
 
     #[test]
+    fn another_socket() {
+        let mut told = one();
+        let What::RequestRead { peer, .. } = &mut told[1] else { unreachable!("it is the second") };
+        peer.set_port(50_001);
+        check(Protocol::Tcp, Some(0), None, told, &[0, 2, 3]);
+    }
+
+    #[test]
     fn events_of_a_visit_with_an_id_are_its_own() {
         let mut told = report(one());
         told.events[1].trace = TraceId::new([1; 16]).ok();

@@ -58,3 +58,24 @@ pub fn seconds(limit: Duration) -> String {
     let ms = limit.as_millis();
     if ms.is_multiple_of(1_000) { format!("{} s", ms / 1_000) } else { format!("{ms} ms") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn over() {
+        let check = |deadline: Option<Instant>, interrupted: bool, expected: Option<Reason>| {
+            let interrupt = CancellationToken::new();
+            if interrupted {
+                interrupt.cancel();
+            }
+            assert_eq!(Bounds { deadline, connect: Duration::ZERO, interrupt }.over(), expected);
+        };
+        let now = Instant::now();
+        check(None, false, None);
+        check(Some(now + Duration::from_secs(3_600)), false, None);
+        check(Some(now), false, Some(Reason::MaxTime));
+        check(Some(now), true, Some(Reason::Interrupted));
+    }
+}

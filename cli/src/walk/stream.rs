@@ -133,6 +133,7 @@ impl Talk<'_> {
     async fn send(&mut self, stream: &mut TcpStream, said: &[u8]) -> Result<(), Failure> {
         let mut rest = said;
         let mut asked = Instant::now();
+        let mut taken = asked;
         while !rest.is_empty() {
             let began = Instant::now();
             match stream.try_write(rest) {
@@ -142,8 +143,14 @@ impl Talk<'_> {
                     self.sent_at = Some(began);
                     rest = &rest[count..];
                     asked = Instant::now();
+                    taken = asked;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.room(stream, said.len()).await?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.room(stream, said.len(), taken).await? {
+                        // Another call was made meanwhile: this one is made anew.
+                        asked = Instant::now();
+                    }
+                }
                 Err(error) => {
                     self.calls.send.note("send", bytes(rest.len()), errno(&error), asked);
                     return Err(self.send_broken(&error, said.len()));
@@ -153,35 +160,38 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// Waits until the server takes more, and reads what it says meanwhile.
-    async fn room(&mut self, stream: &mut TcpStream, all: usize) -> Result<(), Failure> {
+    /// Waits until the server takes more, which it last did at `taken`, or reads what it says meanwhile; whether it did.
+    async fn room(&mut self, stream: &mut TcpStream, all: usize, taken: Instant) -> Result<bool, Failure> {
         let interest = if self.fin.is_some() { Interest::WRITABLE } else { Interest::READABLE | Interest::WRITABLE };
         let no_more = |sent: u64, reason| {
             let what = cut(&format!("the server took {sent} of {} and no more", bytes(all)), reason, STALL);
             Failure { reason, what }
         };
-        let ready = match self.walk.bounds.within(STALL, stream.ready(interest)).await {
+        // What it says meanwhile gives it no more time to take what is sent.
+        let left = STALL.saturating_sub(taken.elapsed());
+        if let Some(reason) = self.walk.bounds.over().or_else(|| left.is_zero().then_some(Reason::Timeout)) {
+            return Err(no_more(self.sent.bytes, reason));
+        }
+        let ready = match self.walk.bounds.within(left, stream.ready(interest)).await {
             Ok(Ok(ready)) => ready,
             Ok(Err(error)) => return Err(self.send_broken(&error, all)),
             Err(reason) => return Err(no_more(self.sent.bytes, reason)),
         };
         if !ready.is_readable() || self.fin.is_some() {
-            return Ok(());
+            return Ok(false);
         }
         let began = Instant::now();
-        match stream.try_read(&mut self.buffer) {
+        let has_read = match stream.try_read(&mut self.buffer) {
             Ok(count) => {
                 self.calls.send.note("recv", TAKEN.to_string(), gave(count), began);
                 self.heard(count);
+                true
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
             Err(error) => return Err(self.send_broken(&error, all)),
-        }
+        };
         self.enough()?;
-        match self.first.filter(|first| first.elapsed() > LONGEST) {
-            Some(_) => Err(no_more(self.sent.bytes, Reason::Timeout)),
-            None => Ok(()),
-        }
+        Ok(has_read)
     }
 
     fn send_broken(&self, error: &io::Error, all: usize) -> Failure {
