@@ -54,8 +54,11 @@ async fn write_message(stream: &mut Secured, message: &[u8]) {
     stream.flush().await.unwrap();
 }
 
+/// The queries that came, as they came.
+type Queries = Arc<Mutex<Vec<Vec<u8>>>>;
+
 /// A resolver over TLS that answers the first question after the second; how many connections it had, and the queries.
-fn dot(pki: &Pki, kind: Kind) -> (u16, Arc<AtomicUsize>, Arc<Mutex<Vec<Vec<u8>>>>) {
+fn dot(pki: &Pki, kind: Kind) -> (u16, Arc<AtomicUsize>, Queries) {
     let connections = Arc::new(AtomicUsize::new(0));
     let queries = Arc::new(Mutex::new(Vec::new()));
     let (count, seen) = (Arc::clone(&connections), Arc::clone(&queries));

@@ -55,7 +55,7 @@ fn asked(page: &mut Page, journey: &Journey, name: &Name, verbose: bool) {
     page.line(
         INDENT + 2,
         &[
-            plain(format!("{:INDENT$}you asked ", "")),
+            plain(format!("{:INDENT$}{}you asked ", "", if name.bootstrap.is_some() { "then " } else { "" })),
             piece(Ink::Host, host),
             plain(format!("{sep}{url}{address}")),
             dim(format!(" ({chosen_by})")),
@@ -104,8 +104,8 @@ struct Known<'a> {
 }
 
 fn one_exchange(page: &mut Page, journey: &Journey, known: Known<'_>, exchange: &Exchange, verbose: bool) {
-    let mut line =
-        vec![plain(format!("{:1$}{2:5} {3:4}", "", INDENT + 2, exchange.question.rtype, exchange.transport.as_str()))];
+    let transport = format!("{:3} ", exchange.transport.as_str());
+    let mut line = vec![plain(format!("{:1$}{2:5} {transport}", "", INDENT + 2, exchange.question.rtype))];
     // Another resolver of the list, asked before this one.
     if exchange.server != known.server {
         line.push(plain(format!("{}: ", exchange.server)));
