@@ -33,9 +33,12 @@ RUN find . -name '*.rs' -exec touch {} + && $BUILD
 # A clone made under a strict umask would leave the lab unreadable for the image's user.
 RUN mkdir -p /out/bin \
  && cd target/*-linux-*/release && cp visit nameserver resolver app /out/bin/ \
- && cp -r /src/lab /out/lab && chmod -R a+rX /out
+ && cp -r /src/lab /out/lab && chmod -R a+rX /out \
+ && mkdir -p -m 700 /own/data
 
 FROM scratch
 COPY --from=build /out /
+# Where the lab's certificate authority is kept: a volume there begins as this user's own.
+COPY --from=build --chown=65534:65534 /own /
 USER 65534:65534
 ENTRYPOINT ["/bin/visit"]

@@ -63,6 +63,37 @@ fn the_networks_are_the_same() {
 }
 
 #[test]
+fn who_has_a_certificate_shares_the_authority() {
+    let (compose, world) = (compose(), World::built_in());
+    assert!(compose["volumes"].as_mapping().unwrap().contains_key("data"));
+    let words = |value: &Value| -> Vec<String> {
+        value.as_sequence().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    for (name, service) in compose["services"].as_mapping().unwrap() {
+        let name = name.as_str().unwrap();
+        let host = world.hosts.get(name);
+        // Only the application servers write there; `visit` reads whom to trust.
+        let expected = match host {
+            Some(host) if host.app.is_some() => vec!["data:/data"],
+            Some(host) if !host.speaks_tls() => vec![],
+            _ => vec!["data:/data:ro"],
+        };
+        assert_eq!(words(&service["volumes"]), expected, "{name}");
+        assert_eq!(service["environment"]["VISIT_DATA"].as_str(), Some("/data"), "{name}");
+        let waits = |other: &str| service["depends_on"][other]["condition"].as_str() == Some("service_healthy");
+        assert!(expected != ["data:/data:ro"] || waits("app1"), "{name} begins before there is an authority");
+    }
+    let app = world.hosts["app1"].app.as_ref().unwrap();
+    let published = words(&compose["services"]["app1"]["ports"]);
+    for port in [app.http_port, app.https_port] {
+        assert!(
+            published.iter().any(|published| published.ends_with(&format!("}}:{port}"))),
+            "{port} in {published:?}"
+        );
+    }
+}
+
+#[test]
 fn every_container_is_hardened() {
     let compose = compose();
     for (name, service) in compose["services"].as_mapping().unwrap() {

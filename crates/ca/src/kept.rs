@@ -128,8 +128,10 @@ fn replace(dir: &Path, name: &str, text: &str, mode: u32) -> Result<(), Error> {
         }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
         file.write_all(text.as_bytes())?;
-        // Or a machine that loses its power might keep the name without the content.
-        file.sync_all()?;
+        if name == KEY {
+            // Or a machine that loses its power might keep the name without the content. A copy is made again.
+            file.sync_all()?;
+        }
         fs::rename(&new, &path)
     };
     write().map_err(|source| Error::Write { path: path.clone(), source })
