@@ -83,7 +83,7 @@ fn addresses_are_stood_in_for() {
     let output = run(&["--engine", "reqwest", "udp://www.example.local:7"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("reqwest speaks http:// and https:// alone"), "{said}");
+    assert!(said.contains("--engine reqwest does not go with udp://"), "{said}");
 }
 
 #[test]

@@ -209,7 +209,7 @@ fn own(stage: &Stage, over_udp: bool, verbose: bool) -> Vec<Row<'_>> {
             "connect" => !over_udp,
             _ => false,
         };
-        let at_us = if waits { call.at_us + call.duration_us } else { call.at_us };
+        let at_us = if waits { call.at_us.saturating_add(call.duration_us) } else { call.at_us };
         let gave = if call.gave.is_empty() { String::new() } else { format!(" = {}", call.gave) };
         let text = match call.name.as_str() {
             "…" => format!("… {}", call.with),
