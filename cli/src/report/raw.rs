@@ -173,7 +173,7 @@ pub(super) fn calls(page: &mut Page, journey: &Journey, hop: &Hop, verbose: bool
     rows.sort_by_key(|row| (row.at_us.is_none(), row.at_us));
 
     let wide = page.style().width;
-    let second = BEFORE + (wide.saturating_sub(BEFORE) * 11 / 20).min(46);
+    let second = BEFORE + (wide.saturating_sub(BEFORE) / 2).min(46);
     let mut first = vec![dim(format!("  {:>1$}", "µs", BEFORE - 3)), piece(Ink::Bold, " you")];
     if !heading.is_empty() {
         first.push(plain(" ".repeat(second.saturating_sub(BEFORE + width("you")))));
