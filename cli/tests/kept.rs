@@ -6,7 +6,7 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Output, Stdio},
 };
 
 use peer::{ClosedPort, End, Server, run};
@@ -69,7 +69,7 @@ fn shown_again_it_is_the_same() {
 
 /// `visit show -` with this text on stdin.
 fn show_stdin(text: &[u8], more: &[&str]) -> Output {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_visit"))
+    let mut process = peer::program()
         .args(["show", "-"])
         .args(more)
         .stdin(Stdio::piped())
@@ -170,7 +170,7 @@ fn an_older_file_stays_until_the_new_one_is_whole() {
 fn it_is_kept_also_where_nobody_looks() {
     let folder = Folder::new();
     let file = folder.file("kept.json");
-    let mut process = Command::new(env!("CARGO_BIN_EXE_visit"))
+    let mut process = peer::program()
         .args(["--save", &file, "http://a b/"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -18,12 +18,8 @@ struct Served {
 
 impl Served {
     fn start(more: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_visit"))
-            .args(["lab", "serve", "--json"])
-            .args(more)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut process =
+            peer::program().args(["lab", "serve", "--json"]).args(more).stdout(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(process.stdout.take().unwrap());
         // The stream stays open; the book is the first value in it.
         let book = Deserializer::from_reader(out).into_iter().next().unwrap().unwrap();
@@ -164,7 +160,7 @@ fn what_cannot_be_used_is_refused_with_words() {
 
 #[test]
 fn a_reader_who_has_seen_enough_is_no_error() {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_visit"))
+    let mut process = peer::program()
         .args(["--json", "www.example.local"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

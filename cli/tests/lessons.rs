@@ -111,7 +111,7 @@ fn the_clients_and_the_servers() {
 
 #[test]
 fn the_labs_ports_answer_the_clients() {
-    let lab = Lab::start(Options::default()).unwrap();
+    let lab = Lab::start(Options { data_dir: None, ..Options::default() }).unwrap();
     let socket = |name, protocol| lab.book().host("app1").and_then(|host| host.service(name, protocol)).unwrap().socket;
     assert_eq!(ask(&program(1), socket("talk", Protocol::Tcp)), "b'app1 got 5 bytes: hello\\n'\n");
     let echo = socket("echo", Protocol::Udp);

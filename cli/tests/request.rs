@@ -6,7 +6,6 @@ use std::{
     fs,
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    process::Command,
     sync::mpsc::{Receiver, channel},
     thread,
 };
@@ -242,8 +241,8 @@ fn answers_before_the_last_one_and_fields_behind_it() {
 fn proxies_are_never_ignored_in_silence() {
     let server = Server::start(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec(), End::Close);
     let screen = |set: &[(&str, &str)]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_visit"));
-        command.arg(server.url("/")).env_remove("no_proxy").env_remove("NO_PROXY");
+        let mut command = peer::program();
+        command.arg(server.url("/"));
         set.iter().for_each(|(name, value)| {
             command.env(name, value);
         });

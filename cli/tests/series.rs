@@ -102,12 +102,7 @@ fn without_need_the_journeys_are_not_kept() {
 
 /// A signal in the middle of a series; what the process said, and its exit code.
 fn interrupted(args: &[&str], server_saw: &std::sync::mpsc::Receiver<()>, after: usize) -> (String, Option<i32>) {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_visit"))
-        .args(args)
-        .env("LANG", "C.UTF-8")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut process = peer::program().args(args).env("LANG", "C.UTF-8").stdout(Stdio::piped()).spawn().unwrap();
     for _ in 0..after {
         server_saw.recv().unwrap();
     }

@@ -142,7 +142,7 @@ fn nobody_vouches_for_it() {
 fn other_certificates_can_stand_for_the_store() {
     let pki = Pki::new();
     let server = python_https(&pki.issue(Kind::GOOD), "");
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_visit"))
+    let output = peer::program()
         .args(["--json", &format!("https://localhost:{}/", server.port)])
         .env("SSL_CERT_FILE", pki.root())
         .output()
@@ -317,7 +317,7 @@ fn keys_are_logged_when_asked_for() {
     let pki = Pki::new();
     let server = python_https(&pki.issue(Kind::GOOD), "");
     let log = pki.folder().join("keys");
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_visit"))
+    let output = peer::program()
         .args(["--cacert", &pki.root(), &format!("https://localhost:{}/", server.port)])
         .env("SSLKEYLOGFILE", &log)
         .output()

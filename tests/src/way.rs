@@ -52,7 +52,8 @@ impl Way {
         match self {
             Self::Embedded => Ok(Stage::Embedded),
             Self::Running => {
-                let mut lab = Lab::start(Options::default()).map_err(|error| error.to_string())?;
+                let options = Options { data_dir: Some(data_dir()), ..Options::default() };
+                let mut lab = Lab::start(options).map_err(|error| error.to_string())?;
                 let book = serde_json::to_string(lab.book()).map_err(|error| error.to_string())?;
                 let file = env::temp_dir().join(format!("visit-e2e-{}-{}.json", std::process::id(), scenario.name));
                 fs::write(&file, book).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -136,9 +137,15 @@ impl Stage {
         if !matches!(self, Self::Running { .. }) {
             command.env_remove("VISIT_WORLD");
         }
-        command.env_remove("VISIT_RESOLVER").args(args);
+        // Containers have their own.
+        command.env_remove("VISIT_RESOLVER").env("VISIT_DATA", data_dir()).args(args);
         command.output().map_err(|error| format!("{command:?}: {error}"))
     }
+}
+
+/// Where labs of tests keep their authority: not where this user's labs do.
+fn data_dir() -> PathBuf {
+    root().join("target/e2e-data")
 }
 
 /// The `visit` that was built with these tests: `cargo test --workspace` builds it beside them.

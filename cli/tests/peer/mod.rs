@@ -103,16 +103,33 @@ impl ClosedPort {
     }
 }
 
-/// Runs `visit` in an environment that says nothing.
+/// `visit` in an environment that says nothing; what it keeps is kept beside the tests.
+pub(crate) fn program() -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_visit"));
+    for name in [
+        "VISIT_WORLD",
+        "VISIT_RESOLVER",
+        "NO_COLOR",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "SSLKEYLOGFILE",
+        "http_proxy",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+        "no_proxy",
+        "NO_PROXY",
+    ] {
+        program.env_remove(name);
+    }
+    program.env("LANG", "C.UTF-8").env("VISIT_DATA", concat!(env!("CARGO_TARGET_TMPDIR"), "/data"));
+    program
+}
+
+/// Runs `visit`.
 pub(crate) fn run(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_visit"))
-        .args(args)
-        .env_remove("VISIT_WORLD")
-        .env_remove("VISIT_RESOLVER")
-        .env_remove("NO_COLOR")
-        .env("LANG", "C.UTF-8")
-        .output()
-        .unwrap()
+    program().args(args).output().unwrap()
 }
 
 /// Runs `visit --json`; the exit code and the journey.

@@ -36,16 +36,7 @@ pub(crate) fn reset(stream: &TcpStream) {
 
 /// `visit` in an environment that says nothing, with this stdin; its output goes into pipes.
 pub(crate) fn spawn(args: &[&str], stdin: impl Into<Stdio>) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_visit"))
-        .args(args)
-        .env_remove("VISIT_WORLD")
-        .env_remove("VISIT_RESOLVER")
-        .env("LANG", "C.UTF-8")
-        .stdin(stdin)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    super::program().args(args).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Sends a signal to a process.
