@@ -3,7 +3,11 @@
 mod plain;
 mod wrk;
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 
@@ -44,7 +48,8 @@ pub(crate) fn measure(programs: &Programs, effort: Effort, scratch: &Path) -> Re
         Ok(program) => Contestant::new(NGINX.name, start_nginx(&program, workers, &scratch.join("nginx")))?,
         Err(why) => Contestant::absent(NGINX.name, why),
     };
-    let ours = Contestant::new("app", start_app(&programs.app, &scratch.join("app")))?;
+    let app = start_app(&programs.app, &scratch.join("app")).map(|app| app.server);
+    let ours = Contestant::new("app", app)?;
     let mut contestants = [ours, nginx];
     let load = wrk::Load { program: &wrk, path: PATH, workers, scratch };
     let mut compared = Vec::new();
@@ -76,23 +81,34 @@ pub(crate) fn measure(programs: &Programs, effort: Effort, scratch: &Path) -> Re
     Ok(vec![Section { part: PART.into(), title, notes, peer: Some(NGINX.name.into()), rows }])
 }
 
-/// Our application server, on a port of its own.
-pub(crate) fn start_app(program: &Path, folder: &Path) -> Result<Server> {
+/// Our application server, on ports of its own.
+pub(crate) struct App {
+    pub(crate) server: Server,
+    /// Where it speaks HTTPS.
+    pub(crate) https: SocketAddr,
+    /// The certificate of the authority that vouches for it.
+    pub(crate) ca: PathBuf,
+}
+
+/// Starts our application server.
+pub(crate) fn start_app(program: &Path, folder: &Path) -> Result<App> {
     fs::create_dir_all(folder)?;
-    let address = free_port()?;
+    let (address, https) = (free_port()?, free_port()?);
     let [talk, echo, admin] = [free_port()?, free_port()?, free_port()?].map(|address| address.port());
     let world = format!(
         "[network]\nv4 = \"127.0.0.0/8\"\nv6 = \"fd00:53::/64\"\nadmin_port = {admin}\n\
          [hosts.bench]\naddresses = [\"{}\"]\n\
-         app = {{ http_port = {}, talk_port = {talk}, echo_port = {echo} }}\n",
+         app = {{ http_port = {}, https_port = {}, talk_port = {talk}, echo_port = {echo} }}\n",
         address.ip(),
-        address.port()
+        address.port(),
+        https.port()
     );
     let file = folder.join("world.toml");
     fs::write(&file, world)?;
     let mut app = command(program);
-    app.arg("--world").arg(&file).args(["--host", "bench"]);
-    Server::start(&mut app, &folder.join("log"), address, answers)
+    app.arg("--world").arg(&file).args(["--host", "bench"]).env("VISIT_DATA", folder);
+    let server = Server::start(&mut app, &folder.join("log"), address, answers)?;
+    Ok(App { server, https, ca: folder.join("lab-ca.pem") })
 }
 
 fn start_nginx(program: &Path, workers: usize, folder: &Path) -> Result<Server> {

@@ -36,12 +36,13 @@ const fn measures(wall: Budget, memory: Budget) -> [Measure; 3] {
     ]
 }
 
-/// Measures visit in all three situations.
+/// Measures visit in all four situations.
 pub(crate) fn measure(programs: &Programs, effort: Effort, scratch: &Path) -> Result<Vec<Section>> {
     let literal = or_failed("address in the URL, no name to look up", literal(programs, effort, scratch))?;
+    let secure = or_failed("https://, address in the URL", secure(programs, effort, scratch))?;
     let names = private::measure(programs, effort, scratch)?;
     let embedded = or_failed("www.example.local in the lab inside visit", embedded(programs, effort, scratch))?;
-    Ok(vec![literal, names, embedded])
+    Ok(vec![literal, secure, names, embedded])
 }
 
 fn or_failed(title: &str, measured: Result<Section>) -> Result<Section> {
@@ -51,9 +52,9 @@ fn or_failed(title: &str, measured: Result<Section>) -> Result<Section> {
 /// The same URL with an address in it.
 fn literal(programs: &Programs, effort: Effort, scratch: &Path) -> Result<Section> {
     let app = start_app(&programs.app, &scratch.join("literal"))?;
-    let url = format!("http://{}/", app.address);
+    let url = format!("http://{}/", app.server.address);
     let floor = Contestant::new("true", Ok(command("true")))?;
-    let mut contestants = [ours(programs, &[&url])?, curl(&url)?, floor];
+    let mut contestants = [ours(programs, &[&url])?, curl(&[&url])?, floor];
     let rows = contest(&format!("{PART}, address in the URL"), &BESIDE_CURL, &mut contestants, effort)?;
     let notes = vec![
         format!(
@@ -66,9 +67,25 @@ fn literal(programs: &Programs, effort: Effort, scratch: &Path) -> Result<Sectio
     Ok(Section { part: PART.into(), title, notes, peer: Some(CURL.name.into()), rows })
 }
 
+/// The same with TLS and HTTP/2, trusting the same file.
+fn secure(programs: &Programs, effort: Effort, scratch: &Path) -> Result<Section> {
+    let app = start_app(&programs.app, &scratch.join("secure"))?;
+    let url = format!("https://{}/", app.https);
+    let ca = app.ca.display().to_string();
+    let mut contestants = [ours(programs, &["--cacert", &ca, &url])?, curl(&["--cacert", &ca, &url])?];
+    let rows = contest(&format!("{PART}, https"), &BESIDE_CURL, &mut contestants, effort)?;
+    let notes = vec![format!(
+        "https://127.0.0.1:PORT/, the page of app by HTTP/2; both trust its authority by --cacert; {} whole processes each, \
+         in turn",
+        effort.runs
+    )];
+    let title = "https://, address in the URL".into();
+    Ok(Section { part: PART.into(), title, notes, peer: Some(CURL.name.into()), rows })
+}
+
 /// The same URL with a name in it, and the same resolver, which has the answer already. In the network of `private`.
 pub(crate) fn by_name(programs: &Programs, effort: Effort, resolver: &str, url: &str) -> Result<Section> {
-    let mut contestants = [ours(programs, &["--resolver", resolver, url])?, curl(url)?];
+    let mut contestants = [ours(programs, &["--resolver", resolver, url])?, curl(&[url])?];
     let rows = contest(&format!("{PART}, by name"), &BESIDE_CURL, &mut contestants, effort)?;
     let notes = vec![
         format!(
@@ -117,14 +134,14 @@ fn ours(programs: &Programs, args: &[&str]) -> Result<Contestant<Command>> {
     Contestant::new(OURS, Ok(visit))
 }
 
-fn curl(url: &str) -> Result<Contestant<Command>> {
+fn curl(args: &[&str]) -> Result<Contestant<Command>> {
     let program = match CURL.find() {
         Ok(program) => program,
         Err(why) => return Ok(Contestant::absent(CURL.name, why)),
     };
     let mut curl = command(program);
     // `-q`: nobody's ~/.curlrc. A page that is not there must not count as a visit.
-    curl.args(["-q", "--silent", "--fail"]).args(MAX_TIME).arg(url);
+    curl.args(["-q", "--silent", "--fail"]).args(MAX_TIME).args(args);
     Contestant::new(CURL.name, Ok(curl))
 }
 

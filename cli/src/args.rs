@@ -51,7 +51,7 @@ Examples:
 
 Whose network:
   A name under example.local or example.test is visited in the lab, as is every \
-name with --lab. With VISIT_WORLD the lab is one that runs elsewhere: its \
+name with --lab; with --resolver only where that is one of the lab's addresses. With VISIT_WORLD the lab is one that runs elsewhere: its \
 address book (from `visit lab serve --json`) or, where its addresses are real, \
 its world file. Every other name is asked of this machine's resolver: the real \
 internet.
