@@ -7,7 +7,7 @@
 //! | [`tree`] | none: this machine's own walk from the root, beside the visit |
 //! | [`order`], [`connect`] | `connect` |
 //! | [`tls`] | `tls` |
-//! | [`http`], [`wire`], [`meter`], [`frames`] | `send`, `wait`, `receive`, `close` |
+//! | [`http`], [`wire`], [`meter`] | `send`, `wait`, `receive`, `close` |
 //! | [`raw`]: [`stream`], [`datagram`] | the same of `tcp://` and `udp://`, from `connect` on |
 //! | [`calls`], [`heard`] | the socket calls behind these, and the bytes |
 //! | [`secrets`] | what is not shown |
@@ -19,7 +19,6 @@ pub mod calls;
 pub mod clock;
 pub mod connect;
 pub mod datagram;
-pub mod frames;
 pub mod given;
 pub mod heard;
 pub mod http;

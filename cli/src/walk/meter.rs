@@ -13,10 +13,9 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::{
-    frames::Frames,
-    wire::{Tally, Wire},
-};
+use frames::Frames;
+
+use super::wire::{Tally, Wire};
 
 /// What a stream has seen so far. Bytes and times are those of the request and its response: in HTTP/2 those of their
 /// frames, and not of what else goes over the connection.
@@ -100,7 +99,7 @@ impl Metered {
         let meter = Meter::default();
         let (home, back) = oneshot::channel();
         let tally = wire.tally().cloned();
-        let frames = (grammar == Grammar::Frames).then(|| (Frames::of_client(), Frames::of_server()));
+        let frames = (grammar == Grammar::Frames).then(|| (Frames::from_client(), Frames::from_server()));
         (Self { wire: Some(wire), home: Some(home), tally, meter: meter.clone(), frames }, meter, back)
     }
 
@@ -138,7 +137,7 @@ impl Metered {
     fn note_read(&mut self, bytes: &[u8]) {
         let belonging = match &mut self.frames {
             None => bytes.len() as u64,
-            Some((_, r#in)) => r#in.feed(bytes),
+            Some((_, from_server)) => of_messages(from_server, bytes),
         };
         if belonging == 0 {
             return;
@@ -159,10 +158,17 @@ fn feed_first(frames: &mut Frames, bufs: &[&[u8]], mut count: usize) -> u64 {
     let mut belonging = 0;
     for buf in bufs {
         let taken = count.min(buf.len());
-        belonging += frames.feed(&buf[..taken]);
+        belonging += of_messages(frames, &buf[..taken]);
         count -= taken;
     }
     belonging
+}
+
+/// How many of these bytes belong to frames that carry a request or a response.
+fn of_messages(direction: &mut Frames, bytes: &[u8]) -> u64 {
+    let mut count = 0;
+    direction.feed(bytes, |part| count += if part.is_message() { part.here } else { 0 });
+    count
 }
 
 impl Drop for Metered {

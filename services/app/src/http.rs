@@ -7,7 +7,7 @@
 //! | `stream` | what a connection is carried by: a TCP socket, or TLS over one |
 //! | `metered` | the stream, measured |
 //! | `heads` | where the heads of requests end in what was read |
-//! | `h2`, `frames` | HTTP/2: serving it, and where its frames end |
+//! | `h2` | HTTP/2; where its frames end, the crate `frames` tells |
 //! | `request` | what a request asks for, and its body |
 //! | `route` | what a path asks for |
 //! | `exchange` | one request and its answer |
@@ -23,7 +23,6 @@ mod answer;
 mod coding;
 mod connection;
 mod exchange;
-mod frames;
 mod h2;
 mod heads;
 mod metered;

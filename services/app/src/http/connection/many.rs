@@ -10,14 +10,10 @@ use std::{
     time::Duration,
 };
 
+use frames::{Frames, Kind, Part};
+
 use super::{Answered, Expired, Sent, Written, after};
-use crate::{
-    Limits,
-    http::{
-        LINGER_SILENT,
-        frames::{Frame, Frames, Kind},
-    },
-};
+use crate::{Limits, http::LINGER_SILENT};
 
 /// Heads that wait for their request. hyper refuses more than this many streams at once, long before they are so many.
 const MOST_ARRIVED: usize = 1024;
@@ -105,6 +101,7 @@ impl Many {
     pub(super) fn has_read(&mut self, bytes: &[u8], now_ns: u64) {
         let Self { from_client, last, head, arrived, streams, quiet_ns, .. } = self;
         from_client.feed(bytes, |frame| match frame.kind {
+            _ if !frame.is_end => {}
             // What comes on a stream that is open already are trailers.
             Kind::Headers { is_whole, .. } if frame.stream > *last => {
                 *last = frame.stream;
@@ -133,7 +130,10 @@ impl Many {
 
     pub(super) fn has_written(&mut self, bytes: &[u8], now_ns: u64) {
         let Self { to_client, arrived, streams, quiet_ns, is_sending, .. } = self;
-        to_client.feed(bytes, |Frame { kind, stream: id, bytes }| {
+        to_client.feed(bytes, |Part { kind, stream: id, bytes, is_end, .. }| {
+            if !is_end {
+                return;
+            }
             if kind == Kind::Reset {
                 // Refused, or given up; but what is whole stays to be told of: a body that was not asked for to its end
                 // is reset after the response (RFC 9113 §8.1).
