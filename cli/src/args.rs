@@ -44,7 +44,7 @@ Examples:
   visit --walk www.example.local  and walk from the root, as a resolver does
   visit -n 20 www.example.local   p50, p95 and max of every stage
   visit --save a.json URL; visit show a.json; visit --compare a.json b.json
-  visit --send 'hello\n' tcp://www.example.local:8080
+  visit --send 'hello\\n' tcp://www.example.local:8080
   visit --send hello udp://www.example.local:7
   visit --json www.example.local | jq .outcome
   visit lab serve                 the lab for dig, curl and browsers

@@ -224,7 +224,7 @@ mod tests {
                 };
                 let asked = match asked {
                     Asked::Named(Named::Plain(address)) => format!("Given({address})"),
-                    Asked::Named(Named::Secure(upstream)) => upstream.url(),
+                    Asked::Named(Named::Secure(upstream)) => upstream.url(Secrets::Removed),
                     asked => format!("{asked:?}"),
                 };
                 format!("{ground} {asked}")

@@ -7,7 +7,11 @@ use journey::{
 
 use crate::{
     plan::request::Request,
-    walk::{Walk, target},
+    walk::{
+        Walk,
+        secrets::Secrets,
+        target::{self, Scheme},
+    },
 };
 
 /// Statuses whose `Location` a client follows (RFC 9110 §15.4).
@@ -34,9 +38,24 @@ pub async fn walk(walk: &Walk<'_>, url: &str, request: &Request, most: usize) ->
             return hops;
         }
         let next = target::join(&url, &next);
+        if let Some(scheme) = raw_scheme(&next) {
+            refuse(&mut hops, scheme);
+            return hops;
+        }
         request = request.redirected(status, target::same_origin(&url, &next));
         url = next;
     }
+}
+
+/// The scheme of a URL that is visited only where it was typed: a server must not choose what else is sent where.
+fn raw_scheme(url: &str) -> Option<&'static str> {
+    let target = target::parse(url, Secrets::Removed).ok()?.1;
+    matches!(target.scheme, Scheme::Tcp | Scheme::Udp).then(|| target.scheme.as_str())
+}
+
+fn refuse(hops: &mut [Hop], scheme: &str) {
+    let what = format!("the answer points to {scheme}://, and redirects are followed to http:// and https:// alone");
+    fail_last(hops, Reason::SchemeUnsupported, what);
 }
 
 fn status(hop: &Hop) -> Option<u16> {
@@ -53,10 +72,14 @@ fn give_up(hops: &mut [Hop], follow: usize) {
         Some(circle) => format!("the redirects go in a circle: {}; {follow} were followed", circle.join(" → ")),
         None => format!("more than {follow} redirects: {}", chain.join(" → ")),
     };
+    fail_last(hops, Reason::TooManyRedirects, what);
+}
+
+fn fail_last(hops: &mut [Hop], reason: Reason, what: String) {
     let receive = hops.last_mut().and_then(|hop| hop.stages.iter_mut().find(|s| s.name() == StageName::Receive));
     if let Some(stage) = receive {
         stage.state = StageState::Failed;
-        stage.failure = Some(Failure { reason: Reason::TooManyRedirects, what });
+        stage.failure = Some(Failure { reason, what });
     }
 }
 

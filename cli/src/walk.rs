@@ -128,7 +128,12 @@ impl Walk<'_> {
         // Every `?` ends the walk at the stage that has just been noted as failed.
         let location = async {
             let begin = self.clock.us();
-            let target = stages.note(begin, target::parse(url, self.secrets))?;
+            let parsed = target::parse(url, self.secrets).and_then(|parsed| speakable(parsed, request.versions));
+            let target = stages.note(begin, parsed)?;
+            if target::has_userinfo(url) && matches!(target.scheme, Scheme::Http | Scheme::Https) {
+                let note = "the user name and password in the URL are not sent: -H 'Authorization: …' would be";
+                stages.notes.push(note.to_owned());
+            }
             stages.notes.extend(proxy::unused(target.scheme, &target.host, |name| std::env::var(name).ok()));
 
             let begin = self.clock.us();
@@ -225,6 +230,15 @@ impl Walk<'_> {
     pub fn host_of(&self, ip: IpAddr) -> Option<String> {
         self.book?.host_of(ip).map(str::to_owned)
     }
+}
+
+/// HTTP/2 is agreed on in a TLS handshake; a redirect may lead to where there is none.
+fn speakable((did, target): (Did, Target), versions: Versions) -> Result<(Did, Target), Box<Broken>> {
+    if target.scheme == Scheme::Http && versions == Versions::Http2 {
+        let what = "--http2 asks for HTTP/2 alone, and http:// has no handshake to agree on it".to_owned();
+        return Err(Box::new((did, Failure { reason: Reason::SchemeUnsupported, what })));
+    }
+    Ok((did, target))
 }
 
 /// The stages so far.

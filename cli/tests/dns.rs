@@ -169,8 +169,23 @@ fn aliases_are_followed_and_loops_end() {
             message.answers.push(Record::from_rdata(name, 60, alias));
             vec![message.to_vec().unwrap()]
         },
-        "no_address",
-        "has no address",
+        "bad_reply",
+        "aliases that go in a circle: name.test. → name.test.",
+    );
+}
+
+#[test]
+fn a_server_that_refers_is_no_resolver() {
+    check_failure(
+        |query, _| {
+            let mut message = reply(query, ResponseCode::NoError);
+            message.metadata.recursion_available = false;
+            let ns = RData::NS(hickory_proto::rr::rdata::NS(Name::from_ascii("ns.test.").unwrap()));
+            message.authorities.push(Record::from_rdata(Name::from_ascii("test.").unwrap(), 60, ns));
+            vec![message.to_vec().unwrap()]
+        },
+        "no_recursion",
+        "does not look names up, it refers to others",
     );
 }
 

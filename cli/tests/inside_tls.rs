@@ -136,3 +136,30 @@ fn the_word_before_the_end() {
     assert_eq!((code, &journey["outcome"]["reason"]), (18, &"body_cut".into()), "{journey:#}");
     assert!(journey["outcome"]["verdict"].as_str().unwrap().contains("close_notify"), "{journey:#}");
 }
+
+#[test]
+fn a_request_is_sent_when_the_kernel_has_it() {
+    // Larger than the kernel's buffers, and more than TLS holds back on top of them; the server reads after a while.
+    const SIZE: usize = 3_400_000;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large");
+    std::fs::write(&file, vec![b'a'; SIZE]).unwrap();
+    let pki = Pki::new();
+    let port = tls_server(&pki.issue(Kind::GOOD), "http/1.1", |mut stream| async move {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        let (mut buffer, mut read) = (vec![0; 65_536], 0);
+        while read < SIZE {
+            match stream.read(&mut buffer).await {
+                Ok(count @ 1..) => read += count,
+                _ => return,
+            }
+        }
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+        let _ = stream.shutdown().await;
+    });
+    let data = format!("@{}", file.display());
+    let (code, journey) = visit(&["-d", &data, "--cacert", &pki.root(), &format!("https://localhost:{port}/")]);
+    let send = stage(&journey, "send");
+    assert_eq!(code, 0, "{:#}", journey["outcome"]);
+    assert!(send["wire_bytes"].as_u64() > send["bytes"].as_u64(), "{send:#}");
+}

@@ -178,6 +178,40 @@ fn each_hop_has_its_own_names_and_times() {
 }
 
 #[test]
+fn a_server_does_not_choose_what_else_is_sent_where() {
+    let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    other.set_nonblocking(true).unwrap();
+    let to = format!("tcp://{}", other.local_addr().unwrap());
+    let server = Listening::start(move |_| {
+        format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n").into_bytes()
+    });
+    let (code, journey) = visit(&["-L", &server.url("/")]);
+    assert_eq!((code, &journey["outcome"]["reason"]), (1, &"scheme_unsupported".into()), "{:#}", journey["outcome"]);
+    assert_eq!(journey["hops"].as_array().unwrap().len(), 1);
+    assert!(other.accept().is_err(), "it was connected to");
+}
+
+#[test]
+fn what_was_not_sent_is_said() {
+    let server = Server::start(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n".to_vec(), End::WhenPeerCloses);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large");
+    fs::write(&file, vec![b'a'; 16 << 20]).unwrap();
+    let (_, journey) = visit(&["-d", &format!("@{}", file.display()), &server.url("/")]);
+    let send = journey["hops"][0]["stages"].as_array().unwrap().iter().find(|stage| stage["name"] == "send").unwrap();
+    assert!(send["note"].as_str().is_some_and(|note| note.contains("before it had all")), "{send:#}");
+}
+
+#[test]
+fn a_name_and_password_in_the_url_are_not_sent_and_that_is_said() {
+    let server = Listening::start(ok);
+    let url = server.url("/").replace("http://", "http://me:pw@");
+    let screen = String::from_utf8(run(&[&url]).stdout).unwrap();
+    assert!(!server.requests.recv().unwrap().contains("authorization"));
+    assert!(screen.contains("! the user name and password in the URL are not sent"), "{screen}");
+}
+
+#[test]
 fn a_circle_of_redirects_is_called_one() {
     let server = Listening::start(|request| {
         let to = if request.starts_with("GET /a") { "/b" } else { "/a" };

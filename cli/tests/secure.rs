@@ -238,6 +238,43 @@ fn no_connection() {
 }
 
 #[test]
+fn what_was_not_sent_is_no_query() {
+    let closed = ClosedPort::new();
+    let port = closed.url().trim_end_matches('/').rsplit_once(':').unwrap().1.to_owned();
+    let (code, journey) = visit(&["--resolver", &format!("tls://127.0.0.1:{port}"), "http://name.test/"]);
+    assert_eq!(code, 6, "{:#}", journey["outcome"]);
+    let sent = journey["events"].as_array().unwrap().iter().filter(|event| event["kind"] == "query_sent").count();
+    assert_eq!(sent, 0, "{journey:#}");
+    assert!(name_stage(&journey)["exchanges"][0]["sent_us"].is_null(), "{journey:#}");
+}
+
+#[test]
+fn a_query_is_sent_after_the_handshake() {
+    let pki = Pki::new();
+    let (port, ..) = dot(&pki, Kind::GOOD);
+    let resolver = format!("tls://localhost:{port}");
+    let (code, journey) = visit(&["--resolver", &resolver, "--cacert", &pki.root(), &website()]);
+    assert_eq!(code, 0, "{:#}", journey["outcome"]);
+    let exchange = &name_stage(&journey)["exchanges"][0];
+    let opening = &exchange["opening"];
+    let opened = opening["connect_us"].as_u64().unwrap() + opening["handshake_us"].as_u64().unwrap();
+    let (begun, sent) = (exchange["start_us"].as_u64().unwrap(), exchange["sent_us"].as_u64().unwrap());
+    assert!(sent >= begun + opened, "{exchange:#}");
+}
+
+#[test]
+fn a_token_in_the_resolvers_url_is_not_shown() {
+    let closed = ClosedPort::new();
+    let port = closed.url().trim_end_matches('/').rsplit_once(':').unwrap().1.to_owned();
+    let resolver = format!("https://127.0.0.1:{port}/dns-query?token=grape");
+    for extra in ["--json", "-v"] {
+        let output = run(&["--resolver", &resolver, extra, "http://name.test/"]);
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(!shown.contains("grape") && shown.contains("token=(removed)"), "{shown}");
+    }
+}
+
+#[test]
 fn no_tls() {
     let pki = Pki::new();
     let (port, ..) = dot(&pki, Kind { from_days: -30, to_days: -4, ..Kind::GOOD });

@@ -331,6 +331,62 @@ fn keys_are_logged_when_asked_for() {
 }
 
 #[test]
+fn keys_that_cannot_be_written_are_not_said_to_be() {
+    let pki = Pki::new();
+    let server = python_https(&pki.issue(Kind::GOOD), "");
+    for file in ["/no/such/folder/keys", "/dev/full"] {
+        let output = peer::program()
+            .args(["--cacert", &pki.root(), &format!("https://localhost:{}/", server.port)])
+            .env("SSLKEYLOGFILE", file)
+            .output()
+            .unwrap();
+        let screen = String::from_utf8(output.stdout).unwrap();
+        let flat = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat.contains("could not be written to the file that SSLKEYLOGFILE names"), "{file}: {screen}");
+        assert!(!flat.contains("were written"), "{file}: {screen}");
+    }
+}
+
+#[test]
+fn http_2_alone_is_not_given_up_by_a_redirect() {
+    let pki = Pki::new();
+    let files = pki.issue(Kind::GOOD);
+    let folder = tempfile::tempdir().unwrap();
+    let lines = format!(
+        "listen 127.0.0.1:$PORT ssl http2; ssl_certificate {}; ssl_certificate_key {}; return 302 http://localhost:1/;",
+        files.chain.display(),
+        files.key.display()
+    );
+    let server = nginx(folder.path(), &lines);
+    let url = format!("https://localhost:{}/", server.port);
+    let (code, journey) = visit(&["-L", "--http2", "--cacert", &pki.root(), &url]);
+    let outcome = &journey["outcome"];
+    assert_eq!((code, &outcome["failed_stage"]), (1, &"url".into()), "{outcome:#}");
+    assert!(outcome["verdict"].as_str().unwrap().contains("--http2 asks for HTTP/2 alone"), "{outcome:#}");
+}
+
+#[test]
+fn a_certificate_of_an_authority_is_none_for_a_server() {
+    // What `openssl req -x509` makes; trusting it does not make it one.
+    let folder = tempfile::tempdir().unwrap();
+    let [key, chain] = ["key.pem", "cert.pem"].map(|name| folder.path().join(name));
+    let made = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "9"])
+        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout"])
+        .arg(&key)
+        .arg("-out")
+        .arg(&chain)
+        .output()
+        .expect("openssl is needed: apt-get install openssl");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let server = python_https(&pki::Files { chain: chain.clone(), key }, "");
+    let url = format!("https://localhost:{}/", server.port);
+    let (code, journey) = visit(&["--cacert", &chain.display().to_string(), &url]);
+    assert_eq!((code, &journey["outcome"]["reason"]), (60, &"certificate_refused".into()), "{:#}", journey["outcome"]);
+    assert!(journey["outcome"]["verdict"].as_str().unwrap().contains("CA:FALSE"), "{:#}", journey["outcome"]);
+}
+
+#[test]
 fn files_that_are_no_certificates() {
     let folder = tempfile::tempdir().unwrap();
     let check = |path: &Path, words: &str| {

@@ -100,13 +100,15 @@ fn authority(rest: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use crate::walk::secrets::Secrets;
+
     use super::*;
 
     fn check(given: &str, expected: &str) {
         let seen = match Named::parse(given) {
             Ok(Named::System) => "system".to_owned(),
             Ok(Named::Plain(address)) => address.to_string(),
-            Ok(Named::Secure(upstream)) => format!("{} port {}", upstream.url(), upstream.port),
+            Ok(Named::Secure(upstream)) => format!("{} port {}", upstream.url(Secrets::Removed), upstream.port),
             Err(why) => why,
         };
         assert_eq!(seen, expected, "{given}");

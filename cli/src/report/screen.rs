@@ -48,7 +48,10 @@ pub fn screen(journey: &Journey, style: &Style, detail: Detail) -> String {
             show(&mut page, journey, hop, stage, detail);
         }
         if !unseen.is_empty() {
-            let names: Vec<&str> = unseen.iter().map(|stage| stage.name().as_str()).collect();
+            // That a scheme has no TLS is said by the scheme; of a URL that could not be read nobody knows.
+            let has_tls = matches!(hop.scheme(), "https" | "");
+            let names = unseen.iter().map(|stage| stage.name()).filter(|name| has_tls || *name != StageName::Tls);
+            let names: Vec<&str> = names.map(|name| name.as_str()).collect();
             page.line(2, &[dim(format!("· not reached: {}", names.join(", ")))]);
         }
         for note in &hop.notes {
@@ -381,7 +384,8 @@ fn verdict(page: &mut Page, journey: &Journey) {
         (false, None) if journey.exit_code == 0 => ("· ", Ink::Warn),
         (false, _) => ("✘ ", Ink::Bad),
     };
-    let total = plain(format!("  {} in all", duration(journey.total_us)));
+    // Kept together: a number without its unit at the end of a line is hard to read.
+    let total = plain(format!("  {}\u{a0}in\u{a0}all", duration(journey.total_us).replace(' ', "\u{a0}")));
     page.line(2, &[piece(ink, mark), piece(Ink::Bold, &outcome.verdict), total]);
     if let Some(next) = &outcome.next {
         page.line(8, &[dim("  next: "), plain(next)]);

@@ -31,7 +31,12 @@ pub(super) fn summary(tls: &Tls) -> Vec<Piece> {
 /// Who the server says it is, and whether that was believed.
 pub(super) fn details(page: &mut Page, journey: &Journey, tls: &Tls, verbose: bool) {
     for (nth, certificate) in tls.chain.iter().enumerate() {
-        one(page, journey, certificate, nth == 0, verbose);
+        let what = match nth.checked_sub(1).and_then(|before| tls.chain.get(before)) {
+            None => "certificate",
+            Some(before) if before.issuer == certificate.subject => "its issuer",
+            Some(_) => "also sent",
+        };
+        one(page, journey, certificate, what, verbose);
     }
     let trusted = tls.trust.as_ref().map_or("", |trust| trust.source.as_str());
     let line = match &tls.verified {
@@ -51,6 +56,13 @@ pub(super) fn details(page: &mut Page, journey: &Journey, tls: &Tls, verbose: bo
             "the session's keys were written to the file that SSLKEYLOGFILE names: who has it can read this visit";
         page.line(INDENT + 2, &[plain(format!("{:INDENT$}", "")), piece(Ink::Warn, text)]);
     }
+    if let Some(why) = &tls.keys_unwritten {
+        let text = format!(
+            "{:INDENT$}the session's keys could not be written to the file that SSLKEYLOGFILE names: {why}",
+            ""
+        );
+        page.line(INDENT + 2, &[piece(Ink::Warn, text)]);
+    }
     if verbose {
         let offered = tls.offered.join(", ");
         let sent = if tls.name_sent { "sent" } else { "not sent: it is an address" };
@@ -66,14 +78,13 @@ pub(super) fn details(page: &mut Page, journey: &Journey, tls: &Tls, verbose: bo
     }
 }
 
-fn one(page: &mut Page, journey: &Journey, certificate: &Certificate, is_servers: bool, verbose: bool) {
+fn one(page: &mut Page, journey: &Journey, certificate: &Certificate, what: &str, verbose: bool) {
     let few = if verbose { certificate.names.len() } else { FEW_NAMES };
     let mut names = certificate.names.iter().take(few).cloned().collect::<Vec<_>>().join(", ");
     if let Some(more @ 1..) = certificate.names_count.checked_sub(few.min(certificate.names.len())) {
         names.push_str(&format!(" and {more} more"));
     }
     let names = if names.is_empty() { String::new() } else { format!(" for {names}") };
-    let what = if is_servers { "certificate" } else { "its issuer" };
     let (ink, validity) = validity(journey, certificate);
     page.line(
         INDENT + 4,

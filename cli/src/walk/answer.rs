@@ -5,14 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use dns::words;
 use hickory_proto::{
     op::{Message, ResponseCode},
-    rr::{Name, RData, RecordType},
+    rr::{Name, RData, Record, RecordType},
 };
 use journey::{Reason, stage::Address};
 
 use super::{Walk, stub::NoReply};
 
 /// Most links of an alias chain that are followed.
-const LONGEST_CHAIN: usize = 16;
+const LONGEST_CHAIN: usize = 32;
 
 /// A usable answer.
 #[derive(Clone, Debug)]
@@ -99,12 +99,37 @@ pub fn read(
         })
         .collect();
     if addresses.is_empty() {
+        if let Some(what) = endless(&aliases, &end, message) {
+            return no(Reason::BadReply, format!("{server} answers with aliases {what}"));
+        }
+        // Only a server that looks names up can say that there is no address; this one knows who else to ask.
+        let metadata = &message.metadata;
+        let refers = message.authorities.iter().any(|record| record.record_type() == RecordType::NS);
+        if refers && !metadata.recursion_available && !metadata.authoritative {
+            return no(
+                Reason::NoRecursion,
+                format!("{server} does not look names up, it refers to others for {shown}"),
+            );
+        }
         return no(Reason::NoAddress, format!("{shown} has no address, says {server}"));
     }
     Ok(Told { aliases, addresses })
 }
 
-/// Follows the aliases in an answer; returns the chain, from the name asked to its end, and the end.
+/// What is wrong with aliases that lead nowhere: they go in a circle, or further than anybody follows.
+fn endless(aliases: &[String], end: &Name, message: &Message) -> Option<String> {
+    let leads_on = |record: &Record| record.name == *end && record.record_type() == RecordType::CNAME;
+    if !message.answers.iter().any(leads_on) {
+        return None;
+    }
+    let (last, before) = aliases.split_last()?;
+    Some(match before.iter().position(|alias| alias.eq_ignore_ascii_case(last)) {
+        Some(first) => format!("that go in a circle: {}", aliases[first..].join(" → ")),
+        None => format!("that lead further than {LONGEST_CHAIN} of them are followed"),
+    })
+}
+
+/// Follows the aliases in an answer, each name once; returns the chain, from the name asked to its end, and the end.
 pub fn chain(name: &Name, message: &Message) -> (Vec<String>, Name) {
     let mut chain = vec![name.to_ascii()];
     let mut current = name.clone();
@@ -114,8 +139,12 @@ pub fn chain(name: &Name, message: &Message) -> (Vec<String>, Name) {
             _ => None,
         });
         let Some(next) = next else { break };
+        let again = chain.iter().any(|alias| alias.eq_ignore_ascii_case(&next.to_ascii()));
         chain.push(next.to_ascii());
         current = next;
+        if again {
+            break;
+        }
     }
     if chain.len() == 1 {
         chain.clear();

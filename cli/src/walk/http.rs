@@ -157,12 +157,20 @@ impl Complete {
     /// The stream, once the library is done with it; or why it cannot be closed as it should.
     async fn wire(self, walk: &Walk<'_>, meter: &Meter, back: oneshot::Receiver<Wire>) -> Result<Wire, String> {
         // The connection's task ends as soon as nobody can send on it any more.
-        let ended = walk.bounds.within(LAST_FIN, self.driver).await;
+        let mut driver = self.driver;
+        let ended = walk.bounds.within(LAST_FIN, &mut driver).await;
+        if ended.is_err() {
+            // It would go on sending what nobody waits for.
+            driver.abort();
+        }
         // A server that ends TLS without a word has closed nevertheless.
         let torn = || meter.seen().read_error == Some(io::ErrorKind::UnexpectedEof);
         match ended {
             Ok(Ok(Ok(()))) => back.await.map_err(|_| "the connection was lost".to_owned()),
             Ok(Ok(Err(_))) if torn() => back.await.map_err(|_| "the connection was lost".to_owned()),
+            Ok(Ok(Err(error))) if explain::is_surplus(&error) => {
+                Err("more came than the response: it belongs to no answer, and the connection was given up".to_owned())
+            }
             Ok(Ok(Err(error))) => Err(format!("the connection broke after the response: {}", explain::words(&error))),
             Ok(Err(_)) | Err(_) => Err("the connection was not free to be closed in time".to_owned()),
         }
@@ -249,8 +257,10 @@ impl Talk<'_> {
     fn head(&mut self, response: &Response<Incoming>) {
         let location = response.headers().get(LOCATION);
         self.location = location.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-        // The read that brought the end of the head is the last one so far.
-        let headers_at = self.meter.seen().last_read.map(|at| self.walk.clock.us_at(at));
+        // Where frames do not tell, the read that brought the end of the head is the last one so far: HTTP/1.1 is read in
+        // turn with being understood.
+        let seen = self.meter.seen();
+        let headers_at = seen.head_read.or(seen.last_read).map(|at| self.walk.clock.us_at(at));
         self.receive = stage::Receive {
             status: Some(response.status().as_u16()),
             reason_phrase: head::reason_phrase(response),
@@ -323,7 +333,12 @@ impl Talk<'_> {
             Some(start) if failed_in == Some(name) => observed(StageState::Failed, did, start, now_us, failure.take()),
             Some(start) => observed(StageState::Done, did, start, end.unwrap_or(now_us), None),
         };
-        let send = make(StageName::Send, Did::Send(sent), Some(self.start_us), sent_us);
+        let (written, content) = (seen.written, sent.content_bytes.unwrap_or(0));
+        let mut send = make(StageName::Send, Did::Send(sent), Some(self.start_us), sent_us);
+        if is_unsent && send.state == StageState::Done {
+            send.note =
+                Some(format!("the server answered before it had all: {written} bytes, of a content of {content}"));
+        }
         let reached_wait = sent_us.filter(|_| failed_in != Some(StageName::Send));
         let wait = make(StageName::Wait, Did::Wait(stage::Wait {}), reached_wait, first_us);
         let reached_receive = first_us.filter(|_| !matches!(failed_in, Some(StageName::Send | StageName::Wait)));

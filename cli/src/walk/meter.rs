@@ -13,7 +13,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use frames::Frames;
+use frames::{Frames, Kind};
 
 use super::wire::{Tally, Wire};
 
@@ -23,8 +23,8 @@ use super::wire::{Tally, Wire};
 pub struct Seen {
     /// Bytes written.
     pub written: u64,
-    /// When the last of them were given on: the time before that call. On a busy machine the answer can be there before
-    /// the call returns, and a wait that ends before it begins would be no measurement.
+    /// When the last of them were given to the kernel: the time before that call. On a busy machine the answer can be there
+    /// before the call returns, and a wait that ends before it begins would be no measurement.
     pub last_write: Option<Instant>,
     /// Bytes that had crossed the socket below by then, where there is TLS between.
     pub wire_written: Option<u64>,
@@ -32,6 +32,8 @@ pub struct Seen {
     pub read: u64,
     /// When the first of them came.
     pub first_read: Option<Instant>,
+    /// When the head was complete, where frames tell.
+    pub head_read: Option<Instant>,
     /// When the last of them came.
     pub last_read: Option<Instant>,
     /// Bytes that had crossed the socket below by then, where there is TLS between.
@@ -91,6 +93,10 @@ pub struct Metered {
     meter: Meter,
     // One for each direction, where bytes have to be told apart.
     frames: Option<(Frames, Frames)>,
+    // Some of the request is in TLS, and not yet in the kernel.
+    is_held_back: bool,
+    // Fields that come from now on are trailers.
+    has_content: bool,
 }
 
 impl Metered {
@@ -100,7 +106,19 @@ impl Metered {
         let (home, back) = oneshot::channel();
         let tally = wire.tally().cloned();
         let frames = (grammar == Grammar::Frames).then(|| (Frames::from_client(), Frames::from_server()));
-        (Self { wire: Some(wire), home: Some(home), tally, meter: meter.clone(), frames }, meter, back)
+        (
+            Self {
+                wire: Some(wire),
+                home: Some(home),
+                tally,
+                meter: meter.clone(),
+                frames,
+                is_held_back: false,
+                has_content: false,
+            },
+            meter,
+            back,
+        )
     }
 
     fn wire(&mut self) -> Pin<&mut Wire> {
@@ -122,6 +140,8 @@ impl Metered {
                         seen.wire_written = wire_written;
                     }
                 });
+                self.is_held_back |= belonging > 0;
+                self.note_passed_on();
             }
             Err(error) => self.meter.note(|seen| seen.write_error = Some(error.kind())),
         }
@@ -134,20 +154,49 @@ impl Metered {
         });
     }
 
+    /// TLS takes more than the kernel does; the request is sent when it has passed on all of it.
+    fn note_passed_on(&mut self) {
+        let (true, Some(tally)) = (self.is_held_back, &self.tally) else { return };
+        let (at, count) = (tally.last_write(), tally.written());
+        self.meter.note(|seen| {
+            seen.last_write = at.max(seen.last_write);
+            seen.wire_written = Some(count);
+        });
+        self.is_held_back = self.wire.as_ref().is_some_and(Wire::holds_back);
+    }
+
     fn note_read(&mut self, bytes: &[u8]) {
+        let now = Instant::now();
+        let mut head_read = None;
         let belonging = match &mut self.frames {
             None => bytes.len() as u64,
-            Some((_, from_server)) => of_messages(from_server, bytes),
+            Some((_, from_server)) => {
+                let mut count = 0;
+                let has_content = &mut self.has_content;
+                from_server.feed(bytes, |part| {
+                    count += if part.is_message() { part.here } else { 0 };
+                    *has_content |= matches!(part.kind, Kind::Data { .. });
+                    let is_whole = matches!(
+                        part.kind,
+                        Kind::Headers { is_whole: true, .. } | Kind::Continuation { is_whole: true }
+                    );
+                    if is_whole && part.is_end && !*has_content {
+                        head_read = Some(now);
+                    }
+                });
+                count
+            }
         };
         if belonging == 0 {
             return;
         }
-        let now = Instant::now();
         let wire_read = self.tally.as_ref().map(Tally::read);
         self.meter.note(|seen| {
             seen.read += belonging;
             seen.first_read.get_or_insert(now);
             seen.last_read = Some(now);
+            // The last head before the content is that of the final answer.
+            seen.head_read = head_read.or(seen.head_read);
             seen.wire_read = wire_read;
         });
     }
@@ -228,11 +277,13 @@ impl AsyncWrite for Metered {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.wire().poll_flush(cx)
+        let flushed = self.wire().poll_flush(cx);
+        self.note_passed_on();
+        flushed
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // What is under way goes out; closing is the owner's.
-        self.wire().poll_flush(cx)
+        self.poll_flush(cx)
     }
 }

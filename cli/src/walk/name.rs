@@ -218,7 +218,10 @@ async fn addresses_of(
                 Reason::NoSuchName | Reason::NoAddress => Reason::NoResolver,
                 other => other,
             };
-            Err(NoReply::new(reason, format!("the address of the resolver {} is not known: {what}", upstream.url())))
+            Err(NoReply::new(
+                reason,
+                format!("the address of the resolver {} is not known: {what}", upstream.url(walk.secrets)),
+            ))
         }
     }
 }
@@ -297,7 +300,7 @@ async fn ask_all(walk: &Walk<'_>, servers: &[Asks<'_>], candidates: &[String], c
                 address: server.address(),
                 url: match server {
                     Asks::Plain(_) => None,
-                    Asks::Secure { upstream, .. } => Some(upstream.url()),
+                    Asks::Secure { upstream, .. } => Some(upstream.url(walk.secrets)),
                 },
                 chosen_by: chosen_by.to_owned(),
             };

@@ -29,6 +29,7 @@ use super::{
     Walk,
     bounds::cut,
     connect::unreachable,
+    secrets::Secrets,
     stub::{Log, NoReply, fitting, query_message},
     target::Host,
     tls,
@@ -68,11 +69,11 @@ pub enum Over {
 
 impl Upstream {
     /// As it would be written.
-    pub fn url(&self) -> String {
+    pub fn url(&self, secrets: Secrets) -> String {
         let host = self.authority();
         match &self.over {
             Over::Tls => format!("tls://{host}"),
-            Over::Https { path } => format!("https://{host}{path}"),
+            Over::Https { path } => format!("https://{host}{}", secrets.text(path)),
         }
     }
 
@@ -139,6 +140,8 @@ impl<'a> Session<'a> {
             }
         };
         let server = self.named();
+        // The channel writes it as soon as it is told to.
+        self.log.borrow_mut()[nth].sent_us = Some(self.walk.clock.us());
         let came = match self.walk.bounds.within(PATIENCE, channel.exchange(message.metadata.id, bytes)).await {
             Ok(Ok(came)) => came,
             Ok(Err(lost)) => return Err(self.lost(nth, &lost)),
@@ -183,6 +186,7 @@ impl<'a> Session<'a> {
             local: None,
             start_us: self.walk.clock.us(),
             duration_us: 0,
+            sent_us: None,
             sent_bytes: bytes.len(),
             opening: None,
             tls: None,
@@ -298,8 +302,8 @@ impl<'a> Session<'a> {
 
     fn named(&self) -> String {
         match &self.upstream.host {
-            Host::Ip(_) => self.upstream.url(),
-            Host::Name(_) => format!("{} ({})", self.upstream.url(), self.address),
+            Host::Ip(_) => self.upstream.url(self.walk.secrets),
+            Host::Name(_) => format!("{} ({})", self.upstream.url(self.walk.secrets), self.address),
         }
     }
 }

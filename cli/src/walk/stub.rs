@@ -89,9 +89,11 @@ impl Asking<'_> {
         let mut buffer = vec![0; 65_535];
         for wait in &self.server.waits {
             let transmission = self.begin(Transport::Udp, real, socket.local_addr().ok());
+            let at_us = self.walk.clock.us();
             if let Err(error) = socket.send(&transmission.bytes).await {
                 return Err(self.broken(&transmission, &error));
             }
+            self.is_sent(&transmission, at_us);
             sent.push(transmission);
             let end = Instant::now() + *wait;
             loop {
@@ -153,7 +155,9 @@ impl Asking<'_> {
             let length = u16::try_from(transmission.bytes.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
             let mut framed = length.to_be_bytes().to_vec();
             framed.append(&mut transmission.bytes.clone());
+            let at_us = self.walk.clock.us();
             stream.write_all(&framed).await?;
+            self.is_sent(&transmission, at_us);
             let length = stream.read_u16().await?;
             let mut reply = vec![0; usize::from(length)];
             stream.read_exact(&mut reply).await?;
@@ -225,12 +229,18 @@ impl Asking<'_> {
             local,
             start_us: self.walk.clock.us(),
             duration_us: 0,
+            sent_us: None,
             sent_bytes: bytes.len(),
             opening: None,
             tls: None,
             result: Told::Abandoned,
         });
         Sent { nth: log.len() - 1, id: message.metadata.id, bytes }
+    }
+
+    /// The kernel has taken it by a call that began then.
+    fn is_sent(&self, sent: &Sent, at_us: u64) {
+        self.log.borrow_mut()[sent.nth].sent_us = Some(at_us);
     }
 
     fn end(&self, sent: &Sent, told: Told) {

@@ -201,6 +201,11 @@ pub fn join(base: &str, reference: &str) -> String {
     }
 }
 
+/// Whether a URL has a user name or a password in it.
+pub fn has_userinfo(text: &str) -> bool {
+    url::Url::parse(&with_scheme(text)).is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
+}
+
 /// Whether two URLs have scheme, host and port in common (RFC 6454 §5).
 pub fn same_origin(one: &str, other: &str) -> bool {
     let origin = |text: &str| url::Url::parse(&with_scheme(text)).map(|url| url.origin());

@@ -4,15 +4,18 @@
 //! |---|---|
 //! | [`trust`] | who is trusted to vouch for servers |
 //! | `witness` | keeps what the server sent, whether it was believed or not |
+//! | `keys` | writes the keys where `SSLKEYLOGFILE` says |
 //! | `certificate` | what is in a certificate |
 //! | `explain` | why a handshake failed, in words |
 
 mod certificate;
 mod explain;
+mod keys;
 pub mod trust;
 mod witness;
 
 use std::{
+    ffi::OsString,
     io,
     net::IpAddr,
     sync::{Arc, OnceLock},
@@ -23,7 +26,7 @@ use journey::{
     stage::{self, Failure, Handshake, Verified},
 };
 use rustls::{
-    ClientConfig, HandshakeKind, KeyLogFile, ProtocolVersion, RootCertStore,
+    ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore,
     client::Resumption,
     crypto::{CryptoProvider, ring},
     pki_types::ServerName,
@@ -32,6 +35,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 pub use explain::alert;
+use keys::KeyLog;
 use trust::{Source, Trusted};
 use witness::{Seen, Witness};
 
@@ -43,8 +47,8 @@ const SESSIONS: usize = 64;
 pub struct Setup {
     source: Source,
     insecure: bool,
-    // Where the keys are written to, if anywhere; rustls opens the file that the variable names.
-    logs_keys: bool,
+    // The file that the keys are written to, if any.
+    key_log: Option<OsString>,
     // Read when the first handshake needs it: most visits need no TLS, and a system's store takes its time.
     base: OnceLock<Result<Base, Failure>>,
 }
@@ -58,8 +62,8 @@ struct Base {
 impl Setup {
     /// Reads nothing yet.
     pub fn new(source: Source, insecure: bool) -> Self {
-        let logs_keys = std::env::var_os("SSLKEYLOGFILE").is_some_and(|path| !path.is_empty());
-        Self { source, insecure, logs_keys, base: OnceLock::new() }
+        let key_log = std::env::var_os("SSLKEYLOGFILE").filter(|path| !path.is_empty());
+        Self { source, insecure, key_log, base: OnceLock::new() }
     }
 
     /// Whom this trusts.
@@ -96,8 +100,8 @@ impl Setup {
         // What was not verified must not be taken for verified when it is resumed.
         config.resumption =
             if self.insecure { Resumption::disabled() } else { Resumption::in_memory_sessions(SESSIONS) };
-        if self.logs_keys {
-            config.key_log = Arc::new(KeyLogFile::new());
+        if let Some(path) = &self.key_log {
+            config.key_log = Arc::new(KeyLog::open(path));
         }
         config
     }
@@ -125,7 +129,7 @@ pub(super) async fn watched<T>(
     alpn: &[&str],
     work: impl Future<Output = T>,
 ) -> (T, stage::Tls) {
-    let mut did = stage::Tls { keys_logged: setup.logs_keys, ..intended(name, alpn) };
+    let mut did = intended(name, alpn);
     did.trust = setup.base().ok().map(|base| base.trust.clone());
     let (done, seen) = witness::watch(work).await;
     verified(setup, &mut did, &seen);
@@ -145,7 +149,7 @@ pub async fn handshake<S>(setup: &Setup, name: &str, alpn: &[&str], stream: S) -
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut did = stage::Tls { keys_logged: setup.logs_keys, ..intended(name, alpn) };
+    let mut did = intended(name, alpn);
     let base = match setup.base() {
         Ok(base) => base,
         Err(failure) => return (did, Err(failure)),
@@ -174,6 +178,8 @@ where
 
 /// What the server sent of itself, and whether it was believed.
 fn verified(setup: &Setup, did: &mut stage::Tls, seen: &Seen) {
+    did.keys_logged = seen.keys_logged;
+    did.keys_unwritten.clone_from(&seen.keys_unwritten);
     did.chain = seen.chain.iter().take(stage::MOST_CERTIFICATES).map(|der| certificate::read(der)).collect();
     did.verified = match &seen.refused {
         _ if !seen.asked => Verified::NotReached,

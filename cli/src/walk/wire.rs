@@ -4,10 +4,11 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 use tokio::{
@@ -24,6 +25,7 @@ pub struct Tally(Arc<Both>);
 struct Both {
     read: AtomicU64,
     written: AtomicU64,
+    last_write: Mutex<Option<Instant>>,
 }
 
 impl Tally {
@@ -35,6 +37,16 @@ impl Tally {
     /// Bytes written.
     pub fn written(&self) -> u64 {
         self.0.written.load(Ordering::Relaxed)
+    }
+
+    /// When the last of them were given to the kernel: the time before that call.
+    pub fn last_write(&self) -> Option<Instant> {
+        *self.0.last_write.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_written(&self, began: Instant, count: usize) {
+        self.0.written.fetch_add(count as u64, Ordering::Relaxed);
+        *self.0.last_write.lock().unwrap_or_else(PoisonError::into_inner) = Some(began);
     }
 }
 
@@ -69,8 +81,9 @@ impl AsyncRead for Counted {
 
 impl AsyncWrite for Counted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let began = Instant::now();
         let count = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
-        self.tally.0.written.fetch_add(count as u64, Ordering::Relaxed);
+        self.tally.has_written(began, count);
         Poll::Ready(Ok(count))
     }
 
@@ -79,8 +92,9 @@ impl AsyncWrite for Counted {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let began = Instant::now();
         let count = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs))?;
-        self.tally.0.written.fetch_add(count as u64, Ordering::Relaxed);
+        self.tally.has_written(began, count);
         Poll::Ready(Ok(count))
     }
 
@@ -117,6 +131,14 @@ impl Wire {
         match self {
             Self::Plain(stream) => stream,
             Self::Tls { stream, .. } => stream.get_mut().0.socket(),
+        }
+    }
+
+    /// Whether TLS has taken bytes that the kernel has not.
+    pub fn holds_back(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls { stream, .. } => stream.get_ref().1.wants_write(),
         }
     }
 

@@ -59,8 +59,12 @@ fn at_end(stage: &Stage, what: What, push: &mut impl FnMut(u64, What)) {
 }
 
 fn of_exchange(exchange: &Exchange, push: &mut impl FnMut(u64, What)) {
-    let Exchange { server, transport, ref question, start_us, duration_us: elapsed_us, .. } = *exchange;
-    push(start_us, What::QuerySent { server, transport, question: question.clone() });
+    let Exchange { server, transport, ref question, start_us, sent_us, duration_us, .. } = *exchange;
+    let end_us = start_us.saturating_add(duration_us);
+    let elapsed_us = end_us.saturating_sub(sent_us.unwrap_or(start_us));
+    if let Some(sent_us) = sent_us {
+        push(sent_us, What::QuerySent { server, transport, question: question.clone() });
+    }
     let failed = |why: &str| What::QueryFailed {
         server,
         transport,
@@ -77,7 +81,7 @@ fn of_exchange(exchange: &Exchange, push: &mut impl FnMut(u64, What)) {
         Told::NothingListens => failed("nothing listens there"),
         Told::Failed { why } | Told::BadReply { why } => failed(why),
     };
-    push(start_us.saturating_add(elapsed_us), what);
+    push(end_us, what);
 }
 
 fn of_handshake(stage: &Stage, tls: &Tls, push: &mut impl FnMut(u64, What)) {

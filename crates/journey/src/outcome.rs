@@ -39,6 +39,8 @@ pub enum Reason {
     ServerFailure,
     /// name: the resolver refused to answer.
     QueryRefused,
+    /// name: whoever was asked looks no names up, and refers to others.
+    NoRecursion,
     /// name: nothing listens where the resolver should be.
     ResolverDown,
     /// name: no resolver is known to this machine.

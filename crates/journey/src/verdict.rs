@@ -92,7 +92,7 @@ fn failed(case: &Case<'_>, hop: &Hop, stage: &Stage) -> (Outcome, u8) {
         _ => Blamed { host: server_of(hop), what: None },
     };
     let what = blamed.what.unwrap_or(what);
-    let next = lab_is_gone(case).or_else(|| advice(case.place, reason, name, hop));
+    let next = lab_is_gone(case).or_else(|| advice(case, reason, name, hop));
     let outcome = unreached(Some(name), blamed.host, reason, &what, next);
     (outcome, exit::code(name, reason))
 }
@@ -226,7 +226,8 @@ fn lab_is_gone(case: &Case<'_>) -> Option<String> {
 }
 
 /// What to try next. It names only what exists.
-fn advice(place: &Place, reason: Reason, stage: StageName, hop: &Hop) -> Option<String> {
+fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Hop) -> Option<String> {
+    let (place, hops) = (case.place, case.hops);
     let families = match hop.stage(StageName::Name).map(|stage| &stage.did) {
         Some(Did::Name(name)) => {
             let of = |rtype: &str| name.exchanges.iter().any(|exchange| exchange.question.rtype == rtype);
@@ -250,6 +251,9 @@ fn advice(place: &Place, reason: Reason, stage: StageName, hop: &Hop) -> Option<
     }
     let text = match (reason, stage) {
         (Reason::UrlMalformed, _) => "write it like http://host:port/path".to_owned(),
+        (Reason::SchemeUnsupported, _) if hops.len() > 1 || stage == StageName::Receive => {
+            "where the server points to is its own choice: if you mean to go there, visit it by itself".to_owned()
+        }
         (Reason::SchemeUnsupported, _) => "use one of http://, https://, tcp:// and udp://".to_owned(),
         (Reason::NoSuchName, _) if place.is_lab() => {
             "check the spelling; the lab knows its own names alone (lab/zones), without --lab others are the internet's"
@@ -262,6 +266,10 @@ fn advice(place: &Place, reason: Reason, stage: StageName, hop: &Hop) -> Option<
         (Reason::ServerFailure, _) if nobody_asked(hop) => "ask another resolver with --resolver ADDR".to_owned(),
         (Reason::ServerFailure, _) => {
             format!("look at the name servers of {asked}, or ask another resolver with --resolver ADDR")
+        }
+        (Reason::NoRecursion, _) => {
+            "it is a name server and no resolver: name one with --resolver ADDR, or walk yourself with --walk"
+                .to_owned()
         }
         (Reason::QueryRefused, _) => {
             "this resolver does not serve you: ask one that does with --resolver ADDR".to_owned()
@@ -281,6 +289,12 @@ fn advice(place: &Place, reason: Reason, stage: StageName, hop: &Hop) -> Option<
             "is the machine up, and is there a route or a firewall on the way?".to_owned()
         }
         (Reason::NotTls, _) => "does it speak TLS on this port? Without: use an http:// URL".to_owned(),
+        (Reason::TlsFailed, StageName::Wait | StageName::Receive) => {
+            "it may want a certificate of this side, and visit has none to show: look at the server's log".to_owned()
+        }
+        (Reason::Reset, StageName::Tls) => {
+            "the server hung up: does it speak TLS on this port? Look at its log".to_owned()
+        }
         (Reason::TlsFailed, _) | (Reason::Timeout, StageName::Tls) => {
             "look at what the server's TLS is set up for: versions, cipher suites, its log".to_owned()
         }
@@ -300,6 +314,10 @@ fn advice(place: &Place, reason: Reason, stage: StageName, hop: &Hop) -> Option<
         (Reason::Timeout, StageName::Wait) => {
             "the server took the request and is silent: look at its load and its log".to_owned()
         }
+        (Reason::Reset | Reason::MalformedResponse, _) if has_status(hop) => {
+            "it began as an answer should, so it is the server or something on the way: look at the server's log"
+                .to_owned()
+        }
         (Reason::EmptyReply | Reason::Reset, _) => {
             "the server hung up: does it speak HTTP on this port? Look at its log".to_owned()
         }
@@ -309,7 +327,11 @@ fn advice(place: &Place, reason: Reason, stage: StageName, hop: &Hop) -> Option<
         }
         (Reason::MalformedResponse, _) => "what listens there does not speak HTTP: check the port".to_owned(),
         (Reason::MaxTime, _) => "allow more with --max-time SECONDS".to_owned(),
-        (Reason::TooManyRedirects, _) => "do they go in a circle? Otherwise allow more with --max-redirs N".to_owned(),
+        (Reason::TooManyRedirects, _) if has_been_twice(hops) => {
+            "the server has to end the circle: what does it look at? Scheme, host, a cookie that is not sent?"
+                .to_owned()
+        }
+        (Reason::TooManyRedirects, _) => "allow more with --max-redirs N".to_owned(),
         (Reason::TooLarge, _) if !has_status(hop) => return None,
         (Reason::TooLarge, _) => "allow more with --max-filesize BYTES".to_owned(),
         (Reason::Timeout | Reason::BadReply | Reason::SendFailed | Reason::HttpStatus | Reason::Interrupted, _) => {
@@ -324,6 +346,10 @@ fn receive_of(hop: &Hop) -> Option<&stage::Receive> {
         Did::Receive(receive) => Some(receive),
         _ => None,
     }
+}
+
+fn has_been_twice(hops: &[Hop]) -> bool {
+    hops.iter().enumerate().any(|(nth, hop)| hops[..nth].iter().any(|before| before.url == hop.url))
 }
 
 fn has_status(hop: &Hop) -> bool {

@@ -32,7 +32,8 @@ pub(super) async fn close(walk: &Walk<'_>, wire: Result<Wire, String>, keep_aliv
         ending.follow(walk, &mut wire).await;
     }
     did.first = Some(if ending.is_open() { Closer::You } else { Closer::Server });
-    let _ = wire.shutdown().await;
+    // TLS has a word to say first, and a server that does not read could make it wait for ever.
+    let _ = walk.bounds.within(LAST_FIN, wire.shutdown()).await;
     ending.follow(walk, &mut wire).await;
     did.peer = Some(ending.end.unwrap_or(PeerEnd::Silent));
     did.close_notify = ending.close_notify;

@@ -117,7 +117,8 @@ impl Content {
     fn explain(&self, error: &io::Error) -> Failure {
         let mut end = self.end.borrow_mut();
         if end.is_over {
-            let what = format!("the content is larger than the limit of {} bytes once it is decoded", end.limit);
+            let decoded = if self.is_decoded { " once it is decoded" } else { "" };
+            let what = format!("the content is larger than the limit of {} bytes{decoded}", end.limit);
             return Failure { reason: Reason::TooLarge, what };
         }
         if let Some(error) = end.write_error.take() {

@@ -14,12 +14,14 @@ use super::{
 
 /// A wait that was cut short.
 pub(super) fn cut(reason: Reason, limit: Duration, seen: &Seen, receive: &Receive) -> Failure {
+    let content = receive.content_bytes.unwrap_or(0);
+    let of = promised(receive).map_or_else(String::new, |length| format!(" of {length}"));
     let what = match (seen.first_read, receive.status) {
-        (None, _) => "the server sent nothing",
-        (Some(_), None) => "the server did not finish the head of its response",
-        (Some(_), Some(_)) => "the server sent no more of its response",
+        (None, _) => "the server sent nothing".to_owned(),
+        (Some(_), None) => "the server did not finish the head of its response".to_owned(),
+        (Some(_), Some(_)) => format!("the response was not complete, with {content}{of} bytes of content,"),
     };
-    Failure { reason, what: bounds::cut(what, reason, limit) }
+    Failure { reason, what: bounds::cut(&what, reason, limit) }
 }
 
 /// Why the library gave up.
@@ -35,7 +37,7 @@ pub(super) fn failure(error: &hyper::Error, seen: &Seen, receive: &Receive) -> F
     } else if seen.read == 0 && seen.write_error.is_some() && !reset && !closed {
         (Reason::SendFailed, "the connection broke while the request was written".to_owned())
     } else if seen.read == 0 && (reset || seen.write_error.is_some()) {
-        (Reason::Reset, "the server reset the connection before it sent a byte".to_owned())
+        (Reason::Reset, "the server reset the connection before it sent any of a response".to_owned())
     } else if seen.read == 0 && closed {
         (Reason::EmptyReply, "the server closed the connection without sending a byte".to_owned())
     } else if error.is_parse_too_large() {
@@ -46,8 +48,12 @@ pub(super) fn failure(error: &hyper::Error, seen: &Seen, receive: &Receive) -> F
         of_http2(error)
     } else if error.is_parse() || is_invalid_data(error) {
         (Reason::MalformedResponse, format!("what the server sent is no HTTP/1.1 response: {}", words(error)))
+    } else if reset && in_body {
+        let sent = receive.content_bytes.unwrap_or(0);
+        let of = promised(receive).map_or_else(String::new, |length| format!(" of {length}"));
+        (Reason::Reset, format!("the server reset the connection after {sent}{of} bytes of content"))
     } else if reset {
-        (Reason::Reset, format!("the server reset the connection after {} bytes", seen.read))
+        (Reason::Reset, format!("the server reset the connection after {} bytes of the head", seen.read))
     } else if in_body && (error.is_incomplete_message() || closed) {
         let sent = receive.content_bytes.unwrap_or(0);
         let of = promised(receive).map_or_else(String::new, |length| format!(" of {length}"));
@@ -98,6 +104,11 @@ fn promised(receive: &Receive) -> Option<u64> {
 fn is_invalid_data(error: &hyper::Error) -> bool {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
     cause.is_some_and(|cause| matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
+}
+
+/// Whether bytes came that nobody had asked for. The library has no other name for it than its words.
+pub(super) fn is_surplus(error: &hyper::Error) -> bool {
+    error.to_string().contains("unexpected message")
 }
 
 /// The library's words, with those of what caused it.

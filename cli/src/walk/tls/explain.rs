@@ -74,9 +74,17 @@ pub(super) fn certificate(error: &Error, did: &Tls) -> Failure {
             (Reason::CertificateWrongName, format!("the certificate is for {}, and not for {server}", names(own)))
         }
         CertificateError::UnknownIssuer => (Reason::CertificateUntrusted, untrusted(did)),
-        // webpki does not let a certificate that may sign others stand for a server: what `openssl req -x509` makes.
-        CertificateError::Other(_) if own.is_some_and(|own| own.is_self_issued) => {
-            (Reason::CertificateUntrusted, untrusted(did))
+        // What `openssl req -x509` makes unless it is told otherwise (RFC 5280 §4.2.1.9).
+        CertificateError::Other(_) if own.is_some_and(|own| own.is_ca) => {
+            let what = format!(
+                "the certificate of {server} is one of an authority, and none for a server: issue one with CA:FALSE, by it or \
+                 self-signed"
+            );
+            (Reason::CertificateRefused, what)
+        }
+        CertificateError::BadSignature => {
+            let what = format!("a signature in the chain of {server} does not hold, or its key is too short to count");
+            (Reason::CertificateRefused, what)
         }
         CertificateError::Revoked => (Reason::CertificateRefused, format!("the certificate of {server} is revoked")),
         other => (Reason::CertificateRefused, format!("the certificate of {server} is refused: {other}")),

@@ -25,6 +25,10 @@ pub(super) struct Seen {
     pub(super) chain: Vec<CertificateDer<'static>>,
     /// Why it was refused, or would have been.
     pub(super) refused: Option<Error>,
+    /// Whether keys were written to a file.
+    pub(super) keys_logged: bool,
+    /// Why some were not.
+    pub(super) keys_unwritten: Option<String>,
 }
 
 tokio::task_local! {
@@ -39,6 +43,11 @@ pub(super) async fn watch<T>(handshake: impl Future<Output = T>) -> (T, Seen) {
     let done = SEEN.scope(Arc::clone(&seen), handshake).await;
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
     (done, seen)
+}
+
+/// Tells the handshake that is watched; outside of one there is nobody to tell.
+pub(super) fn note(change: impl FnOnce(&mut Seen)) {
+    let _ = SEEN.try_with(|seen| change(&mut seen.lock().unwrap_or_else(PoisonError::into_inner)));
 }
 
 /// The verifier.
@@ -71,9 +80,7 @@ impl ServerCertVerifier for Witness {
             Some(judge) => judge.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
             None => Err(CertificateError::UnknownIssuer.into()),
         };
-        // Outside of a watched handshake there is nobody to tell.
-        let _ = SEEN.try_with(|seen| {
-            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        note(|seen| {
             seen.asked = true;
             seen.chain = std::iter::once(end_entity).chain(intermediates).map(|der| der.clone().into_owned()).collect();
             seen.refused = judged.as_ref().err().cloned();

@@ -102,6 +102,10 @@ pub struct Exchange {
     pub start_us: u64,
     /// Microseconds until it was answered or given up.
     pub duration_us: u64,
+    /// Microseconds from the begin of the visit until the query was given to the kernel: later than `start_us` where a
+    /// connection had to be opened first; null where that did not come about.
+    #[serde(default)]
+    pub sent_us: Option<u64>,
     /// Bytes of the query.
     pub sent_bytes: usize,
     /// What opening the connection took, where it was sent over TLS or HTTPS and opened one.

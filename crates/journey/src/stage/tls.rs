@@ -35,6 +35,9 @@ pub struct Tls {
     /// Whether the keys were written to the file that `SSLKEYLOGFILE` names.
     #[serde(default)]
     pub keys_logged: bool,
+    /// Why they were not, though the variable names a file.
+    #[serde(default)]
+    pub keys_unwritten: Option<String>,
 }
 
 /// How a handshake went.

@@ -184,6 +184,7 @@ fn exchange(name: &str, rtype: &str, aa: bool, meaning: Meaning, data: &[&str]) 
         local: None,
         start_us: 0,
         duration_us: 1,
+        sent_us: Some(0),
         sent_bytes: 40,
         opening: None,
         tls: None,
