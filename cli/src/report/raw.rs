@@ -224,10 +224,10 @@ fn own(stage: &Stage, over_udp: bool, verbose: bool) -> Vec<Row<'_>> {
     let mut rows: Vec<Row<'_>> = stage.calls.iter().take(shown).map(row).collect();
     if let Some(left_out @ 1..) = stage.calls.len().checked_sub(shown) {
         let last = &stage.calls[stage.calls.len() - 1];
-        let at_us = i64::try_from(last.at_us + last.duration_us).ok();
+        let at_us = i64::try_from(last.at_us.saturating_add(last.duration_us)).ok();
         // The last of those that are kept may stand for many.
         let more = last.with.strip_suffix(" more").filter(|_| last.name == "…").and_then(|n| n.parse::<usize>().ok());
-        let count = left_out - usize::from(more.is_some()) + more.unwrap_or(0);
+        let count = (left_out - usize::from(more.is_some())).saturating_add(more.unwrap_or(0));
         rows.push(Row {
             at_us,
             stage: name,
