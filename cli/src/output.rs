@@ -98,3 +98,25 @@ impl<'a> Output<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::Cli;
+
+    #[test]
+    fn the_journeys_of_a_series_are_kept_where_they_are_wanted() {
+        let check = |args: &[&str], expected: bool| {
+            let all = ["visit", "-n", "2", "http://a.test/"].iter().chain(args);
+            let cli = Cli::try_parse_from(all).unwrap();
+            assert_eq!(Output::new(&cli.visit).unwrap().wants_journeys(), expected, "{args:?}");
+        };
+        check(&[], false);
+        check(&["-s"], false);
+        check(&["-v"], false);
+        check(&["--json"], true);
+        check(&["--save", "file"], true);
+    }
+}

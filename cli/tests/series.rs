@@ -91,7 +91,7 @@ fn each_url_has_its_own_series() {
 }
 
 #[test]
-fn without_need_the_journeys_are_not_kept() {
+fn a_saved_series_keeps_its_journeys() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("series.json");
     let output = run(&["-s", "-n", "2", "--save", file.to_str().unwrap(), "http://a b/"]);
