@@ -201,9 +201,7 @@ fn extreme_numbers_everywhere() {
 fn extreme_numbers_of_calls() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/journeys/talk.json");
     let saved: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
-    let call = |at_us: u64, duration_us: u64, name: &str, with: &str| {
-        json!({ "name": name, "with": with, "gave": "", "at_us": at_us, "duration_us": duration_us })
-    };
+    let call = |at_us: u64, duration_us: u64, name: &str, with: &str| json!({ "name": name, "with": with, "gave": "", "at_us": at_us, "duration_us": duration_us });
     for (last, shown) in [
         (call(0, 0, "…", &format!("{} more", usize::MAX)), format!("… {} more calls", usize::MAX)),
         (call(u64::MAX, u64::MAX, "recv", "1"), "… 12 more calls".to_owned()),
