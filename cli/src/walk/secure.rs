@@ -146,8 +146,28 @@ impl<'a> Session<'a> {
             Ok(Ok(came)) => came,
             Ok(Err(lost)) => return Err(self.lost(nth, &lost)),
             Err(reason) => {
-                self.end(nth, if reason == Reason::Timeout { Told::Timeout } else { Told::Abandoned });
-                return Err(NoReply::new(reason, cut(&format!("{server} did not answer"), reason, PATIENCE)));
+                let (told, no_reply) = match (reason, channel.stray()) {
+                    (Reason::Timeout, Some(why)) => (
+                        Told::BadReply { why: why.to_owned() },
+                        NoReply::new(
+                            Reason::BadReply,
+                            format!("{server} sent nothing that answers the question: {why}"),
+                        ),
+                    ),
+                    (Reason::Timeout, None) => {
+                        let what = cut(&format!("{server} did not answer"), reason, PATIENCE);
+                        (Told::Timeout, NoReply::new(reason, what))
+                    }
+                    (_, stray) => {
+                        let so_far = match stray {
+                            Some(_) => format!("{server} sent only what does not answer the question"),
+                            None => format!("{server} did not answer"),
+                        };
+                        (Told::Abandoned, NoReply::new(reason, cut(&so_far, reason, PATIENCE)))
+                    }
+                };
+                self.end(nth, told);
+                return Err(no_reply);
             }
         };
         match fitting(&came.bytes, query, &[message.metadata.id]) {
@@ -169,9 +189,16 @@ impl<'a> Session<'a> {
     /// Makes a message and notes that it is asked now.
     fn begin(&self, query: &Query) -> (usize, Message, Vec<u8>) {
         let mut message = query_message(query, true, self.walk.trace_for(self.address.ip()));
-        if matches!(self.upstream.over, Over::Https { .. }) {
+        match self.upstream.over {
             // Alike questions are then alike for a cache of HTTP (RFC 8484 §4.1).
-            message.metadata.id = 0;
+            Over::Https { .. } => message.metadata.id = 0,
+            // On one connection the id alone says which question is answered (RFC 7766 §6.2.1).
+            Over::Tls => {
+                let log = self.log.borrow();
+                while log.iter().any(|exchange| exchange.id == message.metadata.id) {
+                    message.metadata.id = rand::random();
+                }
+            }
         }
         pad(&mut message);
         // A question that was parsed can be written.

@@ -1,8 +1,12 @@
 //! An open connection to a resolver over TLS: messages there and back, several at the same time.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
+use hickory_proto::op::Message;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode, Uri, Version,
@@ -52,8 +56,13 @@ pub(super) enum Lost {
 
 /// An open connection.
 pub(super) enum Channel {
-    /// DNS over TLS: whoever drives it is sent questions.
-    Dot(mpsc::Sender<Job>),
+    /// DNS over TLS.
+    Dot {
+        /// Whoever drives it is sent questions.
+        jobs: mpsc::Sender<Job>,
+        /// What is wrong with the first message that answers no question.
+        stray: Arc<OnceLock<String>>,
+    },
     /// DNS over HTTPS.
     Https {
         /// The connection.
@@ -84,8 +93,9 @@ impl Channel {
     /// DNS over TLS on this stream.
     pub(super) fn dot(stream: TlsStream<Counted>) -> Self {
         let (sender, jobs) = mpsc::channel(4);
-        tokio::spawn(drive(stream, jobs));
-        Self::Dot(sender)
+        let stray = Arc::default();
+        tokio::spawn(drive(stream, jobs, Arc::clone(&stray)));
+        Self::Dot { jobs: sender, stray }
     }
 
     /// DNS over HTTPS on this stream.
@@ -109,10 +119,19 @@ impl Channel {
         Ok(Self::Https { sender, authority: authority.to_owned(), path: path.to_owned() })
     }
 
+    /// What is wrong with a message that came and answers no question.
+    pub(super) fn stray(&self) -> Option<&str> {
+        match self {
+            Self::Dot { stray, .. } => stray.get().map(String::as_str),
+            // There the answer is that to the request.
+            Self::Https { .. } => None,
+        }
+    }
+
     /// Sends a message and waits for the one that answers it.
     pub(super) async fn exchange(&self, id: u16, bytes: Vec<u8>) -> Result<Came, Lost> {
         match self {
-            Self::Dot(jobs) => {
+            Self::Dot { jobs, .. } => {
                 let (answer, came) = oneshot::channel();
                 jobs.send(Job { id, bytes, answer }).await.map_err(|_| Lost::Closed)?;
                 let bytes = came.await.map_err(|_| Lost::Closed)?;
@@ -174,8 +193,8 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 /// Writes questions as they come and hands out answers as they come: they may come in any order (RFC 7766 §6.2.1.1).
-async fn drive(mut stream: TlsStream<Counted>, mut jobs: mpsc::Receiver<Job>) {
-    let mut waiting: HashMap<u16, oneshot::Sender<Vec<u8>>> = HashMap::new();
+async fn drive(mut stream: TlsStream<Counted>, mut jobs: mpsc::Receiver<Job>, stray: Arc<OnceLock<String>>) {
+    let mut questions = Questions::default();
     let mut buffer = Vec::new();
     loop {
         tokio::select! {
@@ -185,7 +204,7 @@ async fn drive(mut stream: TlsStream<Counted>, mut jobs: mpsc::Receiver<Job>) {
                 // In one write: some servers take a length alone for a message (RFC 7766 §8).
                 let mut framed = length.to_be_bytes().to_vec();
                 framed.extend(bytes);
-                waiting.insert(id, answer);
+                questions.waiting.insert(id, answer);
                 if stream.write_all(&framed).await.is_err() || stream.flush().await.is_err() {
                     return;
                 }
@@ -196,7 +215,10 @@ async fn drive(mut stream: TlsStream<Counted>, mut jobs: mpsc::Receiver<Job>) {
                     return;
                 }
                 while let Some(message) = take(&mut buffer) {
-                    hand_out(message, &mut waiting);
+                    if let Err(why) = questions.hand_out(message) {
+                        // Whoever waits still may have its answer.
+                        let _ = stray.set(why);
+                    }
                 }
             }
         }
@@ -204,14 +226,36 @@ async fn drive(mut stream: TlsStream<Counted>, mut jobs: mpsc::Receiver<Job>) {
     let _ = stream.shutdown().await;
 }
 
-/// Gives a message to whoever waits for its id. One that nobody waits for goes to anybody: who gets it says what is wrong
-/// with it, where silence would only look like a slow server.
-fn hand_out(message: Vec<u8>, waiting: &mut HashMap<u16, oneshot::Sender<Vec<u8>>>) {
-    let id = message.first_chunk().map(|id| u16::from_be_bytes(*id));
-    let known = id.filter(|id| waiting.contains_key(id)).or_else(|| waiting.keys().next().copied());
-    if let Some(answer) = known.and_then(|id| waiting.remove(&id)) {
-        // Who has given up waiting has no need of it.
-        let _ = answer.send(message);
+/// The questions of a connection, by their ids.
+#[derive(Default)]
+struct Questions {
+    waiting: HashMap<u16, oneshot::Sender<Vec<u8>>>,
+    answered: HashSet<u16>,
+}
+
+impl Questions {
+    /// Gives a message to whoever waits for its id; else what is wrong with it. A second answer to a question is as good as
+    /// none.
+    fn hand_out(&mut self, message: Vec<u8>) -> Result<(), String> {
+        let Some(id) = message.first_chunk().map(|id| u16::from_be_bytes(*id)) else { return Err(wrong(&message)) };
+        match self.waiting.remove(&id) {
+            Some(answer) => {
+                self.answered.insert(id);
+                // Who has given up waiting has no need of it.
+                let _ = answer.send(message);
+                Ok(())
+            }
+            None if self.answered.contains(&id) => Ok(()),
+            None => Err(wrong(&message)),
+        }
+    }
+}
+
+/// What is wrong with a message that nobody waits for.
+fn wrong(bytes: &[u8]) -> String {
+    match Message::from_vec(bytes) {
+        Ok(message) => format!("its id {} is of no query sent", message.metadata.id),
+        Err(error) => format!("{} bytes are no DNS message: {error}", bytes.len()),
     }
 }
 
@@ -238,5 +282,24 @@ mod tests {
         assert_eq!((take(&mut buffer), buffer.as_slice()), (None, &[0, 3, 1][..]));
         buffer.extend([2, 3]);
         assert_eq!((take(&mut buffer), buffer.len()), (Some(vec![1, 2, 3]), 0));
+    }
+
+    #[test]
+    fn only_its_own_answer_ends_a_wait() {
+        let mut questions = Questions::default();
+        let (answer, mut came) = oneshot::channel();
+        questions.waiting.insert(0x0102, answer);
+        let mut check = |message: Vec<u8>, why: &str| {
+            let wrong = questions.hand_out(message).unwrap_err();
+            assert!(wrong.starts_with(why), "{why}: {wrong}");
+        };
+        check([9, 9, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0].to_vec(), "its id 2313 is of no query sent");
+        check(vec![9, 9, 1], "3 bytes are no DNS message");
+        check(vec![1], "1 bytes are no DNS message");
+        check(vec![], "0 bytes are no DNS message");
+        assert!(came.try_recv().is_err());
+        assert_eq!((questions.hand_out(vec![1, 2, 3]), came.try_recv()), (Ok(()), Ok(vec![1, 2, 3])));
+        // Twice.
+        assert_eq!(questions.hand_out(vec![1, 2, 3]), Ok(()));
     }
 }
