@@ -43,7 +43,7 @@ pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
     pem: String,
-    // What its certificate permits; all where it does not say.
+    // What its certificate permits; all where it does not say, which only an older or a foreign one does.
     scope: Option<Scope>,
     not_before: SystemTime,
     not_after: SystemTime,
@@ -52,8 +52,10 @@ pub struct Authority {
 
 impl Authority {
     /// The authority of that directory, made there (with the directory) where it is missing, ends within 30 days, or may
-    /// not speak for all of `scope`. In the last case it keeps its key, so that what it has issued stays good. Several
-    /// programs that open one directory at once get the same one.
+    /// speak for anything else than `scope`. Where it may only speak for less, it keeps its key, so that what it has
+    /// issued stays good; where it may speak for more, its key goes, which could be used for that wherever the old
+    /// certificate is trusted. Several programs that open one directory at once get the same one; those of worlds with
+    /// different names take turns in it, and what the one has issued is of no use once the other has opened it.
     pub fn open(dir: &Path, scope: &Scope, now: SystemTime) -> Result<Self, Error> {
         kept::open(dir, scope, now)
     }
@@ -102,10 +104,13 @@ impl Authority {
         })
     }
 
-    /// One that may speak for `scope` too, or is good for longer.
+    /// One for `scope`, with this one's key if that may be kept.
     pub(crate) fn renewed(self, scope: &Scope, now: SystemTime) -> Result<Self, Error> {
-        let wider = self.scope.as_ref().map_or_else(|| scope.clone(), |own| own.clone().with(scope));
-        if self.is_good(now) { Self::make(self.into_key()?, &wider, now) } else { Self::in_memory(&wider, now) }
+        if self.is_good(now) && self.is_within(scope) {
+            Self::make(self.into_key()?, scope, now)
+        } else {
+            Self::in_memory(scope, now)
+        }
     }
 
     fn into_key(self) -> Result<KeyPair, Error> {
@@ -129,7 +134,7 @@ impl Authority {
             return Err("its private key is not that of its certificate".to_owned());
         }
         let constraints = parsed.name_constraints().map_err(|error| format!("its name constraints: {error}"))?;
-        let scope = constraints.map(|extension| Scope::read(extension.value));
+        let scope = constraints.and_then(|extension| Scope::read(extension.value));
         let [not_before, not_after] =
             [parsed.validity().not_before, parsed.validity().not_after].map(|time| since_1970(time.timestamp()));
         let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(|error| error.to_string())?;
@@ -149,6 +154,11 @@ impl Authority {
     /// Whether it may speak for all of that.
     pub(crate) fn covers(&self, scope: &Scope) -> bool {
         self.scope.as_ref().is_none_or(|own| own.covers(scope))
+    }
+
+    /// Whether it may speak for nothing but that.
+    pub(crate) fn is_within(&self, scope: &Scope) -> bool {
+        self.scope.as_ref().is_some_and(|own| scope.covers(own))
     }
 
     /// The directory that it is kept in; none where it ends with this process.

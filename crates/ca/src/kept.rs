@@ -77,7 +77,7 @@ pub(crate) fn open(dir: &Path, scope: &Scope, now: SystemTime) -> Result<Authori
 }
 
 fn fits(authority: &Authority, scope: &Scope, now: SystemTime) -> bool {
-    authority.is_good(now) && authority.covers(scope)
+    authority.is_good(now) && authority.covers(scope) && authority.is_within(scope)
 }
 
 /// Whether the copy for everybody is there, and this authority's.

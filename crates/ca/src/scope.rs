@@ -22,6 +22,16 @@ impl Scope {
         scope
     }
 
+    /// The names, each with all below it; without `*.` and final dots.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The networks.
+    pub fn networks(&self) -> &[IpNet] {
+        &self.networks
+    }
+
     /// Whether a certificate for this name is within the scope.
     pub fn has_name(&self, name: &str) -> bool {
         let name = plain(name);
@@ -40,12 +50,6 @@ impl Scope {
         other.names.iter().all(|name| self.has_name(name)) && other.networks.iter().all(|net| self.has_network(net))
     }
 
-    /// This scope and the other one.
-    pub(crate) fn with(mut self, other: &Self) -> Self {
-        self.extend(other.names.iter().cloned(), other.networks.iter().copied());
-        self
-    }
-
     /// As an authority's certificate says it (RFC 5280 §4.2.1.10).
     pub(crate) fn constraints(&self) -> NameConstraints {
         let names = self.names.iter().cloned().map(GeneralSubtree::DnsName);
@@ -54,17 +58,18 @@ impl Scope {
         NameConstraints { permitted_subtrees: names.chain(networks).collect(), excluded_subtrees: Vec::new() }
     }
 
-    /// What a certificate says.
-    pub(crate) fn read(constraints: &Parsed<'_>) -> Self {
+    /// What a certificate says; `None` where it leaves open which names or which addresses it is good for. Of a kind that
+    /// is not mentioned all are permitted (RFC 5280 §4.2.1.10).
+    pub(crate) fn read(constraints: &Parsed<'_>) -> Option<Self> {
         let mut scope = Self { names: Vec::new(), networks: Vec::new() };
         for subtree in constraints.permitted_subtrees.iter().flatten() {
             match &subtree.base {
                 GeneralName::DNSName(name) => scope.names.push(plain(name)),
-                GeneralName::IPAddress(bytes) => scope.networks.extend(network(bytes)),
+                GeneralName::IPAddress(bytes) => scope.networks.push(network(bytes)?),
                 _ => {}
             }
         }
-        scope
+        (!scope.names.is_empty() && !scope.networks.is_empty()).then_some(scope)
     }
 
     fn extend(&mut self, names: impl IntoIterator<Item = String>, networks: impl IntoIterator<Item = IpNet>) {
@@ -112,14 +117,14 @@ mod tests {
 
     #[test]
     fn names_and_addresses() {
-        let scope = scope(&["example.local.", "*.Baidu.com"], &["10.78.0.0/16", "fd10:78:1ab::/64"]);
+        let scope = scope(&["example.local.", "*.School.test"], &["10.78.0.0/16", "fd10:78:1ab::/64"]);
         let check = |name: &str, expected: bool| assert_eq!(scope.has_name(name), expected, "{name}");
         check("example.local", true);
         check("*.example.local", true);
         check("a.b.EXAMPLE.local.", true);
         check("notexample.local", false);
         check("local", false);
-        check("baidu.com", true);
+        check("school.test", true);
         check("localhost", true);
         check("www.example.org", false);
         let check = |ip: &str, expected: bool| assert_eq!(scope.has_address(ip.parse().unwrap()), expected, "{ip}");
@@ -136,8 +141,32 @@ mod tests {
         let wide = scope(&["test"], &["10.0.0.0/8"]);
         let narrow = scope(&["example.test"], &["10.78.0.0/16"]);
         assert!(wide.covers(&narrow) && !narrow.covers(&wide));
+        assert!(wide.covers(&wide) && narrow.covers(&narrow));
         let other = scope(&["example.local"], &["172.20.0.0/16"]);
-        let both = narrow.clone().with(&other);
-        assert!(both.covers(&narrow) && both.covers(&other) && !both.covers(&wide));
+        assert!(!narrow.covers(&other) && !other.covers(&narrow));
+    }
+
+    #[test]
+    fn what_a_certificate_leaves_open() {
+        use rcgen::GeneralSubtree::{DnsName, IpAddress};
+        let read = |permitted_subtrees: Vec<GeneralSubtree>| {
+            let mut params = rcgen::CertificateParams::default();
+            params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+            let (_, parsed) = x509_parser::parse_x509_certificate(certificate.der()).unwrap();
+            Scope::read(parsed.name_constraints().unwrap().unwrap().value)
+        };
+        let name = || DnsName("example.local".to_owned());
+        let network = || IpAddress(CidrSubnet::V4([10, 78, 0, 0], [255, 255, 0, 0]));
+        let read_well = read(vec![name(), network()]).unwrap();
+        assert_eq!(read_well.names, ["example.local"]);
+        assert_eq!(read_well.networks, ["10.78.0.0/16".parse().unwrap()]);
+        assert!(read(vec![name()]).is_none() && read(vec![network()]).is_none());
+        let no_mask = IpAddress(CidrSubnet::V4([10, 78, 0, 0], [255, 0, 255, 0]));
+        assert!(read(vec![name(), no_mask]).is_none());
+        // Every name, and every address.
+        let all = read(vec![DnsName(String::new()), IpAddress(CidrSubnet::V4([0; 4], [0; 4]))]).unwrap();
+        assert!(!scope(&["example.local"], &["10.78.0.0/16"]).covers(&all));
     }
 }

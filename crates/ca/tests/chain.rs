@@ -20,7 +20,7 @@ use rustls::{
 
 fn scope() -> Scope {
     let networks = ["10.78.0.0/16", "fd10:78:1ab::/64"].map(|net| net.parse().unwrap());
-    Scope::new(["example.local", "example.test", "baidu.com"], networks)
+    Scope::new(["example.local", "example.test"], networks)
 }
 
 /// Whether webpki takes the certificate for that name, with this authority as the only one that is trusted.
@@ -52,11 +52,11 @@ fn what_is_issued_is_trusted() {
     let dir = tempfile::tempdir().unwrap();
     let now = SystemTime::now();
     let authority = Authority::open(dir.path(), &scope(), now).unwrap();
-    let names = ["example.local", "*.example.local", "baidu.com", "*.baidu.com", "localhost"].map(str::to_owned);
+    let names = ["example.local", "*.example.local", "localhost"].map(str::to_owned);
     let addresses = ["10.78.2.81", "fd10:78:1ab::2:81", "127.0.0.1", "::1"].map(|ip| ip.parse().unwrap());
     let issued = authority.issue(&names, &addresses, now).unwrap();
     let leaf = &issued.cert[0];
-    for name in ["example.local", "www.example.local", "www.baidu.com", "localhost", "10.78.2.81", "::1"] {
+    for name in ["example.local", "www.example.local", "localhost", "10.78.2.81", "::1"] {
         webpki(&authority, leaf, name, now).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(openssl(dir.path(), leaf, name), "", "{name}");
     }
@@ -96,7 +96,7 @@ fn a_stolen_key_is_good_for_the_lab_alone() {
         params.use_authority_key_identifier_extension = true;
         params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().der().clone()
     };
-    for name in ["www.example.org", "local", "192.0.2.1", "2001:db8::1"] {
+    for name in ["www.baidu.com", "local", "192.0.2.1", "2001:db8::1"] {
         assert!(authority.issue(&[name.to_owned()], &[], now).is_err(), "{name}");
         let forged = forge(name);
         let error = webpki(&authority, &forged, name, now).unwrap_err().to_string();

@@ -12,6 +12,7 @@ use std::{
 };
 
 use ca::{Authority, Error, Scope};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -90,24 +91,51 @@ fn replaced_in_time() {
     assert_ne!(at(0).certificate_der(), second.certificate_der(), "it is not valid yet");
 }
 
+/// The private key that is kept there.
+fn key(dir: &Path) -> String {
+    let text = fs::read_to_string(dir.join("lab-ca.key")).unwrap();
+    text[..text.find("-----BEGIN CERT").unwrap()].to_owned()
+}
+
 #[test]
-fn widened_for_another_world() {
+fn speaks_for_this_world_and_no_other() {
     let dir = tempfile::tempdir().unwrap();
-    let key = || {
-        let text = fs::read_to_string(dir.path().join("lab-ca.key")).unwrap();
-        text[..text.find("-----BEGIN CERT").unwrap()].to_owned()
+    let open = |names: &[&str]| {
+        let scope = Scope::new(names, ["10.78.0.0/16".parse().unwrap()]);
+        let opened = Authority::open(dir.path(), &scope, SystemTime::now()).unwrap();
+        assert_eq!(ca::certificate_of(dir.path()).unwrap().as_deref(), Some(opened.certificate_pem()));
+        (opened, key(dir.path()))
     };
-    let open = |name| Authority::open(dir.path(), &scope(name), SystemTime::now()).unwrap();
-    let one = open("example.local");
-    let first_key = key();
-    assert!(matches!(one.issue(&["a.school.test".to_owned()], &[], SystemTime::now()), Err(Error::NotPermitted(_))));
-    let two = open("school.test");
-    assert_ne!(two.certificate_der(), one.certificate_der());
-    assert_eq!(key(), first_key, "what was issued before stays good");
-    for name in ["a.school.test", "a.example.local"] {
-        two.issue(&[name.to_owned()], &[], SystemTime::now()).unwrap();
-    }
-    assert_eq!(open("example.local").certificate_der(), two.certificate_der(), "both worlds are content with it");
+    let may = |authority: &Authority, name: &str| match authority.issue(&[name.to_owned()], &[], SystemTime::now()) {
+        Ok(_) => true,
+        Err(Error::NotPermitted(_)) => false,
+        Err(error) => panic!("{name}: {error}"),
+    };
+    let (one, first_key) = open(&["example.local"]);
+    assert!(may(&one, "a.example.local") && !may(&one, "a.school.test"));
+    let (both, same_key) = open(&["example.local", "school.test"]);
+    assert!(may(&both, "a.example.local") && may(&both, "a.school.test"));
+    assert_eq!(same_key, first_key, "what was issued before stays good");
+    let (one, second_key) = open(&["example.local"]);
+    assert!(may(&one, "a.example.local") && !may(&one, "a.school.test"));
+    assert_ne!(second_key, first_key, "with the old certificate, the old key is good for more");
+    assert_eq!(open(&["example.local"]).1, second_key);
+}
+
+#[test]
+fn one_that_may_speak_for_anybody_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let foreign = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    let pem = params.self_signed(&foreign).unwrap().pem();
+    fs::write(dir.path().join("lab-ca.key"), foreign.serialize_pem() + &pem).unwrap();
+    let opened = open(dir.path());
+    assert_ne!(opened.certificate_pem(), pem);
+    assert!(matches!(opened.issue(&["a.test".to_owned()], &[], SystemTime::now()), Err(Error::NotPermitted(_))));
+    let kept = key(dir.path());
+    assert_ne!(kept, foreign.serialize_pem());
+    assert_eq!((open(dir.path()).certificate_der(), key(dir.path())), (opened.certificate_der(), kept));
 }
 
 #[test]

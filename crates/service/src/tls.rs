@@ -94,3 +94,31 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
         Err(_) => Err((Failed::Timeout, io::ErrorKind::TimedOut.into(), None)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Users are told how to give this authority to a browser: it must not be able to speak for a site of somebody else.
+    #[test]
+    fn the_built_in_world_speaks_for_nobody_else() {
+        let scope = scope(&World::built_in());
+        // RFC 6761 §6.2 and §6.3, RFC 6762 §3.
+        let special = ["test", "localhost", "local"];
+        assert!(scope.has_name("www.example.local") && scope.has_name("www.example.test"));
+        for name in scope.names() {
+            let top = name.rsplit('.').next().unwrap();
+            assert!(special.contains(&top), "{name}");
+            assert!(name.contains('.') || name == "localhost", "{name} is all of a top-level domain");
+        }
+        for net in scope.networks() {
+            for ip in [net.network(), net.broadcast()] {
+                let is_private = match ip {
+                    IpAddr::V4(ip) => ip.is_private() || ip.is_loopback(),
+                    IpAddr::V6(ip) => ip.is_unique_local() || ip.is_loopback(),
+                };
+                assert!(is_private, "{net}");
+            }
+        }
+    }
+}

@@ -62,11 +62,11 @@ fn names_that_the_certificate_has() {
             .output()
             .unwrap()
     };
-    for host in ["example.test", "a.example.local", "www.baidu.com", "localhost", "127.0.0.1", "10.78.2.81", "[::1]"] {
+    for host in ["example.test", "a.example.local", "localhost", "127.0.0.1", "10.78.2.81", "[::1]"] {
         let output = said(host);
         assert!(output.status.success() && output.stdout == b"A", "{host}: {output:?}");
     }
-    for host in ["www.example.org", "a.b.example.local", "10.78.2.82"] {
+    for host in ["www.example.org", "www.baidu.com", "a.b.example.local", "10.78.2.82"] {
         assert_eq!(said(host).status.code(), Some(60), "{host}");
     }
 }
