@@ -12,7 +12,7 @@ use std::{
     time::SystemTime,
 };
 
-use crate::{Authority, Error, Scope};
+use crate::{Authority, Error, Scope, rights};
 
 /// Private key and certificate.
 const KEY: &str = "lab-ca.key";
@@ -40,10 +40,12 @@ pub fn data_dir(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> 
 
 /// The certificate of the authority that is kept in that directory, in PEM; `None` where none is.
 pub fn certificate_of(dir: &Path) -> Result<Option<String>, Error> {
-    read(&dir.join(CERTIFICATE))
+    rights::check_directory(dir)?;
+    read(&dir.join(CERTIFICATE), |_| Ok(()))
 }
 
 pub(crate) fn open(dir: &Path, scope: &Scope, now: SystemTime) -> Result<Authority, Error> {
+    rights::check_directory(dir)?;
     let found = find(dir)?;
     if let Some(authority) = &found
         && fits(authority, scope, now)
@@ -87,16 +89,20 @@ fn is_public(dir: &Path, authority: &Authority) -> bool {
 
 fn find(dir: &Path) -> Result<Option<Authority>, Error> {
     let path = dir.join(KEY);
-    let Some(text) = read(&path)? else { return Ok(None) };
+    let Some(text) = read(&path, |key| rights::keep_private(&path, key))? else { return Ok(None) };
     let mut authority = Authority::from_pem(&text).map_err(|why| Error::Garbage { path, why })?;
     authority.kept_in = Some(dir.to_owned());
     Ok(Some(authority))
 }
 
-fn read(path: &Path) -> Result<Option<String>, Error> {
+/// The text of a file that passes that check; `None` where there is no file.
+fn read(path: &Path, check: impl FnOnce(&File) -> Result<(), Error>) -> Result<Option<String>, Error> {
     let mut bytes = Vec::new();
-    let result = File::open(path).and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut bytes));
-    match result {
+    let file = File::open(path);
+    if let Ok(file) = &file {
+        check(file)?;
+    }
+    match file.and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut bytes)) {
         Ok(_) => match String::from_utf8(bytes) {
             Ok(text) => Ok(Some(text)),
             Err(_) => Err(Error::Garbage { path: path.to_owned(), why: "it is not text".to_owned() }),

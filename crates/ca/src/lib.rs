@@ -5,6 +5,7 @@
 //! | `authority` | the authority, and what it issues |
 //! | `scope` | which names and networks it may speak for |
 //! | `kept` | its files, and how several programs that start at once agree on them |
+//! | `rights` | who else may read or replace them |
 //!
 //! Two files: `lab-ca.pem` is the certificate, for everybody; `lab-ca.key` is the truth, the private key with its
 //! certificate in one file, so that the two can never mismatch. Nothing is added to any store of the system.
@@ -24,6 +25,7 @@
 
 mod authority;
 mod kept;
+mod rights;
 mod scope;
 
 pub use authority::{Authority, server_config};
@@ -61,6 +63,14 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// Somebody else has the private key, or may put another in its place.
+    #[error("the lab's certificate authority is not safe: {} {why}", path.display())]
+    Exposed {
+        /// The file or directory.
+        path: PathBuf,
+        /// Who may do what with it, and what to do about it.
+        why: String,
     },
     /// Its certificate does not permit this name or address.
     #[error("the lab's certificate authority may not speak for {0}: it is not one of the world's names and networks")]

@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashSet,
-    env, fs,
+    env,
+    fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
@@ -136,6 +137,38 @@ fn one_that_may_speak_for_anybody_is_replaced() {
     let kept = key(dir.path());
     assert_ne!(kept, foreign.serialize_pem());
     assert_eq!((open(dir.path()).certificate_der(), key(dir.path())), (opened.certificate_der(), kept));
+}
+
+#[test]
+fn a_key_that_others_could_read_is_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(dir.path());
+    let file = dir.path().join("lab-ca.key");
+    for open_to_others in [0o644, 0o620, 0o604] {
+        fs::set_permissions(&file, Permissions::from_mode(open_to_others)).unwrap();
+        assert_eq!(open(dir.path()).certificate_der(), first.certificate_der());
+        assert_eq!(mode(&file), 0o600, "was {open_to_others:o}");
+    }
+}
+
+#[test]
+fn a_directory_that_others_may_write_to_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path());
+    let with_mode = |mode| {
+        fs::set_permissions(dir.path(), Permissions::from_mode(mode)).unwrap();
+        Authority::open_or_in_memory(Some(dir.path()), &scope("example.local"), SystemTime::now())
+    };
+    for mode in [0o777, 0o770, 0o702] {
+        let error = with_mode(mode).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, Error::Exposed { .. }), "{text}");
+        assert!(text.contains(dir.path().to_str().unwrap()) && text.contains("chmod go-w"), "{text}");
+    }
+    // The bit that /tmp has, too.
+    for mode in [0o1777, 0o755, 0o700] {
+        assert_eq!(with_mode(mode).unwrap().kept_in(), Some(dir.path()), "{mode:o}");
+    }
 }
 
 #[test]
