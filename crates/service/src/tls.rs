@@ -10,13 +10,13 @@ use std::{
 use ca::{Authority, Scope};
 use rustls::ServerConfig;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use world::World;
 
-use crate::Told;
+use crate::{Stop, Told, linger};
 
 /// What the authority of this world may speak for.
 pub fn scope(world: &World) -> Scope {
@@ -92,6 +92,21 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err((error, stream))) => Err((Failed::of(&error), error, Some(stream))),
         Err(_) => Err((Failed::Timeout, io::ErrorKind::TimedOut.into(), None)),
+    }
+}
+
+/// Closes what [`accept`] gave back, so that the client can read the alert: what it has sent meanwhile is read too, or a RST
+/// would overtake it. A client that has gone is not waited for, and `stop` cuts this short.
+pub async fn close<S: AsyncRead + AsyncWrite + Unpin>(why: Failed, stream: Option<S>, stop: &Stop) {
+    let Some(mut stream) = stream.filter(|_| why != Failed::Gone) else { return };
+    let close = async {
+        // Fails where the client has reset the connection.
+        let _ = stream.shutdown().await;
+        linger(&mut stream).await;
+    };
+    tokio::select! {
+        () = close => {}
+        () = stop.cancelled() => {}
     }
 }
 

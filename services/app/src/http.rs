@@ -48,30 +48,21 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use hyper::{StatusCode, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use journey::event::ClosedBy;
 use rustls::ServerConfig;
-use service::ring::now_ns;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
+use service::{linger, ring::now_ns};
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tracing::debug;
 
 use crate::{Server, metrics::Unread};
 
 /// hyper's smallest buffer. A head has a limit of its own, which may be smaller.
 const SMALLEST_BUFFER: usize = 8192;
-
-/// How long a closed connection is still read, so that the client gets the last response before a RST (RFC 9112 §9.6):
-/// until the client closes too, or is silent for the first of these, and never longer than the second.
-const LINGER_SILENT: Duration = Duration::from_secs(1);
-const LINGER: Duration = Duration::from_secs(2);
 
 /// Why a connection is over.
 #[derive(Debug)]
@@ -188,7 +179,7 @@ async fn close<S: Stream>(connection: &Connection, mut stream: S, over: Over) {
     connection.ended(ClosedBy::Me);
     // Fails where the client has reset the connection. TLS has a last word of its own, which a client that takes nothing
     // must not hold up.
-    let _ = timeout(LINGER_SILENT, stream.shutdown()).await;
+    let _ = timeout(linger::SILENT, stream.shutdown()).await;
     connection.record_end();
     if is_unread && !is_ended {
         tokio::select! {
@@ -212,11 +203,4 @@ fn bare_response(connection: &Connection, status: StatusCode) -> String {
     let server = connection.server_field.to_str().unwrap_or_default();
     let date = httpdate::fmt_http_date(SystemTime::now());
     format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\nDate: {date}\r\nServer: {server}\r\n\r\n")
-}
-
-async fn linger<S: AsyncRead + Unpin>(stream: &mut S) {
-    let mut unread = [0; 4096];
-    let read = async { while let Ok(Ok(1..)) = timeout(LINGER_SILENT, stream.read(&mut unread)).await {} };
-    // What is still unread then never will be.
-    let _ = timeout(LINGER, read).await;
 }

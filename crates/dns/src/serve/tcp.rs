@@ -117,10 +117,14 @@ async fn handshake<H: RequestHandler>(
         shaken = tls::accept(config, stream, server.limits.tcp_idle) => shaken,
         () = stop.cancelled() => return Ok(None),
     };
-    shaken.map(Some).map_err(|(why, error, _)| {
-        server.metrics.unshaken(why);
-        error
-    })
+    match shaken {
+        Ok(stream) => Ok(Some(stream)),
+        Err((why, error, stream)) => {
+            server.metrics.unshaken(why);
+            tls::close(why, stream, stop).await;
+            Err(error)
+        }
+    }
 }
 
 /// Answers queries as their answers come, until the client closes, is silent for too long, or `stop`; then what was read

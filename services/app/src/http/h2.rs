@@ -11,6 +11,7 @@ use std::{
 use hyper::{rt::Executor, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use journey::event::ClosedBy;
+use service::linger;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     task::JoinSet,
@@ -19,9 +20,8 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    LINGER_SILENT,
     connection::{Connection, Expired, Sent},
-    exchange, linger,
+    exchange,
     metered::Metered,
     stream::Stream,
 };
@@ -107,7 +107,7 @@ async fn close<S: Stream>(mut stream: S, connection: &Connection, is_waited_for:
     let is_ended = connection.is_ended_by_peer();
     connection.ended(ClosedBy::Me);
     // Fails where the client has reset the connection; where it takes nothing, it is not waited for.
-    let _ = timeout(LINGER_SILENT, stream.shutdown()).await;
+    let _ = timeout(linger::SILENT, stream.shutdown()).await;
     connection.record_end();
     if is_waited_for && !is_ended {
         linger(&mut stream).await;

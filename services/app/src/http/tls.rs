@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use rustls::{ServerConfig, ServerConnection};
 use serde_json::{Value, json};
-use service::tls::{self, Failed};
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use service::tls;
+use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
-use super::{connection::Accepted, linger, stream::Socket};
+use super::{connection::Accepted, stream::Socket};
 use crate::Server;
 
 /// The protocols offered, the better one first (RFC 7301).
@@ -73,22 +73,8 @@ pub(crate) async fn handshake(
         Err((why, error, stream)) => {
             server.metrics.unshaken(why);
             debug!(peer = %accepted.peer, why = why.as_str(), %error, "no TLS");
-            if let Some(stream) = stream
-                && why != Failed::Gone
-            {
-                close(stream, server).await;
-            }
+            tls::close(why, stream, &server.stop).await;
             None
         }
-    }
-}
-
-/// Closes so that the client can read the alert: what it has sent meanwhile is read too, or a RST would overtake it.
-async fn close(mut stream: Socket, server: &Server) {
-    // Fails where the client has reset the connection.
-    let _ = stream.shutdown().await;
-    tokio::select! {
-        () = linger(&mut stream) => {}
-        () = server.stop.cancelled() => {}
     }
 }

@@ -1,6 +1,6 @@
 //! The same over TLS and HTTPS.
 
-use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, pki_types::ServerName};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::*;
@@ -11,15 +11,9 @@ impl Front {
     async fn shake(&self, to: SocketAddr, alpn: &str) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.certificate_der().clone()).unwrap();
-        let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
         let stream = TcpStream::connect(to).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        timely(TlsConnector::from(Arc::new(config)).connect(name, stream)).await.unwrap()
+        timely(TlsConnector::from(config(roots, alpn)).connect(name, stream)).await.unwrap()
     }
 
     async fn over_tls(&self) -> TlsStream<TcpStream> {
@@ -109,6 +103,77 @@ async fn stalled_handshakes_and_silent_clients_are_given_up() {
     assert_eq!(tcp_reply(&mut front.over_tls().await).await, None);
     front.gate.add_permits(1);
     assert_eq!(tcp_reply(&mut waiting).await, Some(1));
+}
+
+/// A client's side of TLS that trusts these.
+fn config(roots: RootCertStore, alpn: &str) -> Arc<ClientConfig> {
+    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+    Arc::new(config)
+}
+
+/// A client that trusts nobody.
+fn distrustful(alpn: &str) -> ClientConnection {
+    let name = ServerName::try_from("localhost").unwrap();
+    ClientConnection::new(config(RootCertStore::empty(), alpn), name).unwrap()
+}
+
+/// What the client has to say.
+fn says(client: &mut ClientConnection) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while client.wants_write() {
+        client.write_tls(&mut bytes).unwrap();
+    }
+    bytes
+}
+
+/// More than a server reads at once: a socket that is closed with this in it sends a RST.
+static UNREAD: [u8; 100_000] = [0; 100_000];
+
+#[tokio::test]
+async fn who_has_nothing_in_common_reads_the_alert() {
+    let front = Front::start(LIMITS).await;
+    for at in [front.tls, front.https] {
+        let mut client = distrustful("spdy/1");
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        timely(stream.write_all(&[&says(&mut client)[..], &UNREAD].concat())).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut said = Vec::new();
+        timely(stream.read_to_end(&mut said)).await.expect("FIN, and no RST");
+        client.read_tls(&mut &said[..]).unwrap();
+        let error = client.process_new_packets().unwrap_err();
+        assert_eq!(error, rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol));
+    }
+    front.eventually("dns_tls_unshaken_total{reason=\"other\"} 2").await;
+}
+
+#[tokio::test]
+async fn who_does_not_trust_the_server_is_not_reset() {
+    let front = Front::start(LIMITS).await;
+    for (at, alpn) in [(front.tls, "dot"), (front.https, "h2")] {
+        let mut client = distrustful(alpn);
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        stream.write_all(&says(&mut client)).await.unwrap();
+        let error = loop {
+            let mut said = vec![0; 4096];
+            let length = timely(stream.read(&mut said)).await.unwrap();
+            assert!(length > 0, "it closes before the client has refused it");
+            let mut said = &said[..length];
+            client.read_tls(&mut said).unwrap();
+            if let Err(error) = client.process_new_packets() {
+                break error;
+            }
+        };
+        assert!(matches!(error, rustls::Error::InvalidCertificate(_)), "{error}");
+        timely(stream.write_all(&[&says(&mut client)[..], &UNREAD].concat())).await.unwrap();
+        stream.shutdown().await.unwrap();
+        timely(stream.read_to_end(&mut Vec::new())).await.expect("FIN, and no RST");
+    }
+    front.eventually("dns_tls_unshaken_total{reason=\"refused_by_client\"} 2").await;
 }
 
 #[tokio::test]

@@ -11,9 +11,10 @@ use std::{
 };
 
 use frames::{Frames, Kind, Part};
+use service::linger;
 
 use super::{Answered, Expired, Sent, Written, after};
-use crate::{Limits, http::LINGER_SILENT};
+use crate::Limits;
 
 /// Heads that wait for their request. hyper refuses more than this many streams at once, long before they are so many.
 const MOST_ARRIVED: usize = 1024;
@@ -204,7 +205,7 @@ impl Many {
             return Some((after(self.taken_ns, limits.read), Expired::Response));
         }
         if self.is_leaving {
-            return Some((after(self.quiet_ns, LINGER_SILENT), Expired::Idle));
+            return Some((after(self.quiet_ns, linger::SILENT), Expired::Idle));
         }
         if let Some((_, _, began_ns)) = self.head {
             return Some((after(began_ns, limits.read), Expired::Head));
@@ -215,7 +216,7 @@ impl Many {
 
     /// How soon something may expire that is not yet begun.
     pub(super) fn shortest(&self, usual: Duration) -> Duration {
-        if self.is_leaving { usual.min(LINGER_SILENT) } else { usual }
+        if self.is_leaving { usual.min(linger::SILENT) } else { usual }
     }
 }
 
