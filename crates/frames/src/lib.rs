@@ -48,6 +48,8 @@ pub enum Kind {
     },
     /// The stream is given up (RST_STREAM).
     Reset,
+    /// The sender leaves the connection (GOAWAY).
+    GoAway,
     /// Anything else.
     Other,
 }
@@ -139,6 +141,7 @@ fn part(header: &[u8; HEADER], here: usize, is_end: bool) -> Part {
         0x0 => Kind::Data { is_last: has(END_STREAM) },
         0x1 => Kind::Headers { is_whole: has(END_HEADERS), is_last: has(END_STREAM) },
         0x3 => Kind::Reset,
+        0x7 => Kind::GoAway,
         0x9 => Kind::Continuation { is_whole: has(END_HEADERS) },
         _ => Kind::Other,
     };
@@ -206,6 +209,8 @@ mod tests {
             is_message.unwrap()
         };
         assert!(message(0, 1) && message(1, 1) && message(9, 1));
-        assert!(!message(0, 0) && !message(4, 0) && !message(8, 1) && !message(3, 1) && !message(6, 0));
+        assert!(
+            !message(0, 0) && !message(4, 0) && !message(8, 1) && !message(3, 1) && !message(6, 0) && !message(7, 0)
+        );
     }
 }

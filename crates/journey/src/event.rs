@@ -185,7 +185,7 @@ pub enum What {
 pub enum ClosedBy {
     /// This host.
     Me,
-    /// The other side, with FIN.
+    /// The other side, with FIN; in HTTP/2 with GOAWAY, which goes before.
     Peer,
     /// The other side, with RST.
     PeerReset,

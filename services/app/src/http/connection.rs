@@ -246,6 +246,11 @@ impl Connection {
         }
     }
 
+    /// Whether the client has ended the connection by a word of HTTP/2, before its FIN.
+    pub(crate) fn client_leaves(&self) -> bool {
+        matches!(&self.state().course, Course::Many(many) if many.client_leaves())
+    }
+
     /// hyper has taken all of the answer's body, or there is none to take.
     pub(crate) fn body_taken(&self) {
         if let Course::One(one) = &mut self.state().course {

@@ -114,7 +114,9 @@ impl<S: Stream> AsyncWrite for Metered<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.connection.ended(if self.is_at_end { ClosedBy::Peer } else { ClosedBy::Me });
+        // hyper hangs up on a client's GOAWAY, and its FIN is then on the way.
+        let by_peer = self.is_at_end || self.connection.client_leaves();
+        self.connection.ended(if by_peer { ClosedBy::Peer } else { ClosedBy::Me });
         // A connection that the client has reset cannot be shut down, and need not be.
         let _ = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
         Poll::Ready(Ok(()))

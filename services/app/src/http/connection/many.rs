@@ -40,6 +40,8 @@ pub(super) struct Many {
     had_requests: bool,
     // Told to end: its client has been told, too.
     is_leaving: bool,
+    // The client has said that it leaves (GOAWAY).
+    client_leaves: bool,
 }
 
 /// A request's head that is read, and the request not yet begun.
@@ -74,6 +76,7 @@ impl Many {
             is_sending: false,
             had_requests: false,
             is_leaving: false,
+            client_leaves: false,
         }
     }
 
@@ -100,9 +103,10 @@ impl Many {
     }
 
     pub(super) fn has_read(&mut self, bytes: &[u8], now_ns: u64) {
-        let Self { from_client, last, head, arrived, streams, quiet_ns, .. } = self;
+        let Self { from_client, last, head, arrived, streams, quiet_ns, client_leaves, .. } = self;
         from_client.feed(bytes, |frame| match frame.kind {
             _ if !frame.is_end => {}
+            Kind::GoAway => *client_leaves = true,
             // What comes on a stream that is open already are trailers.
             Kind::Headers { is_whole, .. } if frame.stream > *last => {
                 *last = frame.stream;
@@ -127,6 +131,11 @@ impl Many {
             }
             _ => {}
         });
+    }
+
+    /// Whether the client has ended the connection, though its FIN may not be here yet.
+    pub(super) fn client_leaves(&self) -> bool {
+        self.client_leaves
     }
 
     pub(super) fn has_written(&mut self, bytes: &[u8], now_ns: u64) {
@@ -157,7 +166,7 @@ impl Many {
                     stream.is_whole = is_last;
                 }
                 Kind::Continuation { .. } => stream.bytes += bytes,
-                Kind::Reset | Kind::Other => return,
+                Kind::Reset | Kind::GoAway | Kind::Other => return,
             }
             *is_sending = true;
         });
