@@ -62,13 +62,14 @@ where
     cut_off
 }
 
-/// A full house leaves clients in the kernel's accept queue instead of turning them away.
+/// A full house leaves clients in the kernel's accept queue, and one of each listener just out of it, instead of turning
+/// them away. The permit comes second: several listeners share the permits, and one without clients must not hold any.
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
 ) -> io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
-    let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
     let (stream, peer) = listener.accept().await?;
+    let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
     // A response is one write; waiting to fill a segment would only delay it.
     stream.set_nodelay(true)?;
     Ok((permit, stream, peer))
@@ -79,4 +80,60 @@ fn is_of_one_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, InvalidInput, NotConnected};
     // macOS answers EINVAL when an option is set on a connection that the client has already reset.
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | InvalidInput | NotConnected)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// Nothing here takes so long unless it hangs.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// Says a byte, and is over when the client closes.
+    async fn greet(mut stream: TcpStream) {
+        stream.write_all(b"A").await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+    }
+
+    async fn is_greeted(client: &mut TcpStream) {
+        let greeted = timeout(PATIENCE, client.read_u8()).await.expect("it takes too long");
+        assert_eq!(greeted.unwrap(), b'A');
+    }
+
+    #[tokio::test]
+    async fn a_listener_without_clients_holds_up_no_other() {
+        let (permits, stop) = (Arc::new(Semaphore::new(1)), Stop::new());
+        let (mut serving, mut addresses) = (JoinSet::new(), Vec::new());
+        for _ in 0..2 {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            addresses.push(listener.local_addr().unwrap());
+            serving.spawn(serve(listener, Arc::clone(&permits), stop.clone(), |stream, _| greet(stream)));
+        }
+        // Whichever of the two is served first, the other one has its turn.
+        for at in [addresses[0], addresses[1], addresses[0]] {
+            let mut client = TcpStream::connect(at).await.unwrap();
+            is_greeted(&mut client).await;
+        }
+        let mut first = TcpStream::connect(addresses[0]).await.unwrap();
+        is_greeted(&mut first).await;
+        let mut waiting =
+            [TcpStream::connect(addresses[0]).await.unwrap(), TcpStream::connect(addresses[1]).await.unwrap()];
+        let [one, other] = &mut waiting;
+        tokio::select! {
+            biased;
+            _ = one.read_u8() => panic!("the house is full"),
+            _ = other.read_u8() => panic!("the house is full"),
+            // Both listeners have run meanwhile, as the whole test has one thread.
+            () = async { for _ in 0..100 { tokio::task::yield_now().await } } => {}
+        }
+        drop(first);
+        // In the order in which they were accepted, which is the kernel's to say.
+        let [one, other] = waiting;
+        let turn = |mut client: TcpStream| async move { is_greeted(&mut client).await };
+        tokio::join!(turn(one), turn(other));
+        stop.cancel();
+        assert_eq!(serving.join_all().await, [0, 0]);
+    }
 }

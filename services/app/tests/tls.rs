@@ -212,7 +212,7 @@ fn the_limit_of_connections_holds_for_handshakes_too() {
     let mut third = Client::connect(app.https);
     third.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     third.stream.write_all(&[22, 3, 1, 0, 1, 1]).unwrap();
-    assert!(third.stream.read(&mut [0; 16]).is_err(), "it waits in the accept queue");
+    assert!(third.stream.read(&mut [0; 16]).is_err(), "it waits for its turn");
     assert_eq!(app.metric("app_connections_open{port=\"https\"}"), 2);
     assert_eq!(app.get("/").status, 200, "the other port has a limit of its own");
     drop(stalled);
