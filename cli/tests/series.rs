@@ -202,3 +202,76 @@ fn two_records_side_by_side() {
         assert!(said.contains(&format!("{page} is one visit and {pages} is a series of visits")), "{said}");
     }
 }
+
+fn reqwest<'a>(args: &[&'a str]) -> Vec<&'a str> {
+    [&["--engine", "reqwest"], args].concat()
+}
+
+/// What reqwest's times are is said of many visits as it is of one.
+#[test]
+fn the_times_of_reqwest_say_what_they_are() {
+    const URL: &str = "https://www.example.local/";
+    let (code, series) = visit(&reqwest(&["-n", "4", URL]));
+    assert_eq!(code, 0, "{series:#}");
+    let check = |stage: &str, has_times: bool, member: &str, words: &str| {
+        let spread = spread(&series, stage);
+        let times = (spread["cold_us"].is_u64(), spread["warm"]["count"] == 3);
+        assert_eq!(times, (has_times, has_times), "{stage}: {spread:#}");
+        let said = spread[member].as_str().unwrap_or_default();
+        assert!(said.contains(words), "{stage}: {words:?} is not in {said:?}");
+    };
+    check("connect", true, "note", "TCP and TLS together");
+    check("tls", false, "not_observable", "part of that of connect");
+    check("send", false, "not_observable", "does not tell what it writes");
+    check("wait", true, "note", "until the head was complete");
+    check("receive", true, "note", "from the complete head on");
+    check("close", false, "not_observable", "when it closes a connection");
+    for name in ["url", "name"] {
+        assert_eq!((spread(&series, name).get("note"), spread(&series, name).get("not_observable")), (None, None));
+    }
+    let screen = String::from_utf8(run(&reqwest(&["-n", "4", URL])).stdout).unwrap();
+    for words in [
+        "  tls       not observable: its own time",
+        "  close     not observable: reqwest",
+        "  connect   TCP and TLS together",
+        "  in all    without the close",
+    ] {
+        assert!(screen.contains(words), "{words}: {screen}");
+    }
+    // This program's own stages need no such words.
+    let (_, series) = visit(&["-n", "2", URL]);
+    let stages = series["summary"]["stages"].as_array().unwrap();
+    assert!(stages.iter().all(|stage| stage.get("note").is_none()), "{series:#}");
+    assert_eq!(series["visits"][0].get("caveats"), None);
+}
+
+#[test]
+fn times_of_two_engines_are_not_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let keep = |name: &str, args: &[&str]| {
+        let file = folder.path().join(name).to_str().unwrap().to_owned();
+        run(&[args, &["-s", "--save", &file, "https://www.example.local/"]].concat());
+        file
+    };
+    let one = [keep("own", &[]), keep("other", &reqwest(&[]))];
+    let many = [keep("owns", &["-n", "3"]), keep("others", &reqwest(&["-n", "3"]))];
+    for [a, b] in [&one, &many] {
+        let comparison: Value = serde_json::from_slice(&run(&["--compare", a, b, "--json"]).stdout).unwrap();
+        for stage in comparison["hops"][0]["stages"].as_array().unwrap() {
+            let name = stage["stage"].as_str().unwrap();
+            let expected = matches!(name, "url" | "name");
+            assert_eq!(stage["difference_us"].is_i64(), expected, "{stage:#}");
+            assert!(expected || stage["ratio"].is_null(), "{stage:#}");
+        }
+        let total = &comparison["total"];
+        assert!(total["a_us"].is_u64() && total["b_us"].is_u64(), "{total:#}");
+        assert_eq!((&total["difference_us"], &total["ratio"]), (&Value::Null, &Value::Null));
+        let screen = String::from_utf8(run(&["--compare", a, b]).stdout).unwrap();
+        let said = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in ["A is by the engine visit and B by reqwest", "engine visit → reqwest"] {
+            assert!(said.contains(words), "{words}: {screen}");
+        }
+        let comparison: Value = serde_json::from_slice(&run(&["--compare", b, b, "--json"]).stdout).unwrap();
+        assert_eq!((comparison.get("note"), &comparison["total"]["difference_us"]), (None, &0.into()));
+    }
+}

@@ -36,6 +36,9 @@ pub fn comparison(comparison: &Comparison, names: [&str; 2], style: &Style, deta
         Compared::Series => "times are p50 of the warm visits; in brackets of how many",
     };
     page.line(2, &[dim(format!("  {caution}"))]);
+    if let Some(note) = &comparison.note {
+        page.line(2, &[piece(Ink::Warn, format!("  {note}"))]);
+    }
     // Both URLs and both verdicts stand above.
     let changed = comparison.facts.changed.iter().filter(|change| !matches!(change.what.as_str(), "url" | "verdict"));
     facts(&mut page, changed);

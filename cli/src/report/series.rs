@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use journey::{
-    Series,
+    Series, StageName,
     series::{Counted, NamesFrom, Spread, Times, Visit},
     stage::Handshake,
 };
@@ -65,11 +65,19 @@ fn table(page: &mut Page, series: &Series) {
     page.line(0, &[dim(heading.trim_end())]);
     let largest = summary.stages.iter().filter_map(|stage| stage.times.warm).map(|warm| warm.max_us).max();
     for stage in &summary.stages {
-        row(page, stage.stage.as_str(), &stage.times, largest, wide);
+        let label = stage.stage.as_str();
+        match &stage.not_observable {
+            Some(why) if stage.times == Times::default() => {
+                let line = [plain(format!("  {label:0$}", LABEL - 2)), dim(format!("not observable: {why}"))];
+                page.line(LABEL, &line);
+            }
+            _ => row(page, label, &stage.times, largest, wide),
+        }
     }
     if summary.total != Times::default() {
         row(page, "in all", &summary.total, None, wide);
     }
+    caveats(page, series);
     let Some(largest) = largest else { return };
     page.gap();
     let few = if warm < 20 { " (of fewer than 20 times p95 is the largest)" } else { "" };
@@ -79,6 +87,25 @@ fn table(page: &mut Page, series: &Series) {
     if bar_columns(page.style()).is_some() {
         let text = format!("  ─ from the smallest to the largest, █ p50; all bars from 0 to {}", duration(largest));
         page.line(2, &[dim(text)]);
+    }
+}
+
+/// What the times are, where they are not those of the stages' names.
+fn caveats(page: &mut Page, series: &Series) {
+    let stages = &series.summary.stages;
+    let mut lines: Vec<(&str, &str)> = Vec::new();
+    for stage in stages.iter().filter(|stage| stage.times != Times::default()) {
+        let told = [&stage.note, &stage.not_observable];
+        lines.extend(told.into_iter().flatten().map(|what| (stage.stage.as_str(), what.as_str())));
+    }
+    if stages.iter().any(|stage| stage.stage == StageName::Close && stage.not_observable.is_some()) {
+        lines.push(("in all", "without the close, which is not observable"));
+    }
+    if !lines.is_empty() {
+        page.gap();
+    }
+    for (label, what) in lines {
+        page.line(LABEL, &[dim(format!("  {label:0$}", LABEL - 2)), piece(Ink::Warn, what)]);
     }
 }
 

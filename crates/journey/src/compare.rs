@@ -26,6 +26,9 @@ pub struct Comparison {
     pub made_by: MadeBy,
     /// What was compared.
     pub of: Compared,
+    /// Why times from `connect` on are put beside each other and no more, where they are not times of the same thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// The one.
     pub a: Side,
     /// The other.
@@ -109,9 +112,9 @@ pub struct Pair {
     pub a_count: usize,
     /// Of how many B's is.
     pub b_count: usize,
-    /// B less A; null unless both are there.
+    /// B less A; null unless both are there, and of the same thing.
     pub difference_us: Option<i64>,
-    /// B by A; null unless both are there and A is not 0.
+    /// B by A; null unless both are there, and of the same thing, and A is not 0.
     pub ratio: Option<f64>,
 }
 
@@ -164,19 +167,49 @@ impl Pair {
     }
 }
 
+/// Why the times of these engines are not compared.
+fn apart(a: Engine, b: Engine) -> Option<String> {
+    let engine = |engine| match engine {
+        Engine::Visit => "visit",
+        Engine::Reqwest => "reqwest",
+    };
+    (a != b).then(|| {
+        format!(
+            "no differences of times from connect on, nor of those in all: A is by the engine {} and B by {}, whose stages \
+             do not begin and end alike",
+            engine(a),
+            engine(b)
+        )
+    })
+}
+
+/// Takes back what was made of times that are not of the same thing.
+fn put_apart(mut comparison: Comparison) -> Comparison {
+    comparison.note = apart(comparison.a.engine, comparison.b.engine);
+    if comparison.note.is_some() {
+        let stages = comparison.hops.iter_mut().flat_map(|hop| &mut hop.stages);
+        let stages = stages.filter(|stage| !matches!(stage.stage, StageName::Url | StageName::Name));
+        for times in stages.map(|stage| &mut stage.times).chain([&mut comparison.total]) {
+            (times.difference_us, times.ratio) = (None, None);
+        }
+    }
+    comparison
+}
+
 /// Compares two visits; `made_by` is the program that does.
 pub fn visits(a: &Journey, b: &Journey, made_by: MadeBy) -> Comparison {
     let hops = (0..a.hops.len().max(b.hops.len())).map(|nth| hop(a.hops.get(nth), b.hops.get(nth)));
-    Comparison {
+    put_apart(Comparison {
         schema_version: SCHEMA_VERSION,
         made_by,
         of: Compared::Visits,
+        note: None,
         a: Side::visit(a),
         b: Side::visit(b),
         total: Pair::of_one(Some(a.total_us), Some(b.total_us)),
         facts: facts::differing(&facts::of_journey(a), &facts::of_journey(b)),
         hops: hops.collect(),
-    }
+    })
 }
 
 /// Compares two series by the medians of their warm visits; `made_by` is the program that does.
@@ -197,16 +230,17 @@ pub fn series(a: &Series, b: &Series, made_by: MadeBy) -> Comparison {
         stages: stages.collect(),
         facts: facts::differing(&facts::of_series(a), &facts::of_series(b)),
     };
-    Comparison {
+    put_apart(Comparison {
         schema_version: SCHEMA_VERSION,
         made_by,
         of: Compared::Series,
+        note: None,
         a: Side::series(a),
         b: Side::series(b),
         total: Pair::of_medians(Some(&a.summary.total), Some(&b.summary.total)),
         facts: Facts::default(),
         hops: vec![hop],
-    }
+    })
 }
 
 fn hop(a: Option<&Hop>, b: Option<&Hop>) -> HopComparison {

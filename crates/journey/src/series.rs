@@ -15,7 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Engine, Hop, Journey, KnownHost, MadeBy, Place, Reason, SCHEMA_VERSION, Said, StageName, StageState, What,
+    Engine, Evidence, Hop, Journey, KnownHost, MadeBy, Place, Reason, SCHEMA_VERSION, Said, StageName, StageState,
+    What,
     chronicle::YOU,
     stage::{Did, Handshake, NameSource},
 };
@@ -70,6 +71,9 @@ pub struct Visit {
     pub hops: usize,
     /// The times of the stages that did what they are for, in the order of the stages.
     pub stages: Vec<StageTime>,
+    /// The stages whose times an engine tells otherwise than their names say, or not at all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caveats: Vec<Caveat>,
     /// The status of the last answer.
     pub status: Option<u16>,
     /// The address of the server of the last hop, once connected.
@@ -91,6 +95,17 @@ pub struct StageTime {
     pub duration_us: u64,
 }
 
+/// What is to be known of a stage's times.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Caveat {
+    /// The stage.
+    pub stage: StageName,
+    /// What its times are; null where they are those of its name.
+    pub note: Option<String>,
+    /// Why it has no times; null where it has some.
+    pub not_observable: Option<String>,
+}
+
 /// Where a resolver had its answers from, as it reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -110,7 +125,8 @@ pub struct Summary {
     pub succeeded: usize,
     /// How many did.
     pub failed: usize,
-    /// The times of each stage, in the order of the stages; those without any time are left out.
+    /// The times of each stage, in the order of the stages; those without any time are left out, unless they could not be
+    /// observed.
     pub stages: Vec<StageSpread>,
     /// The times of whole visits, of those that did not fail.
     pub total: Times,
@@ -136,6 +152,12 @@ pub struct StageSpread {
     /// Its times.
     #[serde(flatten)]
     pub times: Times,
+    /// What its times are, where they are not those of its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Why it has no times, where they could not be observed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_observable: Option<String>,
 }
 
 /// The time in the first visit, and those in the others.
@@ -231,6 +253,7 @@ impl Visit {
             verdict: journey.outcome.verdict.clone(),
             hops: journey.hops.len(),
             stages: StageName::ALL.into_iter().filter_map(|stage| time_of(journey, stage)).collect(),
+            caveats: StageName::ALL.into_iter().filter_map(|stage| caveat(journey, stage)).collect(),
             status: last.and_then(status_of),
             server: last.and_then(server_of),
             addresses: journey.hops.first().map(addresses_of).unwrap_or_default(),
@@ -254,6 +277,20 @@ fn time_of(journey: &Journey, name: StageName) -> Option<StageTime> {
     let times = stages.filter(|stage| stage.state == StageState::Done).filter_map(|stage| stage.duration_us);
     let duration_us = times.reduce(u64::saturating_add)?;
     Some(StageTime { stage: name, duration_us })
+}
+
+/// This program's own stages are cut as their names say; there a note says something else.
+fn caveat(journey: &Journey, name: StageName) -> Option<Caveat> {
+    if journey.engine == Engine::Visit || matches!(name, StageName::Url | StageName::Name) {
+        return None;
+    }
+    let stages: Vec<_> = journey.hops.iter().filter_map(|hop| hop.stage(name)).collect();
+    let not_observable = stages.iter().find_map(|stage| match (stage.state, &stage.evidence) {
+        (StageState::Done | StageState::Skipped, Evidence::NotObservable { why, .. }) => Some(why.clone()),
+        _ => None,
+    });
+    let note = stages.iter().filter(|stage| stage.state == StageState::Done).find_map(|stage| stage.note.clone());
+    (note.is_some() || not_observable.is_some()).then_some(Caveat { stage: name, note, not_observable })
 }
 
 fn status_of(hop: &Hop) -> Option<u16> {
@@ -328,13 +365,19 @@ impl Summary {
         };
         let stages = StageName::ALL.into_iter().map(|stage| {
             let times = times(&|visit| visit.time(stage));
-            StageSpread { stage, times }
+            let caveats = || visits.iter().flat_map(|visit| &visit.caveats).filter(|caveat| caveat.stage == stage);
+            StageSpread {
+                stage,
+                times,
+                note: caveats().find_map(|caveat| caveat.note.clone()),
+                not_observable: caveats().find_map(|caveat| caveat.not_observable.clone()),
+            }
         });
         let failed = visits.iter().filter(|visit| visit.failed()).count();
         Self {
             succeeded: visits.len() - failed,
             failed,
-            stages: stages.filter(|stage| stage.times != Times::default()).collect(),
+            stages: stages.filter(|stage| stage.times != Times::default() || stage.not_observable.is_some()).collect(),
             total: times(&|visit| Some(visit.total_us).filter(|_| !visit.failed())),
             failures: failures(visits),
             statuses: counted(visits.iter().filter_map(|visit| visit.status)),
@@ -425,6 +468,7 @@ mod tests {
             verdict: format!("exit {exit_code}"),
             hops: 1,
             stages: stages.iter().map(|&(stage, duration_us)| StageTime { stage, duration_us }).collect(),
+            caveats: Vec::new(),
             status: (exit_code == 0).then_some(200),
             server: None,
             addresses: Vec::new(),
@@ -459,6 +503,26 @@ mod tests {
         assert_eq!(summary.failures.len(), 1);
         assert_eq!((summary.failures[0].count, summary.failures[0].first), (2, 3));
         assert_eq!(summary.statuses, [Counted { what: 200, count: 2 }]);
+    }
+
+    #[test]
+    fn what_the_times_are_is_told_with_them() {
+        use StageName::{Connect, Tls, Wait};
+        let caveat = |stage, note: Option<&str>, why: Option<&str>| Caveat {
+            stage,
+            note: note.map(str::to_owned),
+            not_observable: why.map(str::to_owned),
+        };
+        let mut both = visit(0, &[(Connect, 5), (Wait, 9)]);
+        both.caveats = vec![caveat(Connect, Some("with TLS"), None), caveat(Tls, None, Some("not told"))];
+        // One that did not come that far says nothing of it.
+        let summary = Summary::of(&[visit(7, &[]), both]);
+        let told: Vec<_> = summary
+            .stages
+            .iter()
+            .map(|spread| (spread.stage, spread.note.as_deref(), spread.not_observable.as_deref()))
+            .collect();
+        assert_eq!(told, [(Connect, Some("with TLS"), None), (Tls, None, Some("not told")), (Wait, None, None)]);
     }
 
     #[test]

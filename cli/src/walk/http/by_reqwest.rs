@@ -316,7 +316,9 @@ impl Visit<'_> {
         let Some(head_us) = self.head_us else { return stages };
         let state = if received.is_some() { StageState::Failed } else { StageState::Done };
         let is_done = received.is_none();
-        stages.push(observed(state, Did::Receive(Box::new(self.receive.clone())), head_us, now_us, received));
+        let receive = observed(state, Did::Receive(Box::new(self.receive.clone())), head_us, now_us, received);
+        let note = "from the complete head on: reqwest does not tell when the first byte came";
+        stages.push(Stage { note: Some(note.to_owned()), ..receive });
         if is_done {
             let why = "reqwest does not tell when it closes a connection, or which side does first";
             stages.push(Stage { evidence: unseen(why), ..Stage::skipped(StageName::Close, why) });
