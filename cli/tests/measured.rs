@@ -121,13 +121,13 @@ fn a_slow_accept_is_waited_for() {
             let _ = std::io::Write::write_all(&mut stream, answer);
         }
     });
-    // The first meets the begin of a pause; the others may meet its end, so there is less to say than of the other stages.
-    let (_, journey) = visit(&[&url]);
-    println!("the first visit: {journey:#}");
-    let (visit, curl) = (Times::of_visit(&[&url]), Times::of_curl(&[&url]));
-    for (who, times) in [("visit", visit), ("curl", curl)] {
-        println!("{who}: {times:?}");
-        assert!(times.connect < DELAY.as_secs_f64() * 1e3, "{who} waited for accept in connect: {times:?}");
+    // A visit may meet the begin of the pause or its end, so there is less to say than of the others.
+    let first = Times::of_visit(&[&url]);
+    let measured = [("visit", first), ("visit", Times::of_visit(&[&url])), ("curl", Times::of_curl(&[&url]))];
+    for (who, times) in measured {
+        // The first meets nearly the whole pause, the visit itself taking a few ms to begin.
+        let half = DELAY.as_secs_f64() * 5e2;
+        assert!(times.connect < half, "{who} waited for accept in connect, in ms: {measured:?}");
     }
 }
 
