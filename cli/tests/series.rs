@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use peer::{Server, run, visit};
+use peer::{End, Server, run, visit};
 use serde_json::Value;
 
 /// A server whose every third answer is cut.
@@ -274,4 +274,12 @@ fn times_of_two_engines_are_not_compared() {
         let comparison: Value = serde_json::from_slice(&run(&["--compare", b, b, "--json"]).stdout).unwrap();
         assert_eq!((comparison.get("note"), &comparison["total"]["difference_us"]), (None, &0.into()));
     }
+}
+
+#[test]
+fn what_must_be_said_is_said_of_a_series_as_well() {
+    let server = Server::start(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec(), End::WhenPeerCloses);
+    let output = peer::program().args(["-n", "2", &server.url("/")]).env("ALL_PROXY", "http://127.0.0.1:1").output();
+    let screen = String::from_utf8(output.unwrap().stdout).unwrap();
+    assert_eq!(screen.matches("! ALL_PROXY names a proxy").count(), 1, "{screen}");
 }

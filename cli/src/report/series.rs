@@ -42,6 +42,15 @@ pub fn series(series: &Series, style: &Style, detail: Detail) -> String {
         }
         page.gap();
         together(&mut page, series);
+        let mut warnings: Vec<&str> = Vec::new();
+        for warning in series.visits.iter().flat_map(|visit| &visit.warnings) {
+            if !warnings.contains(&warning.as_str()) {
+                warnings.push(warning);
+            }
+        }
+        for warning in warnings {
+            page.line(2, &[piece(Ink::Warn, format!("! {warning}"))]);
+        }
         if detail.verbose {
             every_visit(&mut page, series);
         }

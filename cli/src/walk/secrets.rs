@@ -201,7 +201,7 @@ fn is_secret_field(name: &str) -> bool {
 /// Names of parameters and fields by which credentials go: whole names, and words that make any name one.
 fn is_secret_name(name: &str) -> bool {
     const WHOLE: [&str; 10] = ["auth", "code", "jwt", "key", "pass", "pwd", "session", "sid", "sig", "ticket"];
-    const WORDS: [&str; 10] = [
+    const WORDS: [&str; 11] = [
         "accesskey",
         "apikey",
         "assertion",
@@ -210,6 +210,7 @@ fn is_secret_name(name: &str) -> bool {
         "passwd",
         "password",
         "secret",
+        "sessionid",
         "signature",
         "token",
     ];

@@ -18,7 +18,7 @@ use crate::{
     Engine, Evidence, Hop, Journey, KnownHost, MadeBy, Place, Reason, SCHEMA_VERSION, Said, StageName, StageState,
     What,
     chronicle::YOU,
-    stage::{Did, Handshake, NameSource},
+    stage::{Did, Handshake, NameSource, Verified},
 };
 
 /// Visits of one URL, in their order.
@@ -74,6 +74,9 @@ pub struct Visit {
     /// The stages whose times an engine tells otherwise than their names say, or not at all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub caveats: Vec<Caveat>,
+    /// What one should know of it whatever its times: certificates that were not verified, a proxy that was not used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The status of the last answer.
     pub status: Option<u16>,
     /// The address of the server of the last hop, once connected.
@@ -254,6 +257,7 @@ impl Visit {
             hops: journey.hops.len(),
             stages: StageName::ALL.into_iter().filter_map(|stage| time_of(journey, stage)).collect(),
             caveats: StageName::ALL.into_iter().filter_map(|stage| caveat(journey, stage)).collect(),
+            warnings: journey.hops.iter().flat_map(warnings_of).collect(),
             status: last.and_then(status_of),
             server: last.and_then(server_of),
             addresses: journey.hops.first().map(addresses_of).unwrap_or_default(),
@@ -291,6 +295,16 @@ fn caveat(journey: &Journey, name: StageName) -> Option<Caveat> {
     });
     let note = stages.iter().filter(|stage| stage.state == StageState::Done).find_map(|stage| stage.note.clone());
     (note.is_some() || not_observable.is_some()).then_some(Caveat { stage: name, note, not_observable })
+}
+
+fn warnings_of(hop: &Hop) -> Vec<String> {
+    let mut warnings = hop.notes.clone();
+    if let Some(Did::Tls(tls)) = hop.stage(StageName::Tls).map(|stage| &stage.did)
+        && let Verified::Ignored { why: Some(why) } = &tls.verified
+    {
+        warnings.push(format!("NOT VERIFIED (--insecure): {why}"));
+    }
+    warnings
 }
 
 fn status_of(hop: &Hop) -> Option<u16> {
@@ -468,6 +482,7 @@ mod tests {
             verdict: format!("exit {exit_code}"),
             hops: 1,
             stages: stages.iter().map(|&(stage, duration_us)| StageTime { stage, duration_us }).collect(),
+            warnings: Vec::new(),
             caveats: Vec::new(),
             status: (exit_code == 0).then_some(200),
             server: None,
