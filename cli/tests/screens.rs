@@ -38,6 +38,14 @@ fn a_walk_from_the_root() {
 }
 
 #[test]
+fn inside_tls() {
+    for name in ["secure", "wrong_name"] {
+        insta::assert_snapshot!(name, screen(name, NARROW, false));
+    }
+    insta::assert_snapshot!("secure_verbose", screen("secure", Style { width: 120, ..NARROW }, true));
+}
+
+#[test]
 fn by_reqwest() {
     insta::assert_snapshot!("by_reqwest", screen("by_reqwest", NARROW, false));
 }

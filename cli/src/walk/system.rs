@@ -47,6 +47,10 @@ pub struct System {
 pub fn resolv_conf(path: &Path) -> Result<System, NoReply> {
     let fail = |what: String| NoReply::new(Reason::NoResolver, what);
     let text = std::fs::read(path).map_err(|error| fail(format!("{} cannot be read: {error}", path.display())))?;
+    // A line that cannot be read is skipped, as the system's own resolver does; the crate would give up the whole file.
+    let text = String::from_utf8_lossy(&text);
+    let readable = text.lines().filter(|line| resolv_conf::Config::parse(line).is_ok());
+    let text = readable.collect::<Vec<_>>().join("\n");
     let config = resolv_conf::Config::parse(&text).map_err(|error| fail(format!("{}: {error}", path.display())))?;
     // resolv.conf(5): a list of three, `timeout` seconds for each try, `attempts` tries, both capped.
     let wait = Duration::from_secs(config.timeout.clamp(1, 30).into());
@@ -140,6 +144,16 @@ mod tests {
             assert_eq!(read(text).unwrap_err().reason, Reason::NoResolver, "{text:?}");
         }
         assert!(resolv_conf(Path::new("/nowhere")).unwrap_err().what.contains("/nowhere cannot be read"));
+    }
+
+    #[test]
+    fn one_bad_line_is_skipped() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("resolv.conf");
+        std::fs::write(&file, "nameserver nowhere\nnonsense\nnameserver 127.0.0.9\n").unwrap();
+        let addresses: Vec<String> =
+            resolv_conf(&file).unwrap().servers.iter().map(|server| server.address.to_string()).collect();
+        assert_eq!(addresses, ["127.0.0.9:53"]);
     }
 
     #[test]
