@@ -155,6 +155,8 @@ pub struct Tls {
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub cacert: Option<PathBuf>,
     /// Visit whatever the certificate, and say what is wrong
+    ///
+    /// Whatever its names, its dates and whoever signed it; the handshake's own signature must hold, and with it the key.
     #[arg(short = 'k', long)]
     pub insecure: bool,
 }

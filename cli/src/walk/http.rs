@@ -244,7 +244,6 @@ impl Talk<'_> {
         let mut content = Content::new(response.headers(), self.walk.max_response, output)?;
         self.receive.codings.clone_from(&content.codings);
         let result = self.body(response.into_body(), &mut content).await;
-        // An answer to HEAD names a coding and has nothing to decode.
         let has_content = self.receive.content_bytes > Some(0);
         self.receive.decoded_bytes = (content.is_decoded && has_content).then(|| content.count());
         result?;
@@ -278,6 +277,7 @@ impl Talk<'_> {
         let limit = self.walk.max_response;
         loop {
             let frame = match self.walk.bounds.within(STALL, body.frame()).await {
+                // An answer to HEAD names a coding, and there is nothing to decode.
                 Ok(None) if self.receive.content_bytes == Some(0) => return Ok(()),
                 Ok(None) => return content.finish(),
                 Ok(Some(Ok(frame))) => frame,

@@ -47,10 +47,10 @@ pub(super) enum Lost {
     #[error("it broke off in HTTP: {0}")]
     Http(String),
     /// An HTTP status other than 200.
-    #[error("it answers with the HTTP status {0}: is this where it serves DNS?")]
+    #[error("it answers with the HTTP status {0}, so DNS is not served at this path")]
     Status(StatusCode),
     /// A body that is no DNS message by its own word.
-    #[error("it answers with {0}, and not with {MESSAGE}: is this where it serves DNS?")]
+    #[error("it answers with {0}, and not with {MESSAGE}, so DNS is not served at this path")]
     ContentType(String),
 }
 

@@ -22,7 +22,7 @@ pub(super) fn failure(error: &io::Error, did: &Tls) -> Failure {
     }
     let server = &did.server_name;
     let (reason, what) = match cause {
-        Error::InvalidMessage(_) => (Reason::NotTls, format!("what {server} sent is no TLS: does this port speak it?")),
+        Error::InvalidMessage(_) => (Reason::NotTls, format!("what {server} sent is no TLS")),
         Error::AlertReceived(alert) => (
             Reason::TlsFailed,
             format!("{server} refused the handshake: {}{}", self::alert(*alert), meaning(*alert, did)),
