@@ -138,6 +138,22 @@ fn the_word_before_the_end() {
 }
 
 #[test]
+fn the_word_that_never_comes() {
+    // The server stays until the client has closed, and then leaves without a word.
+    let pki = Pki::new();
+    let port = tls_server(&pki.issue(Kind::GOOD), "http/1.1", |mut stream| async move {
+        let _ = stream.read(&mut [0; 1024]).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        let _ = stream.flush().await;
+        let _ = stream.get_mut().0.read_to_end(&mut Vec::new()).await;
+    });
+    let (code, journey) = visit(&["--cacert", &pki.root(), &format!("https://localhost:{port}/")]);
+    let close = stage(&journey, "close");
+    assert_eq!((code, &close["first"], &close["peer"]), (0, &"you".into(), &"fin".into()), "{close:#}");
+    assert_eq!(close["close_notify"], false, "{close:#}");
+}
+
+#[test]
 fn a_request_is_sent_when_the_kernel_has_it() {
     // TLS holds back up to 64 KiB once both kernels' buffers are full, which nobody can tell the size of: one of these
     // bodies ends within what is held back.
