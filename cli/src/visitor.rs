@@ -176,6 +176,7 @@ impl<'a> Visitor<'a> {
             hops,
             events,
             observers,
+            capture: journey::capture::Captured::default(),
             walk: tree,
         })
     }

@@ -12,6 +12,7 @@
 //! | [`stage`] | the steps of one request and what each found out |
 //! | [`outcome`] | reached, or which stage failed at which host and why |
 //! | [`verdict`] | from stages and events to the outcome |
+//! | [`capture`] | the frames that passed |
 //! | [`chronicle`] | what this machine did, as events |
 //! | [`report`] | what a service tells on `/events` |
 //! | [`series`] | several visits of one URL, and the spread of their times |
@@ -35,6 +36,7 @@
 //! assert_eq!(serde_json::to_value(&stage).unwrap()["name"], "url");
 //! ```
 
+pub mod capture;
 pub mod chronicle;
 pub mod compare;
 pub mod dns;
@@ -66,7 +68,8 @@ use serde::{Deserialize, Serialize};
 /// |---|---|
 /// | 1 | the first |
 /// | 2 | the stage `tls`; `send.method`, `target` and `version` may be null |
-pub const SCHEMA_VERSION: u32 = 2;
+/// | 3 | the stage `route`; `capture` |
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// The whole record of one visit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -100,6 +103,9 @@ pub struct Journey {
     pub events: Vec<Event>,
     /// The hosts that were asked for a report, and what came of it.
     pub observers: Vec<Observer>,
+    /// The frames that passed, or why they are not known.
+    #[serde(default)]
+    pub capture: capture::Captured,
     /// This machine's own walk from the root, where one was asked for. It is no part of the visit: it began when that was
     /// over, and what came of it changes no outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]

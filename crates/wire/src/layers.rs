@@ -1,0 +1,1 @@
+//! A frame unfolded header by header, field by field. Pure.

@@ -1,0 +1,1 @@
+//! Hosts as namespaces, joined by switches and a router.

@@ -1,0 +1,1 @@
+//! Which frames are lost, delayed or doubled. Pure.

@@ -1,0 +1,1 @@
+//! Where a frame goes: a learning switch's table. Pure.

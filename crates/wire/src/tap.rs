@@ -1,0 +1,1 @@
+//! Capture on this machine's interfaces.
