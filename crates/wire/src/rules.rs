@@ -1,1 +1,186 @@
-//! Which frames are lost, delayed or doubled. Pure.
+//! Which frames are lost, delayed or doubled. Pure: what chance says follows from a fault's seed and the frames before.
+
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use world::fault::{Amount, Fault, Frames, Kind};
+
+use crate::decode::{Decoded, Network, Transport};
+
+/// The faults of a network, and how often each has been met.
+#[derive(Debug, Default)]
+pub struct Rules(Vec<Rule>);
+
+#[derive(Debug)]
+struct Rule {
+    fault: Fault,
+    chance: StdRng,
+    met: u64,
+}
+
+/// What becomes of a frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Why it is lost on its way into the network, as the fault is written; null where it is not.
+    pub lost: Option<String>,
+    /// The hosts that it does not get to, and why.
+    pub not_to: Vec<(String, String)>,
+    /// How much later it comes.
+    pub delay: Duration,
+    /// How often it comes besides the first time.
+    pub copies: u32,
+    /// The faults that delayed or doubled it, as they are written.
+    pub altered: Vec<String>,
+}
+
+impl Rules {
+    /// These faults.
+    pub fn new(faults: impl IntoIterator<Item = Fault>) -> Self {
+        let rule = |fault: Fault| Rule { chance: StdRng::seed_from_u64(fault.seed), met: 0, fault };
+        Self(faults.into_iter().map(rule).collect())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What becomes of a frame that `from` sends and `to` would get.
+    pub fn judge(&mut self, from: &str, to: &[&str], frame: &Decoded) -> Verdict {
+        let mut verdict = Verdict::default();
+        for rule in &mut self.0 {
+            // What is lost already comes to no further fault.
+            if verdict.lost.is_none() {
+                rule.judge(from, to, frame, &mut verdict);
+            }
+        }
+        verdict
+    }
+}
+
+impl Rule {
+    fn judge(&mut self, from: &str, to: &[&str], frame: &Decoded, verdict: &mut Verdict) {
+        let fault = &self.fault;
+        let on_its_way_in = fault.at.as_deref().is_none_or(|at| at == from);
+        let on_its_way_out = fault.at.as_deref().filter(|at| !on_its_way_in && to.contains(at));
+        if !(on_its_way_in || on_its_way_out.is_some()) || !is_of(fault.frames, frame) {
+            return;
+        }
+        self.met += 1;
+        let nth = match self.met.checked_sub(fault.after) {
+            None | Some(0) => return,
+            Some(nth) => nth,
+        };
+        if fault.first.is_some_and(|first| nth > first) || fault.every.is_some_and(|every| nth % every != 0) {
+            return;
+        }
+        match (fault.kind, fault.amount) {
+            (_, Amount::Share(share)) if share < 1.0 && !self.chance.random_bool(share) => {}
+            (Kind::Loss | Kind::CutLink, _) => match on_its_way_out {
+                Some(host) => verdict.not_to.push((host.to_owned(), fault.to_string())),
+                None => verdict.lost = Some(fault.to_string()),
+            },
+            (Kind::Delay, Amount::Time(time)) => {
+                verdict.delay += time;
+                verdict.altered.push(fault.to_string());
+            }
+            (Kind::Duplicate, _) => {
+                verdict.copies += 1;
+                verdict.altered.push(fault.to_string());
+            }
+            // A share of a delay cannot be written.
+            (Kind::Delay, Amount::Share(_)) => {}
+        }
+    }
+}
+
+fn is_of(wanted: Frames, frame: &Decoded) -> bool {
+    let tcp = match &frame.transport {
+        Some(Transport::Tcp(tcp)) => Some(tcp),
+        _ => None,
+    };
+    match wanted {
+        Frames::All => true,
+        Frames::Arp => matches!(frame.network, Some(Network::Arp(_))),
+        Frames::Icmp => matches!(frame.transport, Some(Transport::Icmp(_))),
+        Frames::Udp => matches!(frame.transport, Some(Transport::Udp(_))),
+        Frames::Tcp => tcp.is_some(),
+        Frames::Syn => tcp.is_some_and(|tcp| tcp.flags.syn && !tcp.flags.ack),
+        Frames::SynAck => tcp.is_some_and(|tcp| tcp.flags.syn && tcp.flags.ack),
+        Frames::Fin => tcp.is_some_and(|tcp| tcp.flags.fin),
+        Frames::Data => tcp.is_some_and(|tcp| tcp.payload_len > 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::{Tcp, TcpFlags, TcpOptions, Udp};
+
+    fn udp() -> Decoded {
+        let udp = Udp { source_port: 1, destination_port: 53, payload_len: 9 };
+        Decoded { transport: Some(Transport::Udp(udp)), ..Decoded::default() }
+    }
+
+    fn syn() -> Decoded {
+        let tcp = Tcp {
+            source_port: 1,
+            destination_port: 80,
+            sequence: 7,
+            acknowledgment: 0,
+            flags: TcpFlags { syn: true, ..TcpFlags::default() },
+            window: 0,
+            options: TcpOptions::default(),
+            payload_len: 0,
+        };
+        Decoded { transport: Some(Transport::Tcp(tcp)), ..Decoded::default() }
+    }
+
+    /// What becomes of so many frames: `x` lost, `-` not to app1, `2` doubled, `d` delayed, `.` nothing.
+    fn course(fault: &str, from: &str, frame: &Decoded, times: usize) -> String {
+        let mut rules = Rules::new([fault.parse().unwrap()]);
+        let one = |_| match rules.judge(from, &["app1", "router"], frame) {
+            Verdict { lost: Some(_), .. } => 'x',
+            Verdict { not_to, .. } if !not_to.is_empty() => '-',
+            Verdict { copies: 1.., .. } => '2',
+            Verdict { delay, .. } if !delay.is_zero() => 'd',
+            _ => '.',
+        };
+        (0..times).map(one).collect()
+    }
+
+    #[test]
+    fn when_and_where() {
+        let check = |fault: &str, from: &str, frame: &Decoded, expected: &str| {
+            assert_eq!(course(fault, from, frame, expected.len()), expected, "{fault}");
+        };
+        check("wire:loss", "you", &udp(), "xxx");
+        check("wire:loss,frames=syn,first=1", "you", &syn(), "x...");
+        check("wire:loss,frames=syn", "you", &udp(), "...");
+        check("wire:loss,every=3", "you", &udp(), "..x..x.");
+        check("wire:loss,after=2,first=2", "you", &udp(), "..xx..");
+        check("wire:cut-link,at=app1", "app1", &udp(), "xx");
+        check("wire:cut-link,at=app1", "you", &udp(), "--");
+        check("wire:cut-link,at=app2", "you", &udp(), "..");
+        check("wire:duplicate,first=1", "you", &udp(), "2.");
+        check("wire:delay=5ms,frames=udp", "you", &udp(), "dd");
+        check("wire:loss=0%", "you", &udp(), "....");
+    }
+
+    #[test]
+    fn chance_follows_the_seed() {
+        let seven = course("wire:loss=20%,seed=7", "you", &udp(), 1000);
+        assert_eq!(seven, course("wire:loss=20%,seed=7", "you", &udp(), 1000));
+        assert_ne!(seven, course("wire:loss=20%,seed=8", "you", &udp(), 1000));
+        let lost = seven.matches('x').count();
+        assert!((150..250).contains(&lost), "{lost} of 1000");
+    }
+
+    #[test]
+    fn the_lost_meet_no_further_fault() {
+        let faults = ["wire:loss,first=1", "wire:duplicate,first=1"].map(|fault| fault.parse().unwrap());
+        let mut rules = Rules::new(faults);
+        assert!(rules.judge("you", &[], &udp()).lost.is_some());
+        assert_eq!(rules.judge("you", &[], &udp()).altered, ["wire:duplicate,first=1"]);
+    }
+}

@@ -1,3 +1,5 @@
-//! The kernel's calls that have no safe ones. The only module with unsafe code.
+//! What is asked of the kernel directly: namespaces, packet sockets, switches of devices. The only module with unsafe code.
 
+pub mod ethtool;
+pub mod namespace;
 pub mod packet;

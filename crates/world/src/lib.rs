@@ -13,6 +13,7 @@
 
 mod book;
 mod description;
+pub mod fault;
 mod files;
 
 pub use book::{AddressBook, BookHost, BookService, Closed, Protocol, Route};
