@@ -23,3 +23,6 @@ pub mod rules;
 pub mod switch;
 pub mod sys;
 pub mod tap;
+
+#[cfg(test)]
+mod testing;
