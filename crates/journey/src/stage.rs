@@ -3,11 +3,13 @@
 mod connect;
 mod name;
 mod talk;
+mod tcp_info;
 mod tls;
 
 pub use connect::{Attempt, Connect, Tried};
 pub use name::{Address, Exchange, Name, NameSource, Opening, Told};
 pub use talk::{Close, Closer, Framing, Header, Interim, PeerEnd, Receive, Send, ServerTiming, Wait};
+pub use tcp_info::TcpInfo;
 pub use tls::{Certificate, Handshake, MOST_CERTIFICATES, MOST_NAMES, Tls, Trust, Verified};
 
 use schemars::JsonSchema;

@@ -3,3 +3,4 @@
 pub mod ethtool;
 pub mod namespace;
 pub mod packet;
+pub mod tcp_info;

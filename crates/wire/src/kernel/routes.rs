@@ -1,0 +1,158 @@
+//! Which way a packet to an address would take, by the kernel's routing table. It is asked, and no packet is sent.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use ipnet::IpNet;
+use netlink_packet_route::{
+    AddressFamily, RouteNetlinkMessage as Message,
+    route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia},
+};
+
+use super::{
+    interfaces::{Interface, interface},
+    netlink::Netlink,
+};
+
+/// What the routing table says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Routed {
+    /// This way.
+    Way(Box<Route>),
+    /// None.
+    Nowhere(NoWay),
+}
+
+/// A way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// What it leads to.
+    pub kind: RouteKind,
+    /// The interface that the packet would leave by.
+    pub interface: Interface,
+    /// The source address that it would have.
+    pub source: Option<IpAddr>,
+    /// The router that it would be handed to; none where its destination is on the link.
+    pub gateway: Option<IpAddr>,
+    /// The source address with the length of its network's prefix, where it is one of that interface.
+    pub own: Option<IpNet>,
+}
+
+/// What a route leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteKind {
+    /// Another machine.
+    Unicast,
+    /// This one.
+    Local,
+    /// All on the link.
+    Broadcast,
+    /// All that have asked for it.
+    Multicast,
+    /// Something else.
+    Other,
+}
+
+/// Why there is no way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoWay {
+    /// No route is for that address.
+    NoRoute,
+    /// A route says that it cannot be reached (`unreachable`), or its interface is not up.
+    Unreachable,
+    /// A route forbids it (`prohibit`).
+    Prohibited,
+    /// A route drops what is sent there (`blackhole`).
+    Blackhole,
+    /// This machine does not speak that family of addresses.
+    NoFamily,
+}
+
+impl fmt::Display for NoWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoRoute => "this machine's routing table has no route for it (ENETUNREACH)",
+            Self::Unreachable => "this machine's routing table says that it is unreachable (EHOSTUNREACH)",
+            Self::Prohibited => "this machine's routing table prohibits it (EACCES)",
+            Self::Blackhole => "this machine's routing table drops whatever is sent there (a blackhole route)",
+            Self::NoFamily => "this machine does not speak that family of addresses",
+        })
+    }
+}
+
+/// The way that the kernel would take to this address from the calling thread's network namespace.
+pub fn route(to: IpAddr) -> io::Result<Routed> {
+    let mut netlink = Netlink::route()?;
+    let answer = match netlink.get(Message::GetRoute(question(to))) {
+        Ok(answer) => answer,
+        Err(error) => return no_way(&error).map(Routed::Nowhere).ok_or(error),
+    };
+    let Some(Message::NewRoute(answer)) = answer else {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the kernel answered no route to the question for one"));
+    };
+    let (kind, index, source, gateway) = read(&answer);
+    let interface = match index {
+        Some(index) => interface(&mut netlink, index)?,
+        None => None,
+    };
+    // What leads nowhere has no interface; and one may have gone since.
+    let Some(interface) = interface else { return Ok(Routed::Nowhere(NoWay::NoRoute)) };
+    let own = interface.addresses.iter().copied().find(|address| Some(address.addr()) == source);
+    Ok(Routed::Way(Box::new(Route { kind, interface, source, gateway, own })))
+}
+
+fn question(to: IpAddr) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    (message.header.address_family, message.header.destination_prefix_length) = match to {
+        IpAddr::V4(_) => (AddressFamily::Inet, 32),
+        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
+    };
+    message.attributes = vec![RouteAttribute::Destination(to.into())];
+    message
+}
+
+/// What a route is that leads nowhere: to this question the kernel answers with the error that a packet would meet.
+fn no_way(error: &io::Error) -> Option<NoWay> {
+    match error.raw_os_error()? {
+        libc::ENETUNREACH | libc::EAGAIN => Some(NoWay::NoRoute),
+        libc::EHOSTUNREACH | libc::ENETDOWN => Some(NoWay::Unreachable),
+        libc::EACCES => Some(NoWay::Prohibited),
+        libc::EINVAL => Some(NoWay::Blackhole),
+        libc::EAFNOSUPPORT | libc::EOPNOTSUPP => Some(NoWay::NoFamily),
+        _ => None,
+    }
+}
+
+fn read(answer: &RouteMessage) -> (RouteKind, Option<u32>, Option<IpAddr>, Option<IpAddr>) {
+    let (mut index, mut source, mut gateway) = (None, None, None);
+    for attribute in &answer.attributes {
+        match attribute {
+            RouteAttribute::Oif(number) => index = Some(*number),
+            RouteAttribute::PrefSource(address) => source = ip(address),
+            RouteAttribute::Gateway(address) => gateway = ip(address),
+            // A router for IPv4 that is known by its IPv6 address (RFC 8950).
+            RouteAttribute::Via(RouteVia::Inet(address)) => gateway = Some((*address).into()),
+            RouteAttribute::Via(RouteVia::Inet6(address)) => gateway = Some((*address).into()),
+            _ => {}
+        }
+    }
+    let kind = match answer.header.kind {
+        RouteType::Unicast => RouteKind::Unicast,
+        RouteType::Local => RouteKind::Local,
+        RouteType::Broadcast => RouteKind::Broadcast,
+        RouteType::Multicast => RouteKind::Multicast,
+        _ => RouteKind::Other,
+    };
+    let is_said = |ip: &IpAddr| *ip != IpAddr::V4(Ipv4Addr::UNSPECIFIED) && *ip != IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    (kind, index, source.filter(is_said), gateway.filter(is_said))
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(ip) => Some((*ip).into()),
+        RouteAddress::Inet6(ip) => Some((*ip).into()),
+        _ => None,
+    }
+}
