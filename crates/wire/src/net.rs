@@ -29,11 +29,11 @@ mod record;
 
 use std::{collections::BTreeMap, io, thread};
 
-use journey::capture::{Kernel, Link};
+use journey::capture::Link;
 use world::fault::Fault;
 
 pub use plan::{Host, Interface, Plan, PlanError};
-pub use record::{Recording, Limits};
+pub use record::{Limits, Recording};
 
 use crate::sys::namespace::Namespace;
 use fabric::Fabric;
@@ -79,16 +79,16 @@ impl Net {
     /// [`crate::sys::namespace`]); its own network stays what it is.
     pub fn build(plan: &Plan) -> Result<Self, NetError> {
         let wired = plan.wired()?;
-        let inside = host::switch_namespace().map_err(NetError::at(SWITCH, "a network namespace"))?;
-        let fabric = Fabric::start(&inside, &wired).map_err(NetError::at(SWITCH, "a packet socket"))?;
+        let ports = host::ports().map_err(NetError::at(SWITCH, "a network namespace"))?;
+        let fabric = Fabric::start(&ports.namespace, &wired).map_err(NetError::at(SWITCH, "a packet socket"))?;
         let hosts = thread::scope(|scope| {
             let build = |wired| {
-                let inside = &inside;
+                let ports = &ports;
                 let name = |host: &plan::WiredHost| format!("making {}", host.name);
                 let made = thread::Builder::new()
                     .name(name(wired))
                     .stack_size(host::STACK)
-                    .spawn_scoped(scope, move || host::build(wired, inside));
+                    .spawn_scoped(scope, move || host::build(wired, ports));
                 (wired.name.as_str(), made)
             };
             let building: Vec<_> = wired.hosts.iter().map(build).collect();

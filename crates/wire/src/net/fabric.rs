@@ -190,10 +190,8 @@ impl Switching {
     fn until(mut self, stopped: &OwnedFd) {
         let mut buffer = [0; LONGEST_FRAME];
         loop {
-            let mut waited = [
-                PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
-                PollFd::new(stopped.as_fd(), PollFlags::POLLIN),
-            ];
+            let mut waited =
+                [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN), PollFd::new(stopped.as_fd(), PollFlags::POLLIN)];
             let due = self.delayed.peek().map(|next| next.due.saturating_duration_since(Instant::now()));
             // Rounded up: a frame may come late, but the thread must not spin until it is due.
             let limit = due.map_or(PollTimeout::NONE, |due| {

@@ -1,8 +1,15 @@
 //! A host's namespace: its interfaces, addresses and routes.
 
-use std::{fs, io, net::IpAddr, os::fd::AsRawFd, thread};
+use std::{
+    fs, io,
+    net::IpAddr,
+    os::fd::AsRawFd,
+    sync::{Mutex, PoisonError},
+    thread,
+};
 
 use ipnet::IpNet;
+use journey::capture::Mac;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
@@ -28,20 +35,26 @@ pub(super) const STACK: usize = 256 * 1024;
 
 const LOOPBACK: u32 = 1;
 
+/// Where the switches' ports are.
+pub(super) struct Ports {
+    pub(super) namespace: Namespace,
+    netlink: Mutex<Netlink>,
+}
+
 /// The namespace of the switches' ports. Nothing in it has an address, and it says nothing of its own.
-pub(super) fn switch_namespace() -> io::Result<Namespace> {
+pub(super) fn ports() -> io::Result<Ports> {
     let make = || {
         let namespace = Namespace::enter_new()?;
         // IPv6 on a port would only announce itself. Where it cannot be switched off, ports get no address all the same.
         let _ = fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
-        Ok(namespace)
+        Ok(Ports { namespace, netlink: Mutex::new(Netlink::route()?) })
     };
     let thread = thread::Builder::new().name("making the switches".to_owned()).stack_size(STACK).spawn(make)?;
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Moves the calling thread to a new namespace and makes it the host's.
-pub(super) fn build(host: &WiredHost, switch: &Namespace) -> Result<Namespace, NetError> {
+pub(super) fn build(host: &WiredHost, switch: &Ports) -> Result<Namespace, NetError> {
     let at = |step| NetError::at(&host.name, step);
     let namespace = Namespace::enter_new().map_err(at("a network namespace"))?;
     let mut netlink = Netlink::route().map_err(at("a netlink socket"))?;
@@ -49,20 +62,29 @@ pub(super) fn build(host: &WiredHost, switch: &Namespace) -> Result<Namespace, N
     ask("its loopback interface", up(LOOPBACK), 0)?;
     let create = NLM_F_CREATE | NLM_F_EXCL;
     let mut has_v6 = true;
+    // Before it has a link-local address: a router does not look for routers.
+    if host.forwards {
+        has_v6 = forward().map_err(at("forwarding"))?;
+    }
     for interface in &host.interfaces {
-        ask("an interface (veth)", veth(interface, switch), create)?;
+        ask("an interface (veth)", veth(interface, &switch.namespace), create)?;
         ethtool::sum_in_software(&interface.name).map_err(at("its checksums by the kernel"))?;
+        // A kernel without IPv6 refuses it, and has no such addresses.
+        let _ = ask("its interface's own addresses", no_addresses_of_its_own(interface.index), 0);
         ask("its interface up", up(interface.index), 0)?;
-        for address in &interface.addresses {
+        // A port cannot go up as it is made: its kernel's other end is not there yet.
+        let mut ports = switch.netlink.lock().unwrap_or_else(PoisonError::into_inner);
+        ports.act(up(interface.port_index), 0).map_err(at("the switch's port up"))?;
+        drop(ports);
+        // A router asks for whom it sends on to from its link-local address (RFC 4861 §7.2.2), others from their own.
+        let own = host.forwards.then(|| link_local(interface.mac));
+        for address in interface.addresses.iter().chain(&own) {
             match ask("an address", address_of(interface, address), create) {
                 // A machine whose kernel has no IPv6, or has it switched off.
                 Err(NetError::Kernel { source, .. }) if address.addr().is_ipv6() && no_v6(&source) => has_v6 = false,
                 done => done?,
             }
         }
-    }
-    if host.forwards {
-        forward(has_v6).map_err(at("forwarding"))?;
     }
     for gateway in host.gateways.iter().filter(|gateway| gateway.is_ipv4() || has_v6) {
         ask("a default route", default_route(*gateway), create)?;
@@ -81,18 +103,13 @@ fn no_v6(error: &io::Error) -> bool {
 fn veth(interface: &WiredInterface, switch: &Namespace) -> RouteNetlinkMessage {
     let mut port = LinkMessage::default();
     port.header.index = interface.port_index;
-    (port.header.flags, port.header.change_mask) = (LinkFlags::Up, LinkFlags::Up);
-    port.attributes.extend([
-        LinkAttribute::IfName(interface.port_name.clone()),
-        LinkAttribute::NetNsFd(switch.as_raw_fd()),
-        no_addresses_of_its_own(),
-    ]);
+    port.attributes
+        .extend([LinkAttribute::IfName(interface.port_name.clone()), LinkAttribute::NetNsFd(switch.as_raw_fd())]);
     let mut link = LinkMessage::default();
     link.header.index = interface.index;
     link.attributes.extend([
         LinkAttribute::IfName(interface.name.clone()),
         LinkAttribute::Address(interface.mac.0.to_vec()),
-        no_addresses_of_its_own(),
         LinkAttribute::LinkInfo(vec![
             LinkInfo::Kind(InfoKind::Veth),
             LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(port))),
@@ -102,8 +119,12 @@ fn veth(interface: &WiredInterface, switch: &Namespace) -> RouteNetlinkMessage {
 }
 
 /// No link-local IPv6 address: a host has the world's addresses and no others, and does not look for routers.
-fn no_addresses_of_its_own() -> LinkAttribute {
-    LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)])])
+fn no_addresses_of_its_own(index: u32) -> RouteNetlinkMessage {
+    let mut link = LinkMessage::default();
+    link.header.index = index;
+    let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
+    link.attributes.push(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![mode])]));
+    RouteNetlinkMessage::SetLink(link)
 }
 
 fn up(index: u32) -> RouteNetlinkMessage {
@@ -146,8 +167,17 @@ fn family(ip: IpAddr) -> AddressFamily {
     if ip.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
 
-/// These files are the calling thread's namespace's.
-fn forward(v6: bool) -> io::Result<()> {
+/// The address that an interface makes of its link-layer address (RFC 4291 §2.5.6 and appendix A).
+fn link_local(mac: Mac) -> IpNet {
+    let [a, b, c, d, e, f] = mac.0;
+    let id = [a ^ 2, b, c, 0xff, 0xfe, d, e, f];
+    let bits = (0xfe80_u128 << 112) | u128::from(u64::from_be_bytes(id));
+    IpNet::new(IpAddr::V6(bits.into()), 64).expect("64 is at most 128")
+}
+
+/// Has the kernel send on what is not for this host; says whether there is IPv6. These files are those of the calling
+/// thread's namespace.
+fn forward() -> io::Result<bool> {
     fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
-    if v6 { fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1") } else { Ok(()) }
+    Ok(fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1").is_ok())
 }

@@ -183,7 +183,8 @@ mod tests {
     fn wired() {
         let hosts = vec![host("a", 0, &["fd00::a/64", "10.78.2.81/24"]), host("b", 1, &["fd00::b/64"])];
         let wired = plan(hosts).wired().unwrap();
-        let ports: Vec<_> = wired.ports().map(|(host, i)| (host.name.as_str(), i.mac.to_string(), i.port_index)).collect();
+        let ports: Vec<_> =
+            wired.ports().map(|(host, i)| (host.name.as_str(), i.mac.to_string(), i.port_index)).collect();
         let expected = [("a", "02:00:0a:4e:02:51".to_owned(), 2), ("b", "02:06:00:00:00:0b".to_owned(), 3)];
         assert_eq!(ports, expected);
         let links = wired.links();

@@ -1,10 +1,11 @@
-//! What is recorded of a network's frames.
+//! What is recorded of a network: its frames, and what the kernels of its hosts knew before and after.
 
-use std::time::{Duration, Instant};
+use std::{io, mem, thread, time::Instant};
 
-use journey::capture::{Bytes, Capture, Fate, Frame};
+use journey::capture::{Bytes, Capture, Fate, Frame, Kernel, Learned, Neighbour, Socket};
 
 use super::Net;
+use crate::kernel::{self, Counters};
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,100 @@ impl Default for Limits {
 
 /// What costs memory besides a frame's bytes.
 const OVERHEAD: usize = 128;
+
+/// A recording under way.
+#[derive(Debug)]
+pub struct Recording<'a> {
+    net: &'a Net,
+    learned: Vec<Vec<Learned>>,
+    before: Vec<(String, Facts)>,
+    dropped: u64,
+}
+
+/// What a kernel knew.
+#[derive(Debug, Default)]
+struct Facts {
+    neighbours: Vec<Neighbour>,
+    sockets: Vec<Socket>,
+    counters: Counters,
+}
+
+impl<'a> Recording<'a> {
+    /// Begins: every frame from now on is recorded.
+    pub(super) fn begin(net: &'a Net, limits: Limits) -> Self {
+        let before = facts(net);
+        let shared = net.fabric.shared();
+        let mut state = shared.lock();
+        let (learned, dropped) = (shared.learned(&state), state.dropped);
+        state.record = Some(Record { taken: Vec::new(), bytes: 0, limit: limits.bytes, lost: 0 });
+        drop(state);
+        Self { net, learned, before, dropped }
+    }
+
+    /// Ends when every connection that was seen is over, at the latest then. Times are told from `begin_ns` on, of
+    /// CLOCK_REALTIME.
+    pub fn end(mut self, begin_ns: i64, latest: Instant) -> Capture {
+        let shared = self.net.fabric.shared();
+        let mut state = shared.lock();
+        let _ = latest;
+        let record = state.record.take().expect("it was put there when this began");
+        let (learned, dropped) = (shared.learned(&state), state.dropped - self.dropped);
+        drop(state);
+        let mut links = self.net.links.clone();
+        for (link, (before, after)) in links.iter_mut().zip(mem::take(&mut self.learned).into_iter().zip(learned)) {
+            (link.learned_before, link.learned_after) = (before, after);
+        }
+        let frame = |taken: Taken| Frame {
+            at_ns: taken.at_ns - begin_ns,
+            link: taken.link,
+            from: Some(shared.host_at(taken.port)),
+            fate: taken.fate,
+            len: taken.len,
+            bytes: Bytes(taken.bytes),
+            cut: None,
+            unfilled_checksum: None,
+        };
+        let mut frames: Vec<Frame> = record.taken.into_iter().map(frame).collect();
+        // The kernel stamps a frame on the sender's CPU and lines it up later: two of them can change places.
+        frames.sort_by_key(|frame| frame.at_ns);
+        let before = mem::take(&mut self.before);
+        let kernels = before.into_iter().zip(facts(self.net)).map(|((host, before), (_, after))| Kernel {
+            host,
+            counters: kernel::grown(&before.counters, &after.counters),
+            neighbours_before: before.neighbours,
+            neighbours_after: after.neighbours,
+            sockets: after.sockets,
+        });
+        let kernels = kernels.collect();
+        Capture { links, frames, lost: record.lost + dropped, cut: None, kernels }
+    }
+}
+
+impl Drop for Recording<'_> {
+    fn drop(&mut self) {
+        // Where it was not ended, nobody wants it.
+        self.net.fabric.shared().lock().record = None;
+    }
+}
+
+/// What every host's kernel knows now, asked at the same time. What cannot be had is left out: it is not what the network
+/// is for.
+fn facts(net: &Net) -> Vec<(String, Facts)> {
+    thread::scope(|scope| {
+        let mut asked = Vec::new();
+        for (host, namespace) in net.hosts() {
+            asked.push((host, scope.spawn(|| namespace.enter().and_then(|()| facts_here()).unwrap_or_default())));
+        }
+        asked.into_iter().map(|(host, asked)| (host.to_owned(), asked.join().unwrap_or_default())).collect()
+    })
+}
+
+fn facts_here() -> io::Result<Facts> {
+    let mut sockets = kernel::sockets()?;
+    // What never leaves the host is no part of the network: admin ports are there.
+    sockets.retain(|socket| !socket.local.ip().is_loopback());
+    Ok(Facts { neighbours: kernel::neighbours()?, sockets, counters: kernel::counters()? })
+}
 
 /// The frames so far.
 #[derive(Debug)]
@@ -43,10 +138,6 @@ struct Taken {
 }
 
 impl Record {
-    fn new(limits: Limits) -> Self {
-        Self { taken: Vec::new(), bytes: 0, limit: limits.bytes, lost: 0 }
-    }
-
     pub(super) fn take(&mut self, at_ns: i64, link: usize, port: usize, fate: Fate, len: usize, frame: &[u8]) {
         if self.bytes + frame.len() + OVERHEAD > self.limit {
             self.lost += 1;
