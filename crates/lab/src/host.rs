@@ -1,4 +1,4 @@
-//! A host: a thread with a runtime of its own.
+//! A host: a thread with a runtime of its own, in *wire* in a network namespace of its own.
 
 use std::{
     io,
@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use ::wire::sys::namespace::Namespace;
 use app::App;
 use nameserver::Nameserver;
 use resolver::Resolver;
@@ -25,25 +26,37 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn start(told: &Told, sockets: Bound, book: &AddressBook) -> Result<Self, LabError> {
+    pub(crate) fn start(
+        told: &Told,
+        sockets: Bound,
+        book: &AddressBook,
+        inside: Option<Arc<Namespace>>,
+    ) -> Result<Self, LabError> {
         if told.host.nameserver.is_some() {
-            Self::spawn::<Nameserver>(told, sockets, configure::<Nameserver>(told)?)
+            Self::spawn::<Nameserver>(told, sockets, configure::<Nameserver>(told)?, inside)
         } else if told.host.resolver.is_some() {
             let mut config = configure::<Resolver>(told)?;
             // The resolver asks the world's addresses, which here are other sockets.
             config.book = book.clone();
-            Self::spawn::<Resolver>(told, sockets, config)
+            Self::spawn::<Resolver>(told, sockets, config, inside)
         } else {
-            Self::spawn::<App>(told, sockets, configure::<App>(told)?)
+            Self::spawn::<App>(told, sockets, configure::<App>(told)?, inside)
         }
     }
 
-    fn spawn<S: Service + 'static>(told: &Told, sockets: Bound, config: S::Config) -> Result<Self, LabError> {
+    fn spawn<S: Service + 'static>(
+        told: &Told,
+        sockets: Bound,
+        config: S::Config,
+        inside: Option<Arc<Namespace>>,
+    ) -> Result<Self, LabError> {
         let signals = Signals::default();
         let ended = Arc::new(OnceLock::new());
         let (theirs, told_end) = (signals.clone(), Arc::clone(&ended));
         let life = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            // What the service opens later, to ask others, has to be there too.
+            let entered = inside.map_or(Ok(()), |namespace| namespace.enter());
+            let runtime = entered.and_then(|()| tokio::runtime::Builder::new_current_thread().enable_all().build());
             let result = runtime.and_then(|runtime| runtime.block_on(S::run(sockets, config, theirs.clone())));
             // The cell is this thread's alone to set.
             let _ = told_end.set(result);

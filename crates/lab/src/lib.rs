@@ -1,8 +1,9 @@
-//! Runs a world in this process, on loopback.
+//! Runs a world in this process.
 //!
-//! Every host of the world gets a thread with a runtime of its own, and real sockets on 127.0.0.1 and ::1 with ports of
-//! the kernel's choice; the [`AddressBook`] says which socket stands behind which of the world's addresses. No root, no
-//! containers, nothing that listens beyond loopback. Dropping the [`Lab`] stops it.
+//! Every host of the world gets a thread with a runtime of its own. In *wire* it is in a network namespace of its own,
+//! with the world's addresses, behind a switch that sees every frame ([`wire::net`]). On *loopback* it has real sockets on
+//! 127.0.0.1 and ::1 with ports of the kernel's choice; the [`AddressBook`] says which socket stands behind which of the
+//! world's addresses. No root, no containers, nothing that listens beyond loopback. Dropping the [`Lab`] stops it.
 //!
 //! ```no_run
 //! let lab = lab::Lab::start(lab::Options::default())?;
@@ -11,8 +12,10 @@
 //! # Ok::<_, lab::LabError>(())
 //! ```
 
+mod ground;
 mod host;
 mod sockets;
+mod wire;
 
 use std::{
     collections::BTreeMap,
@@ -21,12 +24,16 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use ::wire::net::{Net, NetError};
 use ca::Authority;
+use ipnet::Ipv4Net;
 use service::{Told, bind::BindError};
 use world::{AddressBook, Files, World};
 
+use ground::Ground;
 use host::Running;
-use sockets::{HostSockets, Reserved};
+
+pub use self::wire::{ROUTER, YOU};
 
 /// A service that is not ready by then never will be.
 const READY_LIMIT: Duration = Duration::from_secs(10);
@@ -43,13 +50,28 @@ pub struct Options {
     /// Where the authority is kept that the lab's services have their certificates from; with none, or where nothing can
     /// be written, it begins and ends with the lab.
     pub data_dir: Option<PathBuf>,
+    /// How the hosts are joined.
+    pub way: Way,
+}
+
+/// How the hosts of a lab are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By sockets on loopback that stand in for the world's addresses.
+    Loopback,
+    /// By switches and a router, each host in a network namespace of its own. The calling thread must be allowed to make
+    /// them: see [`::wire::sys::namespace::prepare`].
+    Wire {
+        /// How many clients there are; the first is [`YOU`].
+        clients: usize,
+    },
 }
 
 impl Default for Options {
-    /// The whole built-in world, and the user's data directory.
+    /// The whole built-in world on loopback, and the user's data directory.
     fn default() -> Self {
         let data_dir = ca::data_dir(|name| std::env::var_os(name));
-        Self { world: World::built_in(), files: Files::BuiltIn, without: Vec::new(), data_dir }
+        Self { world: World::built_in(), files: Files::BuiltIn, without: Vec::new(), data_dir, way: Way::Loopback }
     }
 }
 
@@ -60,8 +82,7 @@ pub struct Lab {
     hosts: BTreeMap<String, Running>,
     authority: Arc<Authority>,
     ready_in: Duration,
-    // Held so that the kernel refuses connections to these ports, and gives them to nobody else.
-    _reserved: Reserved,
+    ground: Ground,
 }
 
 /// Why a lab does not run.
@@ -77,6 +98,30 @@ pub enum LabError {
         address: std::net::IpAddr,
         /// Why.
         source: std::io::Error,
+    },
+    /// A host's namespace cannot be entered.
+    #[error("host {host}: its namespace cannot be entered: {source}")]
+    Namespace {
+        /// The host.
+        host: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is no network.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The world does not say where its hosts ground.
+    #[error("this world has no network.segments and no network.you, so it cannot be run with a network of its own")]
+    NoSegments,
+    /// There are not enough addresses.
+    #[error("{segment} has room for {most} clients, not for {wanted}")]
+    TooManyClients {
+        /// How many were asked for.
+        wanted: usize,
+        /// How many there can be.
+        most: usize,
+        /// Where.
+        segment: Ipv4Net,
     },
     /// There is no authority to have certificates from.
     #[error(transparent)]
@@ -111,7 +156,7 @@ impl Lab {
     /// Starts every host and waits until all are ready.
     pub fn start(options: Options) -> Result<Self, LabError> {
         let begin = Instant::now();
-        let Options { world, files, without, data_dir } = options;
+        let Options { world, files, without, data_dir, way } = options;
         let known = |name: &str| world.hosts.contains_key(name);
         if let Some(host) = without.iter().find(|name| !known(name)) {
             let known = world.hosts.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -119,14 +164,14 @@ impl Lab {
         }
         let scope = service::tls::scope(&world);
         let authority = Arc::new(Authority::open_or_in_memory(data_dir.as_deref(), &scope, SystemTime::now())?);
-        let reserved = Reserved::new()?;
+        let ground = Ground::new(&world, way)?;
         let mut sockets = BTreeMap::new();
         for (name, host) in &world.hosts {
             if !without.contains(name) {
-                sockets.insert(name.clone(), HostSockets::bind(host, &world.network)?);
+                sockets.insert(name.clone(), ground.bind(name, host, &world.network)?);
             }
         }
-        let mut book = AddressBook::new(&world, Some(reserved.closed()), |name, protocol, address| {
+        let mut book = AddressBook::new(&world, ground.closed(), |name, protocol, address| {
             sockets.get(name)?.real(protocol, address)
         });
         book.ca = Some(authority.certificate_pem().to_owned());
@@ -139,17 +184,22 @@ impl Lab {
                 files: files.clone(),
                 authority: Some(Arc::clone(&authority)),
             };
-            hosts.insert(name, Running::start(&told, sockets.bound, &book)?);
+            hosts.insert(name.clone(), Running::start(&told, sockets.bound, &book, ground.inside(&name))?);
         }
         for (name, host) in &hosts {
             host.wait_ready(READY_LIMIT).map_err(|why| LabError::NotReady { host: name.clone(), why })?;
         }
-        Ok(Self { book, hosts, authority, ready_in: begin.elapsed(), _reserved: reserved })
+        Ok(Self { book, hosts, authority, ready_in: begin.elapsed(), ground })
     }
 
     /// Which real socket stands behind each of the world's addresses.
     pub fn book(&self) -> &AddressBook {
         &self.book
+    }
+
+    /// Its network, where it has one of its own: its hosts, the router, and the clients, of whom the first is [`YOU`].
+    pub fn net(&self) -> Option<&Net> {
+        self.ground.net()
     }
 
     /// Who the services have their certificates from.

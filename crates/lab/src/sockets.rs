@@ -1,4 +1,4 @@
-//! Sockets on loopback that stand in for the world's addresses.
+//! The sockets of hosts: at the world's addresses, or on loopback where they stand in for these.
 
 use std::{
     collections::HashMap,
@@ -12,44 +12,72 @@ use world::{Closed, Host, Network, Protocol};
 
 use crate::LabError;
 
+/// The name of the admin service's socket.
+const ADMIN: &str = "admin";
+
 /// The real sockets of one host.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct HostSockets {
     pub(crate) bound: Bound,
     real: HashMap<(Protocol, SocketAddr), SocketAddr>,
 }
 
 impl HostSockets {
-    /// A socket for everything the host listens on; address families that this machine lacks are left out.
-    pub(crate) fn bind(host: &Host, network: &Network) -> Result<Self, BindError> {
-        let mut sockets = Self { bound: Bound::default(), real: HashMap::new() };
+    /// A socket on loopback for everything the host listens on; address families that this machine lacks are left out.
+    pub(crate) fn on_loopback(host: &Host, network: &Network) -> Result<Self, BindError> {
+        let mut sockets = Self::default();
         for (name, protocol, address) in host.listens(network) {
-            // The same service over UDP and TCP gets the same port, as clients expect: dig asks again over TCP there.
-            let twin = sockets.real.get(&(other(protocol), address)).map_or(0, SocketAddr::port);
-            match sockets.bind_one(name, protocol, address, twin) {
-                Ok(()) => {}
-                Err(error) if address.is_ipv6() && no_such_family(&error.source) => {}
-                Err(error) => return Err(error),
-            }
+            sockets.stand_in(name, protocol, address)?;
         }
         Ok(sockets)
     }
 
-    fn bind_one(
-        &mut self,
-        name: &'static str,
-        protocol: Protocol,
-        address: SocketAddr,
-        port: u16,
-    ) -> Result<(), BindError> {
+    /// Sockets at the world's addresses, in the network namespace of the calling thread, for everything but the admin
+    /// service.
+    pub(crate) fn at_addresses(&mut self, host: &Host, network: &Network) -> Result<(), BindError> {
+        for (name, protocol, address) in host.listens(network).into_iter().filter(|(name, ..)| *name != ADMIN) {
+            let bound = self.bound.bind(name, protocol, address, false).map(|_| address);
+            self.note(protocol, address, bound)?;
+        }
+        Ok(())
+    }
+
+    /// Sockets on loopback, in the network namespace of the calling thread, for the admin service.
+    pub(crate) fn admin_beside(&mut self, host: &Host, network: &Network) -> Result<(), BindError> {
+        for (name, protocol, address) in host.listens(network).into_iter().filter(|(name, ..)| *name == ADMIN) {
+            self.stand_in(name, protocol, address)?;
+        }
+        Ok(())
+    }
+
+    /// A socket on loopback that stands in for this address.
+    fn stand_in(&mut self, name: &'static str, protocol: Protocol, address: SocketAddr) -> Result<(), BindError> {
+        // The same service over UDP and TCP gets the same port, as clients expect: dig asks again over TCP there.
+        let twin = self.real.get(&(other(protocol), address)).map_or(0, SocketAddr::port);
         let loopback = loopback_like(address.ip());
         // Another program may have the twin's port for this protocol; a service on two ports is better than none.
-        let real = self
+        let bound = self
             .bound
-            .bind(name, protocol, SocketAddr::new(loopback, port), false)
-            .or_else(|_| self.bound.bind(name, protocol, SocketAddr::new(loopback, 0), false))?;
-        self.real.insert((protocol, address), real);
-        Ok(())
+            .bind(name, protocol, SocketAddr::new(loopback, twin), false)
+            .or_else(|_| self.bound.bind(name, protocol, SocketAddr::new(loopback, 0), false));
+        self.note(protocol, address, bound)
+    }
+
+    /// Takes note of a socket; an address family that this machine lacks is left out.
+    fn note(
+        &mut self,
+        protocol: Protocol,
+        address: SocketAddr,
+        bound: Result<SocketAddr, BindError>,
+    ) -> Result<(), BindError> {
+        match bound {
+            Ok(real) => {
+                self.real.insert((protocol, address), real);
+                Ok(())
+            }
+            Err(error) if address.is_ipv6() && no_such_family(&error.source) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The real socket behind one of the world's addresses.

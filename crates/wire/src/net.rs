@@ -27,7 +27,7 @@ mod host;
 mod plan;
 mod record;
 
-use std::{collections::BTreeMap, io, thread};
+use std::{collections::BTreeMap, io, sync::Arc, thread};
 
 use journey::capture::Link;
 use world::fault::Fault;
@@ -41,7 +41,7 @@ use fabric::Fabric;
 /// A network that runs. It ends with this.
 #[derive(Debug)]
 pub struct Net {
-    hosts: BTreeMap<String, Namespace>,
+    hosts: BTreeMap<String, Arc<Namespace>>,
     links: Vec<Link>,
     fabric: Fabric,
 }
@@ -95,7 +95,7 @@ impl Net {
             let finish = |(name, made): (&str, io::Result<thread::ScopedJoinHandle<'_, _>>)| {
                 let made = made.map_err(NetError::at(name, "a thread"))?;
                 let namespace = made.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-                Ok((name.to_owned(), namespace))
+                Ok((name.to_owned(), Arc::new(namespace)))
             };
             building.into_iter().map(finish).collect::<Result<BTreeMap<_, _>, NetError>>()
         })?;
@@ -103,13 +103,13 @@ impl Net {
     }
 
     /// The namespace of that host.
-    pub fn host(&self, name: &str) -> Option<&Namespace> {
+    pub fn host(&self, name: &str) -> Option<&Arc<Namespace>> {
         self.hosts.get(name)
     }
 
     /// Its hosts.
     pub fn hosts(&self) -> impl Iterator<Item = (&str, &Namespace)> {
-        self.hosts.iter().map(|(name, namespace)| (name.as_str(), namespace))
+        self.hosts.iter().map(|(name, namespace)| (name.as_str(), &**namespace))
     }
 
     /// Does something at a host, on a thread of its own there: sockets that are made there are the host's.

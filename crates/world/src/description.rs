@@ -39,9 +39,44 @@ pub struct Network {
     /// The port of every host's admin service.
     #[serde(default = "default_admin_port")]
     pub admin_port: u16,
+    /// Where hosts stand in *wire*, by name; none where the world cannot be run so.
+    #[serde(default)]
+    pub segments: BTreeMap<String, Segment>,
+    /// The addresses of whoever visits, in *wire*.
+    #[serde(default)]
+    pub you: Vec<IpAddr>,
+}
+
+/// A part of the network with a switch of its own; a router joins it with the others.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Segment {
+    /// Its IPv4 network.
+    pub v4: Ipv4Net,
+    /// Its IPv6 network.
+    pub v6: Ipv6Net,
+    /// The router's addresses on it, one of each family.
+    pub router: Vec<IpAddr>,
+}
+
+impl Segment {
+    /// The segment's network of that address's family, where the address lies in it.
+    pub fn network_of(&self, ip: IpAddr) -> Option<IpNet> {
+        let network = match ip {
+            IpAddr::V4(_) => IpNet::V4(self.v4),
+            IpAddr::V6(_) => IpNet::V6(self.v6),
+        };
+        network.contains(&ip).then_some(network)
+    }
 }
 
 impl Network {
+    /// The segment that all these addresses lie in.
+    pub fn segment_of(&self, addresses: &[IpAddr]) -> Option<&str> {
+        let holds = |segment: &Segment| addresses.iter().all(|ip| segment.network_of(*ip).is_some());
+        self.segments.iter().find(|(_, segment)| holds(segment)).map(|(name, _)| name.as_str())
+    }
+
     /// Whether the address lies in the world's network.
     pub fn contains(&self, ip: IpAddr) -> bool {
         match ip {
@@ -288,7 +323,46 @@ impl World {
                 seen.push(address);
             }
         }
+        world.check_segments(&seen).map_err(|(host, address, why)| WorldError::Address {
+            path: path.to_owned(),
+            host,
+            address,
+            why,
+        })?;
         Ok(world)
+    }
+
+    /// Every host, the router and whoever visits must stand on one segment, with addresses of their own.
+    fn check_segments(&self, hosts: &[IpAddr]) -> Result<(), (String, IpAddr, &'static str)> {
+        let network = &self.network;
+        if network.segments.is_empty() {
+            return Ok(());
+        }
+        let routers = network.segments.values().flat_map(|segment| &segment.router).chain(&network.you).copied();
+        let mut seen = hosts.to_vec();
+        for ip in routers {
+            if seen.contains(&ip) {
+                return Err(("router or you".to_owned(), ip, "is another host's already"));
+            }
+            seen.push(ip);
+        }
+        for (name, segment) in &network.segments {
+            if let Some(ip) = segment.router.iter().find(|ip| segment.network_of(**ip).is_none()) {
+                return Err(("router".to_owned(), *ip, "is outside its segment"));
+            }
+            let nets = [IpNet::V4(segment.v4), IpNet::V6(segment.v6)];
+            if let Some(net) = nets.iter().find(|net| !network.contains(net.addr())) {
+                return Err((format!("segment {name}"), net.addr(), "is outside the world's network"));
+            }
+        }
+        let you = ("you".to_owned(), &network.you);
+        for (name, addresses) in self.hosts.iter().map(|(name, host)| (name.clone(), &host.addresses)).chain([you]) {
+            if network.segment_of(addresses).is_none() {
+                let first = addresses.first().copied().unwrap_or(network.v4.addr().into());
+                return Err((name, first, "is not on one segment with its others"));
+            }
+        }
+        Ok(())
     }
 
     /// The host of that name; `path` names the world file in the error.
@@ -305,11 +379,14 @@ impl World {
     #[must_use]
     pub fn renumbered(mut self, lab_net: LabNet) -> Self {
         let renumber = Renumber { from: self.network.v4, to: lab_net.0 };
-        for host in self.hosts.values_mut() {
-            for address in &mut host.addresses {
-                if let IpAddr::V4(ip) = address {
-                    *ip = renumber.map(*ip);
-                }
+        for segment in self.network.segments.values_mut() {
+            segment.v4 = Ipv4Net::new_assert(renumber.map(segment.v4.addr()), segment.v4.prefix_len());
+        }
+        let routers = self.network.segments.values_mut().flat_map(|segment| &mut segment.router);
+        let hosts = self.hosts.values_mut().flat_map(|host| &mut host.addresses);
+        for address in hosts.chain(routers).chain(&mut self.network.you) {
+            if let IpAddr::V4(ip) = address {
+                *ip = renumber.map(*ip);
             }
         }
         self.network.v4 = lab_net.0;
@@ -465,6 +542,8 @@ mod tests {
             world.hosts.keys().map(String::as_str).collect::<Vec<_>>(),
             ["app1", "app2", "auth1", "auth2", "resolver", "root", "tld"]
         );
+        assert_eq!(world.network.segment_of(&world.hosts["app1"].addresses), Some("servers"));
+        assert_eq!(world.network.segment_of(&world.network.you), Some("clients"));
         assert!(world.claims("WWW.example.local") && world.claims("example.test."));
         assert!(!world.claims("www.baidu.com") && !world.claims("notexample.local"));
     }
@@ -497,6 +576,9 @@ mod tests {
     fn renumbered() {
         let world = World::built_in().renumbered("172.20".parse().unwrap());
         assert_eq!(world.hosts["app1"].addresses[0].to_string(), "172.20.2.81");
+        assert_eq!(world.network.you[0].to_string(), "172.20.1.100");
+        assert_eq!(world.network.segments["servers"].v4.to_string(), "172.20.2.0/24");
+        assert_eq!(world.network.segments["servers"].router[0].to_string(), "172.20.2.1");
         let renumber = world.renumber.unwrap();
         assert_eq!(renumber.map([10, 78, 2, 10].into()), Ipv4Addr::new(172, 20, 2, 10));
         assert_eq!(renumber.map([192, 0, 2, 1].into()), Ipv4Addr::new(192, 0, 2, 1));
@@ -518,5 +600,24 @@ mod tests {
         check("[hosts.a]\naddresses = [\"192.0.2.1\"]\napp = {}\n", "192.0.2.1 is outside");
         check("[hosts.a]\naddresses = [\"10.78.0.9\", \"10.78.0.9\"]\napp = {}\n", "another host's already");
         check("[hosts.a]\naddresses = [\"10.78.0.999\"]\napp = {}\n", "line 5");
+        let segment = |v4: &str, router: &str| {
+            format!("[network.segments.s]\nv4 = \"{v4}\"\nv6 = \"fd10:78:1ab::1:0/112\"\nrouter = [\"{router}\"]\n")
+        };
+        let host = |ip: &str| format!("[hosts.a]\naddresses = [\"{ip}\"]\napp = {{}}\n");
+        let cases = [
+            (
+                segment("10.78.1.0/24", "10.78.2.1") + &host("10.78.1.9"),
+                "host router: address 10.78.2.1 is outside its",
+            ),
+            (
+                segment("10.78.1.0/24", "10.78.1.1") + &host("10.78.2.9"),
+                "host a: address 10.78.2.9 is not on one segment",
+            ),
+            (segment("10.78.1.0/24", "10.78.1.9") + &host("10.78.1.9"), "10.78.1.9 is another host's already"),
+            (segment("10.79.1.0/24", "10.79.1.1") + &host("10.78.1.9"), "segment s: address 10.79.1.0 is outside the"),
+        ];
+        for (text, expected) in cases {
+            check(&text, expected);
+        }
     }
 }

@@ -17,5 +17,5 @@ pub mod fault;
 mod files;
 
 pub use book::{AddressBook, BookHost, BookService, Closed, Protocol, Route};
-pub use description::{App, Host, LabNet, Nameserver, Network, Renumber, Resolver, World, WorldError};
+pub use description::{App, Host, LabNet, Nameserver, Network, Renumber, Resolver, Segment, World, WorldError};
 pub use files::{FileError, Files, read_text};
