@@ -1,0 +1,121 @@
+//! Follows connections as their frames come.
+
+use std::{collections::HashMap, net::SocketAddr};
+
+use super::{Arrival, Flow, FlowKey, Flows, Segment, Side, end::Packet, segment::Seen};
+use crate::decode::{Decoded, Network, Transport};
+
+/// How much is kept of what foreign hosts send.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections.
+    pub flows: usize,
+    /// Segments that are noted, of all of them together. What comes later is followed all the same.
+    pub segments: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { flows: 4096, segments: 400_000 }
+    }
+}
+
+/// Follows connections as their frames come.
+#[derive(Clone, Debug, Default)]
+pub struct Follower {
+    limits: Limits,
+    flows: Vec<Flow>,
+    // By link and the two ends, the lesser first.
+    latest: HashMap<(usize, SocketAddr, SocketAddr), usize>,
+    by_frame: HashMap<usize, (usize, usize)>,
+    last_packets: HashMap<(usize, u64), usize>,
+    noted: usize,
+    unfollowed: u64,
+}
+
+impl Follower {
+    /// Keeps that much.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// This frame passed; `arrival` is whether it got to the end that it is for. What it is within its connection, where it
+    /// belongs to one and is noted.
+    pub fn see(
+        &mut self,
+        frame: usize,
+        link: usize,
+        at_ns: i64,
+        decoded: &Decoded,
+        arrival: impl Into<Arrival>,
+    ) -> Option<&Segment> {
+        self.note(frame, link, at_ns, decoded, arrival.into(), None)
+    }
+
+    /// Whether all of those connections are over, that were seen so far.
+    pub fn all_over(&self, ours: impl Fn(&FlowKey) -> bool) -> bool {
+        self.flows.iter().filter(|flow| ours(&flow.key)).all(|flow| flow.is_superseded || flow.is_over())
+    }
+
+    /// The connections so far, ordered by their first frame.
+    pub fn flows(&self) -> &[Flow] {
+        &self.flows
+    }
+
+    /// What was found.
+    pub fn into_flows(self) -> Flows {
+        Flows { flows: self.flows, unfollowed: self.unfollowed, by_frame: self.by_frame }
+    }
+
+    pub(super) fn note(
+        &mut self,
+        frame: usize,
+        link: usize,
+        at_ns: i64,
+        decoded: &Decoded,
+        arrival: Arrival,
+        packet: Option<Packet>,
+    ) -> Option<&Segment> {
+        let (Some(Network::Ip(ip)), Some(Transport::Tcp(tcp))) = (&decoded.network, &decoded.transport) else {
+            return None;
+        };
+        let source = SocketAddr::new(ip.source, tcp.source_port);
+        let destination = SocketAddr::new(ip.destination, tcp.destination_port);
+        let place = (link, source.min(destination), source.max(destination));
+        let index = match self.latest.get(&place) {
+            Some(&index) if !self.flows[index].is_followed_by(source, tcp) => index,
+            earlier if self.flows.len() < self.limits.flows => {
+                if let Some(&earlier) = earlier {
+                    self.flows[earlier].is_superseded = !self.flows[earlier].is_over();
+                }
+                self.flows.push(Flow::begin(link, source, destination, tcp));
+                self.latest.insert(place, self.flows.len() - 1);
+                self.flows.len() - 1
+            }
+            _ => {
+                self.unfollowed += 1;
+                return None;
+            }
+        };
+        let flow = &mut self.flows[index];
+        let copy_of = packet.filter(|packet| packet.is_unique).and_then(|packet| {
+            let key = (link, packet.hash);
+            self.last_packets.get(&key).copied().or_else(|| {
+                if self.noted < self.limits.segments {
+                    self.last_packets.insert(key, frame);
+                }
+                None
+            })
+        });
+        let from = if source == flow.key.client { Side::Client } else { Side::Server };
+        let segment = flow.see(Seen { frame, at_ns, from, arrival, copy_of }, tcp);
+        if self.noted >= self.limits.segments {
+            flow.unnoted += 1;
+            return None;
+        }
+        self.noted += 1;
+        self.by_frame.insert(frame, (index, flow.segments.len()));
+        flow.segments.push(segment);
+        flow.segments.last()
+    }
+}
