@@ -2,7 +2,7 @@
 
 mod visit;
 
-pub use visit::{Engine, Limits, Names, Output, Request, Tls, Visit, WalkServers};
+pub use visit::{Engine, LabWay, Limits, Model, Names, Output, Request, Tls, Visit, WalkServers};
 
 use std::path::PathBuf;
 
@@ -80,6 +80,7 @@ Credentials and tokens are neither shown nor kept without --show-secrets.
 Environment:
   VISIT_RESOLVER  as --resolver
   VISIT_WORLD     as --world
+  VISIT_LAB       how the lab runs: wire, loopback, auto
   VISIT_LAB_NET   as --lab-net
   VISIT_DATA      where the lab keeps its authority (~/.local/share/visit)
   SSLKEYLOGFILE   the file that the keys of TLS sessions are written to

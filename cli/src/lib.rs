@@ -7,6 +7,7 @@
 //! | [`args`] | what was said |
 //! | [`payload`] | what is sent to `tcp://` and `udp://` |
 //! | [`plan`] | what it means: whose network, whose resolver |
+//! | [`ground`] | what the lab inside this program stands on |
 //! | [`visitor`] | one visit after the other, and what they share |
 //! | [`walk`] | the stages, measured |
 //! | [`redirect`] | one hop after the other |
@@ -21,6 +22,7 @@
 pub mod args;
 pub mod collect;
 pub mod compare;
+pub mod ground;
 pub mod kept;
 pub mod output;
 pub mod payload;
@@ -125,50 +127,64 @@ fn visit_all(visit: &Visit) -> Result<u8, Stopped> {
         return compare::run(visit, files);
     }
     let mut output = Output::new(visit)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let interrupt = CancellationToken::new();
-    runtime.block_on(async {
-        // SIGTERM as well: as the first process of a container it would otherwise not be heard.
-        tokio::spawn(service::start::stop_on_signals(interrupt.clone())?);
-        let mut visitor = Visitor::new(visit, interrupt.clone())?;
-        let mut code = exit::REACHED;
-        for (nth, url) in visit.urls.iter().enumerate() {
-            let (record, failed) = match visit.limits.repeat {
-                None => {
-                    let journey = visitor.visit(url).await?;
-                    let failed = journey.exit_code;
-                    (Kept::Journey(Box::new(journey)), failed)
-                }
-                Some(visits) => {
-                    let plan = series::Plan {
-                        visits,
-                        interval: Duration::from_secs_f64(visit.limits.interval.unwrap_or(0.0)),
-                        journeys: output.wants_journeys(),
-                        progress: !output.is_silent(),
-                    };
-                    let series = series::run(&mut visitor, url, &plan, &interrupt).await?;
-                    let failed = if series.interrupted { exit::INTERRUPTED } else { first_failure(&series) };
-                    (Kept::Series(Box::new(series)), failed)
-                }
-            };
-            if code == exit::REACHED {
-                code = failed;
-            }
-            match output.hand_out(&record) {
-                Ok(()) => {}
-                // Whoever read has seen enough; how the visit ended is true all the same.
-                Err(Stopped::PipeClosed) => break,
-                Err(stopped) => return Err(stopped),
-            }
-            if interrupt.is_cancelled() {
-                if code == exit::REACHED && nth + 1 < visit.urls.len() {
-                    code = exit::INTERRUPTED;
-                }
-                break;
-            }
+    // First of all: it may give this process a user namespace, which it can only while it has one thread.
+    let mut visitor = Visitor::new(visit, interrupt.clone())?;
+    // What the runtime does on threads of its own must not be left to one that stands in another visit's network.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().thread_keep_alive(Duration::ZERO).build()?;
+    // SIGTERM as well: as the first process of a container it would otherwise not be heard.
+    runtime
+        .block_on(async { Ok::<_, io::Error>(tokio::spawn(service::start::stop_on_signals(interrupt.clone())?)) })?;
+    let mut code = exit::REACHED;
+    for (nth, url) in visit.urls.iter().enumerate() {
+        let seat = visitor.seat(url)?;
+        let mut visits = || runtime.block_on(visit_one(&mut visitor, url, visit, &output, &interrupt));
+        let (record, failed) = match seat {
+            None => visits(),
+            Some(namespace) => namespace.run(visits)?,
+        }?;
+        if code == exit::REACHED {
+            code = failed;
         }
-        Ok(code)
-    })
+        match output.hand_out(&record) {
+            Ok(()) => {}
+            // Whoever read has seen enough; how the visit ended is true all the same.
+            Err(Stopped::PipeClosed) => break,
+            Err(stopped) => return Err(stopped),
+        }
+        if interrupt.is_cancelled() {
+            if code == exit::REACHED && nth + 1 < visit.urls.len() {
+                code = exit::INTERRUPTED;
+            }
+            break;
+        }
+    }
+    Ok(code)
+}
+
+/// Visits one URL, once or again and again; gives the record, and the code to exit with.
+async fn visit_one(
+    visitor: &mut Visitor<'_>,
+    url: &str,
+    visit: &Visit,
+    output: &Output<'_>,
+    interrupt: &CancellationToken,
+) -> Result<(Kept, u8), Stopped> {
+    let Some(visits) = visit.limits.repeat else {
+        let journey = visitor.visit(url).await?;
+        let failed = journey.exit_code;
+        return Ok((Kept::Journey(Box::new(journey)), failed));
+    };
+    let plan = series::Plan {
+        visits,
+        interval: Duration::from_secs_f64(visit.limits.interval.unwrap_or(0.0)),
+        journeys: output.wants_journeys(),
+        progress: !output.is_silent(),
+    };
+    let series = series::run(visitor, url, &plan, interrupt).await?;
+    let failed = if series.interrupted { exit::INTERRUPTED } else { first_failure(&series) };
+    Ok((Kept::Series(Box::new(series)), failed))
 }
 
 fn first_failure(series: &Series) -> u8 {

@@ -145,11 +145,11 @@ pub fn plan(visit: &Visit, url: &str, given: &Given, running: Option<&Ground>) -
     };
     // A URL that cannot be read belongs to no network; its stage will say what is wrong with it. Where --connect-to leads
     // elsewhere, that is where the visit takes place.
-    let in_lab = visit.lab
+    let in_lab = visit.lab.is_some()
         || target::parse(url, Secrets::Removed)
             .is_ok_and(|(_, target)| belongs_to_lab(&given.way(&target).host, running));
     Ok(match (asked, in_lab, running) {
-        (Some(asked), _, None) if visit.lab => (Ground::Embedded, asked),
+        (Some(asked), _, None) if visit.lab.is_some() => (Ground::Embedded, asked),
         // A name of the lab, asked of a resolver of the lab: nobody else knows either.
         (Some(Asked::Named(named)), true, None) if is_built_in(&named) => (Ground::Embedded, Asked::Named(named)),
         (Some(asked), _, None) => (Ground::Internet, asked),

@@ -1,21 +1,25 @@
 //! One visit after the other, and what they share: the lab, and what is trusted.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use journey::{
-    Engine, Event, Journey, KnownHost, MadeBy, Observer, Place, SCHEMA_VERSION, Stage, TraceId, chronicle,
+    Engine, Event, Journey, KnownHost, LabNetwork, MadeBy, Observer, Place, SCHEMA_VERSION, Stage, TraceId,
+    capture::Captured,
+    chronicle,
     verdict::{Case, judge},
 };
 use lab::Lab;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use wire::{net::Limits, sys::namespace::Namespace};
 use world::AddressBook;
 
 use crate::{
     Stopped,
-    args::{self, Visit},
+    args::{self, LabWay, Visit},
     collect::{self, Conversation, Recorded},
+    ground::{self, Footing},
     payload::{self, Payload, PayloadError},
     plan::{self, Ground, request::Request},
     redirect,
@@ -32,6 +36,9 @@ use crate::{
     },
 };
 
+/// How long connections may take to be closed by both sides, once the visit is over.
+const LAST_FRAMES: Duration = Duration::from_secs(1);
+
 /// Visits as the command line says.
 #[derive(Debug)]
 pub struct Visitor<'a> {
@@ -43,6 +50,7 @@ pub struct Visitor<'a> {
     payload: Option<Payload>,
     // Started when the first visit needs it, and kept: a later visit meets what an earlier one left in its caches.
     lab: Option<Lab>,
+    footing: Footing,
     request: Request,
     output: Option<Output>,
     // One for each kind of trust; kept, so that a later visit can resume what an earlier one agreed on.
@@ -50,7 +58,7 @@ pub struct Visitor<'a> {
 }
 
 impl<'a> Visitor<'a> {
-    /// Reads what the command line names; starts nothing.
+    /// Reads what the command line names; starts nothing. Has to be called while there is one thread.
     pub fn new(visit: &'a Visit, interrupt: CancellationToken) -> Result<Self, Stopped> {
         let running = plan::running_lab(visit.world.as_deref(), visit.lab_net)?;
         let given = plan::given(visit)?;
@@ -63,10 +71,46 @@ impl<'a> Visitor<'a> {
             true => Output::Stdout,
             false => Output::File(path.clone()),
         });
-        Ok(Self { visit, interrupt, running, given, payload: None, lab: None, request, output, tls: Vec::new() })
+        let way = Footing::chosen(visit.lab, std::env::var(ground::VARIABLE).ok().as_deref())?;
+        let embedded =
+            |url: &String| matches!(plan::plan(visit, url, &given, running.as_ref()), Ok((Ground::Embedded, _)));
+        let way = if visit.urls.iter().any(embedded) { way } else { LabWay::Loopback };
+        let footing = Footing::prepare(way)?;
+        Ok(Self {
+            visit,
+            interrupt,
+            running,
+            given,
+            payload: None,
+            lab: None,
+            footing,
+            request,
+            output,
+            tls: Vec::new(),
+        })
     }
 
-    /// Visits one URL.
+    /// Where a visit of this URL is made from; `None` is where this program is. Starts the lab where it is made there.
+    pub fn seat(&mut self, url: &str) -> Result<Option<Arc<Namespace>>, Stopped> {
+        let visit = self.visit;
+        let (ground, _) = plan::plan(visit, url, &self.given, self.running.as_ref())?;
+        if !matches!(ground, Ground::Embedded) {
+            if let Some(fault) = visit.fault.first() {
+                return Err(anyhow!(
+                    "--fault {fault} disturbs the lab inside this program, and {url} is visited elsewhere"
+                )
+                .into());
+            }
+            return Ok(None);
+        }
+        if self.lab.is_none() {
+            let started = self.footing.start(lab::Options::default(), 1, &visit.fault);
+            self.lab = Some(started.map_err(|error| anyhow!("the lab inside this program does not start: {error}"))?);
+        }
+        Ok(self.lab.as_ref().and_then(ground::seat))
+    }
+
+    /// Visits one URL, from its [seat](Self::seat).
     pub async fn visit(&mut self, url: &str) -> Result<Journey, Stopped> {
         let visit = self.visit;
         check(visit, url, &self.request)?;
@@ -79,14 +123,11 @@ impl<'a> Visitor<'a> {
             return Err(PayloadError::NoDatagram { why: why.clone() }.into());
         }
         let (ground, asked) = plan::plan(visit, url, &self.given, self.running.as_ref())?;
-        if let (Ground::Embedded, None) = (&ground, &self.lab) {
-            let started = Lab::start(lab::Options::default());
-            self.lab = Some(started.map_err(|error| anyhow!("the lab inside this program does not start: {error}"))?);
-        }
         let (book, place, file) = match (&ground, &self.lab) {
             (Ground::Embedded, Some(lab)) => {
                 let ready_us = u64::try_from(lab.ready_in().as_micros()).unwrap_or(u64::MAX);
-                let place = Place::EmbeddedLab { ready_us, hosts: lab.running().count() };
+                let network = self.footing.network(lab, &visit.fault);
+                let place = Place::EmbeddedLab { ready_us, hosts: lab.running().count(), network };
                 (Some(lab.book()), place, String::new())
             }
             (Ground::Running { book, file }, _) => {
@@ -116,6 +157,11 @@ impl<'a> Visitor<'a> {
         if target::parse(url, Secrets::Removed).is_ok_and(|(_, target)| target.scheme == Scheme::Https) {
             tls.prepare();
         }
+        let net = match (&place, &self.lab) {
+            (Place::EmbeddedLab { .. }, Some(lab)) if visit.limits.repeat.is_none() => lab.net(),
+            _ => None,
+        };
+        let recording = net.map(|net| net.record(Limits::default()));
         let clock = Clock::start();
         let secrets = if visit.output.show_secrets { Secrets::Shown } else { Secrets::Removed };
         let engine = engine(visit);
@@ -141,6 +187,19 @@ impl<'a> Visitor<'a> {
         };
         let hops = redirect::walk(&walk, url, &self.request, visit.request.max_redirs).await;
         let total_us = hops.iter().flat_map(|hop| &hop.stages).filter_map(Stage::end_us).max().unwrap_or(0);
+
+        let capture = match (recording, &place) {
+            (Some(recording), _) => {
+                let latest = std::time::Instant::now() + LAST_FRAMES;
+                Captured::Frames(Box::new(recording.end(clock.start_realtime_ns(), latest)))
+            }
+            (None, Place::EmbeddedLab { network: LabNetwork::Loopback { .. }, .. }) => self.footing.no_frames(),
+            (None, Place::EmbeddedLab { .. }) => Captured::NotObservable {
+                why: "no frames are kept where the same is visited again and again".to_owned(),
+                how: Some("without -n".to_owned()),
+            },
+            (None, _) => Captured::default(),
+        };
 
         let conversation = hops.last().and_then(Conversation::of);
         let (mut events, observers) = reports(book, trace, clock, conversation.as_ref(), &before).await;
@@ -176,7 +235,7 @@ impl<'a> Visitor<'a> {
             hops,
             events,
             observers,
-            capture: journey::capture::Captured::default(),
+            capture,
             walk: tree,
         })
     }

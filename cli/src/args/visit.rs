@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
-use world::LabNet;
+use world::{LabNet, fault::Fault};
 
 use super::{Color, seconds};
 
@@ -15,9 +15,21 @@ pub struct Visit {
     /// http://, https://, tcp://HOST:PORT and udp://HOST:PORT.
     #[arg(value_name = "URL", required_unless_present = "compare")]
     pub urls: Vec<String>,
-    /// Visit in the lab, whatever the name
-    #[arg(long)]
-    pub lab: bool,
+    /// Visit in the lab, whatever the name; --lab=loopback, --lab=wire: how it runs
+    ///
+    /// In `wire` every host has a network namespace, addresses and a MAC of its own, behind switches and a router, and every
+    /// frame is seen; it needs no root, but a kernel that lets users have namespaces. On `loopback` sockets stand in for the
+    /// addresses. Without a word it is wire where that is possible; VISIT_LAB says so for names of the lab too.
+    #[arg(long, value_name = "WAY", value_enum, num_args = 0..=1, default_missing_value = "auto", require_equals = true,
+        hide_possible_values = true)]
+    pub lab: Option<LabWay>,
+    /// Disturb the lab's network: wire:loss=20%, wire:delay=40ms, wire:duplicate, wire:cut-link (repeatable)
+    ///
+    /// wire:FAULT[=AMOUNT][,PARAMETER=VALUE…] with loss=SHARE, delay=TIME, duplicate=SHARE or cut-link, and at=HOST (frames
+    /// from and to it), frames=arp|icmp|udp|tcp|syn|syn-ack|fin|data, first=N, every=N, after=N, seed=N. Frames are counted
+    /// on each segment that they cross.
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Vec<Fault>,
     /// The lab that runs elsewhere: address book or world file
     #[arg(long, value_name = "FILE", env = "VISIT_WORLD", hide_env = true, hide_short_help = true)]
     pub world: Option<PathBuf>,
@@ -39,6 +51,17 @@ pub struct Visit {
     /// What is shown, and where it goes
     #[command(flatten)]
     pub output: Output,
+}
+
+/// How the lab inside this program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LabWay {
+    /// With a network of its own where that is possible, else on loopback
+    Auto,
+    /// With a network of its own
+    Wire,
+    /// On loopback
+    Loopback,
 }
 
 /// How names become addresses.
@@ -187,6 +210,17 @@ pub struct Limits {
     pub interval: Option<f64>,
 }
 
+/// A model of layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Model {
+    /// Seven: ISO/IEC 7498-1
+    Osi,
+    /// Five: four with the physical layer, as textbooks have it
+    Five,
+    /// Four: RFC 1122
+    Four,
+}
+
 /// What is shown, and where it goes.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Output")]
@@ -216,6 +250,25 @@ pub struct Output {
     /// Show nothing but what was asked for (--json, -o)
     #[arg(short, long, hide_short_help = true)]
     pub silent: bool,
+    /// Every frame that passed, and what the kernels knew
+    #[arg(long, conflicts_with = "repeat")]
+    pub packets: bool,
+    /// Every frame of the visit unfolded, header by header, on the model: osi, five, four
+    #[arg(
+        long,
+        value_name = "MODEL",
+        value_enum,
+        hide_possible_values = true,
+        hide_short_help = true,
+        conflicts_with = "repeat"
+    )]
+    pub layers: Option<Model>,
+    /// Write the frames for Wireshark, a file for each segment; - is stdout, with the segment that the visit was made from
+    ///
+    /// FILE.pcapng becomes FILE.clients.pcapng and FILE.servers.pcapng: a reader would take a frame's copy behind the router
+    /// for a retransmission.
+    #[arg(long, value_name = "FILE", hide_short_help = true, conflicts_with = "repeat")]
+    pub pcap: Option<PathBuf>,
     /// Every record, header and event of every host
     #[arg(short, long, action = ArgAction::SetTrue)]
     pub verbose: bool,

@@ -1,7 +1,7 @@
 //! A journey for people: what was visited where, every stage, the time line, the verdict.
 
 use journey::{
-    Evidence, Hop, Journey, Place, Said, Stage, StageName, StageState, What,
+    Evidence, Hop, Journey, LabNetwork, Place, Said, Stage, StageName, StageState, What,
     chronicle::YOU,
     stage::{Attempt, Close, Closer, Connect, Did, Framing, Header, Name, NameSource, PeerEnd, Receive, Send, Tried},
 };
@@ -85,12 +85,15 @@ fn head(page: &mut Page, journey: &Journey) {
 /// Where a visit took place, in words.
 pub(super) fn place(place: &Place) -> String {
     match place {
-        Place::EmbeddedLab { ready_us, hosts } => {
-            format!(
-                "in the lab inside this program: {}, ready in {}; sockets on loopback stand in for its addresses",
-                count(*hosts, "host"),
-                duration(*ready_us)
-            )
+        Place::EmbeddedLab { ready_us, hosts, network } => {
+            let network = match network {
+                LabNetwork::Loopback { .. } => "sockets on loopback stand in for its addresses".to_owned(),
+                LabNetwork::Wire { segments, .. } => {
+                    format!("its own network, {} and a router", count(segments.len(), "segment"))
+                }
+            };
+            let (hosts, ready) = (count(*hosts, "host"), duration(*ready_us));
+            format!("in the lab inside this program: {hosts}, ready in {ready}; {network}")
         }
         Place::RunningLab { described_by } => format!("in the lab that {described_by} describes"),
         Place::Internet => {

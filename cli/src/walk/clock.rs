@@ -1,6 +1,6 @@
 //! The visit's clock.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// Counts from the begin of the visit. It reads the kernel's monotonic clock, the one that services stamp their events
 /// with, so events of the same machine can be placed on it.
@@ -8,12 +8,21 @@ use std::time::Instant;
 pub struct Clock {
     start: Instant,
     start_ns: u64,
+    start_realtime_ns: i64,
 }
 
 impl Clock {
     /// A clock that starts now.
     pub fn start() -> Self {
-        Self { start: Instant::now(), start_ns: service::ring::now_ns() }
+        let start = Instant::now();
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let start_realtime_ns = i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX);
+        Self { start, start_ns: service::ring::now_ns(), start_realtime_ns }
+    }
+
+    /// The start on the kernel's CLOCK_REALTIME, by which it stamps frames: nanoseconds since 1970.
+    pub fn start_realtime_ns(&self) -> i64 {
+        self.start_realtime_ns
     }
 
     /// Microseconds until now.

@@ -157,12 +157,15 @@ pub struct MadeBy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Place {
-    /// In a lab inside this process, its addresses stood in for by loopback sockets.
+    /// In a lab inside this process.
     EmbeddedLab {
         /// Microseconds from the decision to start the lab until every service was ready.
         ready_us: u64,
         /// How many hosts run.
         hosts: usize,
+        /// How they are joined.
+        #[serde(default)]
+        network: LabNetwork,
     },
     /// In a lab that runs elsewhere, described by an address book or a world file.
     RunningLab {
@@ -171,6 +174,31 @@ pub enum Place {
     },
     /// On whatever network this machine is connected to.
     Internet,
+}
+
+/// How the hosts of a lab inside this process are joined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum LabNetwork {
+    /// By sockets on loopback that stand in for the world's addresses.
+    Loopback {
+        /// Why it has no network of its own, where it was not told to have none.
+        why: Option<String>,
+    },
+    /// By switches and a router: each host in a network namespace of its own.
+    Wire {
+        /// The segments, each with a switch.
+        segments: Vec<String>,
+        /// The faults of the network, as they were written.
+        #[serde(default)]
+        faults: Vec<String>,
+    },
+}
+
+impl Default for LabNetwork {
+    fn default() -> Self {
+        Self::Loopback { why: None }
+    }
 }
 
 impl Place {

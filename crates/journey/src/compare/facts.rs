@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Change, Facts};
 use crate::{
-    Journey, Place, Series, StageName, StageState,
+    Journey, LabNetwork, Place, Series, StageName, StageState,
     series::{Counted, Visit},
     stage::{
         Certificate, Close, Connect, Did, Exchange, Header, Hop, Name, NameSource, Receive, Send, Tls, Told, Tried,
@@ -108,7 +108,13 @@ pub(super) fn of_journey(journey: &Journey) -> Vec<Fact> {
 
 fn place(place: &Place) -> String {
     match place {
-        Place::EmbeddedLab { hosts, .. } => format!("embedded lab, {hosts} hosts"),
+        Place::EmbeddedLab { hosts, network, .. } => {
+            let network = match network {
+                LabNetwork::Loopback { .. } => "on loopback",
+                LabNetwork::Wire { .. } => "with a network of its own",
+            };
+            format!("embedded lab {network}, {hosts} hosts")
+        }
         Place::RunningLab { described_by } => format!("lab of {described_by}"),
         Place::Internet => "internet".to_owned(),
     }

@@ -2,10 +2,14 @@
 
 use std::{io, mem, thread, time::Instant};
 
-use journey::capture::{Bytes, Capture, Fate, Frame, Kernel, Learned, Neighbour, Socket};
+use journey::capture::{Bytes, Capture, Fate, Frame, Kernel, Learned, LinkKind, Neighbour, Socket};
 
 use super::Net;
-use crate::kernel::{self, Counters};
+use crate::{
+    decode::decode,
+    flow::Follower,
+    kernel::{self, Counters},
+};
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +61,25 @@ impl<'a> Recording<'a> {
     pub fn end(mut self, begin_ns: i64, latest: Instant) -> Capture {
         let shared = self.net.fabric.shared();
         let mut state = shared.lock();
-        let _ = latest;
+        let mut follower = Follower::default();
+        let mut seen = 0;
+        let cut = loop {
+            let taken = state.record.as_ref().map_or(&[][..], |record| &record.taken);
+            for (index, frame) in taken.iter().enumerate().skip(seen) {
+                let decoded = decode(LinkKind::Segment, &frame.bytes, frame.len as usize);
+                let arrived = matches!(frame.fate, Fate::Passed { .. });
+                follower.see(index, frame.link, frame.at_ns, &decoded, arrived);
+            }
+            seen = taken.len();
+            if follower.all_over(|_| true) {
+                break None;
+            }
+            let rest = latest.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                break Some("a connection was still open when the visit had been over for a while".to_owned());
+            }
+            state = shared.wait(state, rest);
+        };
         let record = state.record.take().expect("it was put there when this began");
         let (learned, dropped) = (shared.learned(&state), state.dropped - self.dropped);
         drop(state);
@@ -87,7 +109,7 @@ impl<'a> Recording<'a> {
             sockets: after.sockets,
         });
         let kernels = kernels.collect();
-        Capture { links, frames, lost: record.lost + dropped, cut: None, kernels }
+        Capture { links, frames, lost: record.lost + dropped, cut, kernels }
     }
 }
 

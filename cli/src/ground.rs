@@ -1,0 +1,120 @@
+//! What the lab inside this program stands on: a network of its own where that is possible, else sockets on loopback.
+
+use std::sync::Arc;
+
+use anyhow::{anyhow, ensure};
+use journey::{LabNetwork, capture::Captured};
+use lab::{Lab, Options, Way, YOU};
+use wire::sys::namespace::{self, Namespace, Refusal};
+use world::fault::Fault;
+
+use crate::args::LabWay;
+
+/// The variable that says how the lab runs where the command line does not.
+pub const VARIABLE: &str = "VISIT_LAB";
+
+/// How the lab is to run, and what became of that.
+#[derive(Debug)]
+pub struct Footing {
+    way: LabWay,
+    refusal: Option<Refusal>,
+}
+
+impl Footing {
+    /// As it was said: on the command line, or in the environment.
+    pub fn chosen(said: Option<LabWay>, variable: Option<&str>) -> anyhow::Result<LabWay> {
+        match (said, variable) {
+            (Some(way @ (LabWay::Wire | LabWay::Loopback)), _) => Ok(way),
+            (_, None | Some("" | "auto")) => Ok(LabWay::Auto),
+            (_, Some("wire")) => Ok(LabWay::Wire),
+            (_, Some("loopback")) => Ok(LabWay::Loopback),
+            (_, Some(other)) => Err(anyhow!("{VARIABLE}={other} is no way to run the lab: auto, wire, loopback")),
+        }
+    }
+
+    /// Makes this process one that may give the lab a network of its own, where it is to have one. Has to be called while
+    /// there is one thread.
+    pub fn prepare(way: LabWay) -> anyhow::Result<Self> {
+        if way == LabWay::Loopback {
+            return Ok(Self { way, refusal: None });
+        }
+        match (namespace::prepare(), way) {
+            (Ok(_), _) => Ok(Self { way: LabWay::Wire, refusal: None }),
+            (Err(refusal), LabWay::Wire) => {
+                Err(anyhow!("the lab cannot have a network of its own here: {refusal}; {}", refusal.ways_out()))
+            }
+            (Err(refusal), _) => Ok(Self { way: LabWay::Loopback, refusal: Some(refusal) }),
+        }
+    }
+
+    /// Starts the lab.
+    pub fn start(&self, options: Options, clients: usize, faults: &[Fault]) -> anyhow::Result<Lab> {
+        let way = if self.way == LabWay::Wire { Way::Wire { clients } } else { Way::Loopback };
+        let lab = Lab::start(Options { way, ..options })?;
+        if faults.is_empty() {
+            return Ok(lab);
+        }
+        let net = lab.net().ok_or_else(|| {
+            let why = self.refusal.map_or_else(|| "it is on loopback here".to_owned(), |refusal| refusal.to_string());
+            anyhow!("--fault disturbs the lab's own network, and the lab has none: {why}")
+        })?;
+        let known: Vec<&str> = net.hosts().map(|(name, _)| name).collect();
+        for fault in faults {
+            if let Some(at) = &fault.at {
+                ensure!(
+                    known.contains(&at.as_str()),
+                    "--fault {fault}: there is no host {at:?} in the lab; hosts: {}",
+                    known.join(", ")
+                );
+            }
+        }
+        net.set_faults(faults.iter().cloned());
+        Ok(lab)
+    }
+
+    /// How the hosts of this lab are joined, as a journey tells it.
+    pub fn network(&self, lab: &Lab, faults: &[Fault]) -> LabNetwork {
+        match lab.net() {
+            None => LabNetwork::Loopback { why: self.refusal.map(|refusal| refusal.to_string()) },
+            Some(net) => LabNetwork::Wire {
+                segments: net.links().iter().map(|link| link.name.clone()).collect(),
+                faults: faults.iter().map(ToString::to_string).collect(),
+            },
+        }
+    }
+
+    /// Why no frames are seen of a lab that has no network of its own.
+    pub fn no_frames(&self) -> Captured {
+        let why = "the lab is on loopback, where sockets stand in for its addresses: there is no link to capture on";
+        match self.refusal {
+            None => Captured::NotObservable { why: why.to_owned(), how: Some("--lab=wire".to_owned()) },
+            Some(refusal) => Captured::NotObservable {
+                why: format!("{why}. It has no network of its own, since this was refused: {refusal}"),
+                how: Some(refusal.ways_out().to_owned()),
+            },
+        }
+    }
+}
+
+/// Where visits to this lab are made from; `None` is where this program is.
+pub fn seat(lab: &Lab) -> Option<Arc<Namespace>> {
+    lab.net()?.host(YOU).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chosen() {
+        let check = |said: Option<LabWay>, variable: Option<&str>, expected: Option<LabWay>| {
+            assert_eq!(Footing::chosen(said, variable).ok(), expected, "{said:?} {variable:?}");
+        };
+        check(None, None, Some(LabWay::Auto));
+        check(Some(LabWay::Wire), Some("loopback"), Some(LabWay::Wire));
+        check(Some(LabWay::Auto), Some("loopback"), Some(LabWay::Loopback));
+        check(None, Some("wire"), Some(LabWay::Wire));
+        check(None, Some(""), Some(LabWay::Auto));
+        check(None, Some("wires"), None);
+    }
+}
