@@ -7,6 +7,7 @@ pub use visit::{Engine, LabWay, Limits, Model, Names, Output, Request, Tls, Visi
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use world::fault::Fault;
 
 /// What happens when I open this URL, and which step is it that fails?
 ///
@@ -135,7 +136,7 @@ pub struct Show {
 /// What to do with the lab.
 #[derive(Clone, Debug, Subcommand)]
 pub enum LabCommand {
-    /// Run it in the foreground on loopback, for dig, curl, browsers and other visits; Ctrl-C stops it
+    /// Run it in the foreground, for dig, curl, browsers and other visits; Ctrl-C stops it
     Serve(Serve),
 }
 
@@ -145,6 +146,15 @@ pub struct Serve {
     /// Print the address book as JSON; `VISIT_WORLD` reads it
     #[arg(long)]
     pub json: bool,
+    /// Give it a network of its own: every host a namespace with the world's addresses, behind switches and a router
+    ///
+    /// Nothing of it can be reached from outside but by entering it: visits with VISIT_WORLD do so by themselves, other
+    /// programs by nsenter, as is shown for each host.
+    #[arg(long)]
+    pub wire: bool,
+    /// Disturb that network (repeatable), as in `visit --fault`
+    #[arg(long, value_name = "FAULT", requires = "wire")]
+    pub fault: Vec<Fault>,
     /// The world to run instead of the built-in one
     #[arg(long, value_name = "FILE")]
     pub world: Option<PathBuf>,

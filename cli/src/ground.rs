@@ -1,12 +1,12 @@
 //! What the lab inside this program stands on: a network of its own where that is possible, else sockets on loopback.
 
-use std::sync::Arc;
+use std::{os::fd::AsRawFd, sync::Arc};
 
-use anyhow::{anyhow, ensure};
+use anyhow::{Context, anyhow, ensure};
 use journey::{LabNetwork, capture::Captured};
 use lab::{Lab, Options, Way, YOU};
-use wire::sys::namespace::{self, Namespace, Refusal};
-use world::fault::Fault;
+use wire::sys::namespace::{self, Allowed, Namespace, Refusal};
+use world::{Inside, fault::Fault};
 
 use crate::args::LabWay;
 
@@ -17,6 +17,7 @@ pub const VARIABLE: &str = "VISIT_LAB";
 #[derive(Debug)]
 pub struct Footing {
     way: LabWay,
+    allowed: Option<Allowed>,
     refusal: Option<Refusal>,
 }
 
@@ -36,15 +37,26 @@ impl Footing {
     /// there is one thread.
     pub fn prepare(way: LabWay) -> anyhow::Result<Self> {
         if way == LabWay::Loopback {
-            return Ok(Self { way, refusal: None });
+            return Ok(Self { way, allowed: None, refusal: None });
         }
         match (namespace::prepare(), way) {
-            (Ok(_), _) => Ok(Self { way: LabWay::Wire, refusal: None }),
+            (Ok(allowed), _) => Ok(Self { way: LabWay::Wire, allowed: Some(allowed), refusal: None }),
             (Err(refusal), LabWay::Wire) => {
                 Err(anyhow!("the lab cannot have a network of its own here: {refusal}; {}", refusal.ways_out()))
             }
-            (Err(refusal), _) => Ok(Self { way: LabWay::Loopback, refusal: Some(refusal) }),
+            (Err(refusal), _) => Ok(Self { way: LabWay::Loopback, allowed: None, refusal: Some(refusal) }),
         }
+    }
+
+    /// Enters the lab that runs elsewhere, where it has a network of its own; gives the place that visits are made from.
+    /// Has to be called while there is one thread.
+    pub fn enter(inside: &Inside, file: &str) -> anyhow::Result<Arc<Namespace>> {
+        let ended = || format!("cannot enter the network of the lab that {file} describes; has it ended?");
+        if let Some(user) = &inside.user {
+            namespace::join(user).with_context(ended)?;
+        }
+        let you = inside.hosts.get(YOU).with_context(|| format!("{file} names no namespace of {YOU:?}"))?;
+        Ok(Arc::new(Namespace::open(you).with_context(ended)?))
     }
 
     /// Starts the lab.
@@ -70,6 +82,15 @@ impl Footing {
         }
         net.set_faults(faults.iter().cloned());
         Ok(lab)
+    }
+
+    /// The files of this process by which others find this lab's namespaces.
+    pub fn inside(&self, lab: &Lab) -> Option<Inside> {
+        let pid = std::process::id();
+        let file = |namespace: &Namespace| format!("/proc/{pid}/fd/{}", namespace.as_raw_fd()).into();
+        let user = (self.allowed == Some(Allowed::UserNamespace)).then(|| format!("/proc/{pid}/ns/user").into());
+        let hosts = lab.net()?.hosts().map(|(name, namespace)| (name.to_owned(), file(namespace))).collect();
+        Some(Inside { user, hosts })
     }
 
     /// How the hosts of this lab are joined, as a journey tells it.

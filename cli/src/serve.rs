@@ -1,27 +1,35 @@
 //! `visit lab serve`: the embedded lab in the foreground.
 
 use anyhow::anyhow;
-use lab::{Lab, Options};
+use lab::Options;
 use service::start::stop_on_signals;
 use tokio_util::sync::CancellationToken;
 use world::{Files, World};
 
-use crate::{Stopped, args::Serve, print, report};
+use crate::{
+    Stopped,
+    args::{LabWay, Serve},
+    ground::Footing,
+    print, report,
+};
 
 /// Runs the lab until Ctrl-C or SIGTERM; returns the exit code.
 pub fn run(serve: &Serve) -> Result<u8, Stopped> {
     let options = options(serve)?;
     service::start::raise_file_limit();
+    let footing = Footing::prepare(if serve.wire { LabWay::Wire } else { LabWay::Loopback })?;
     // Signals are taken over before the address book is printed: who reads it may stop the lab at once.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let stop = CancellationToken::new();
     runtime.block_on(async {
         tokio::spawn(stop_on_signals(stop.clone())?);
-        let lab = Lab::start(options)?;
+        let lab = footing.start(options, 1, &serve.fault)?;
+        let mut book = lab.book().clone();
+        book.inside = footing.inside(&lab);
         let text = if serve.json {
-            report::book_json(lab.book())
+            report::book_json(&book)
         } else {
-            report::book(lab.book(), lab.ready_in(), &report::Style::detect(serve.color))
+            report::book(&book, lab.ready_in(), &report::Style::detect(serve.color))
         };
         print(&text)?;
         stop.cancelled().await;

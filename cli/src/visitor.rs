@@ -51,6 +51,8 @@ pub struct Visitor<'a> {
     // Started when the first visit needs it, and kept: a later visit meets what an earlier one left in its caches.
     lab: Option<Lab>,
     footing: Footing,
+    // Where visits to the lab that runs elsewhere are made from, where that has a network of its own.
+    inside: Option<Arc<Namespace>>,
     request: Request,
     output: Option<Output>,
     // One for each kind of trust; kept, so that a later visit can resume what an earlier one agreed on.
@@ -75,7 +77,13 @@ impl<'a> Visitor<'a> {
         let embedded =
             |url: &String| matches!(plan::plan(visit, url, &given, running.as_ref()), Ok((Ground::Embedded, _)));
         let way = if visit.urls.iter().any(embedded) { way } else { LabWay::Loopback };
-        let footing = Footing::prepare(way)?;
+        let (inside, footing) = match &running {
+            Some(Ground::Running { book, file }) => match &book.inside {
+                Some(inside) => (Some(Footing::enter(inside, &file.display().to_string())?), Footing::prepare(way)?),
+                None => (None, Footing::prepare(way)?),
+            },
+            _ => (None, Footing::prepare(way)?),
+        };
         Ok(Self {
             visit,
             interrupt,
@@ -84,6 +92,7 @@ impl<'a> Visitor<'a> {
             payload: None,
             lab: None,
             footing,
+            inside,
             request,
             output,
             tls: Vec::new(),
@@ -101,7 +110,7 @@ impl<'a> Visitor<'a> {
                 )
                 .into());
             }
-            return Ok(None);
+            return Ok(self.inside.clone().filter(|_| matches!(ground, Ground::Running { .. })));
         }
         if self.lab.is_none() {
             let started = self.footing.start(lab::Options::default(), 1, &visit.fault);

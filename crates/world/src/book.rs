@@ -1,6 +1,10 @@
 //! The address book of one running lab: which real socket stands behind each of the world's addresses.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
@@ -22,6 +26,10 @@ pub struct AddressBook {
     pub hosts: Vec<BookHost>,
     /// What stands in for a port on which nothing listens; null where the world's addresses are real.
     pub closed: Option<Closed>,
+    /// The namespaces that the world's addresses are in, where they are in some; null where they are in this machine's own
+    /// network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inside: Option<Inside>,
     /// The root name servers' DNS addresses, in the world: where a walk from the root begins.
     #[serde(default)]
     pub roots: Vec<SocketAddr>,
@@ -29,6 +37,27 @@ pub struct AddressBook {
     /// visits the lab trusts it for these visits alone.
     #[serde(default)]
     pub ca: Option<String>,
+}
+
+/// Where a lab is that has a network of its own: files of its process in /proc, while it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inside {
+    /// The user namespace to be entered first; null where root runs the lab.
+    pub user: Option<PathBuf>,
+    /// The network namespace of each host, of the router and of the clients; visits are made from `you`.
+    pub hosts: BTreeMap<String, PathBuf>,
+}
+
+impl Inside {
+    /// How to run a program at a host, as one types it in front of the program's name.
+    pub fn enter(&self, host: &str) -> Option<String> {
+        let net = self.hosts.get(host)?.display();
+        Some(match &self.user {
+            Some(user) => format!("nsenter --preserve-credentials --user={} --net={net}", user.display()),
+            None => format!("nsenter --net={net}"),
+        })
+    }
 }
 
 /// A host of the book.
@@ -127,6 +156,7 @@ impl AddressBook {
             names: world.network.names.clone(),
             hosts: world.hosts.iter().map(&mut book_host).collect(),
             closed,
+            inside: None,
             roots: world.roots(),
             ca: None,
         }

@@ -6,6 +6,7 @@ use std::{
     fs::File,
     io::{self, Write},
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    path::Path,
     thread,
 };
 
@@ -143,8 +144,17 @@ pub fn prepare() -> Result<Allowed, Refusal> {
             return Err(Refusal { step: Step::Threads, errno: Errno::EINVAL });
         }
         enter_user_namespace()?;
+        // With its new rights the process has become one whose files in /proc are root's (proc(5)); others of this user are
+        // to find its namespaces there.
+        let _ = nix::sys::prctl::set_dumpable(true);
     }
     Ok(allowed)
+}
+
+/// Moves this process into the user namespace of that file. Has to be called while there is one thread. Its own network
+/// stays.
+pub fn join(user: &Path) -> io::Result<()> {
+    Ok(setns(File::open(user)?, CloneFlags::CLONE_NEWUSER)?)
 }
 
 /// Does all of it in a child, which ends at once.
@@ -234,6 +244,11 @@ impl Namespace {
     /// The one that the calling thread is in.
     pub fn current() -> io::Result<Self> {
         Ok(Self(File::open("/proc/thread-self/ns/net")?.into()))
+    }
+
+    /// The one of that file.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self(File::open(path)?.into()))
     }
 
     /// Moves the calling thread there, for good. Threads and sockets that it makes from now on are there too.
