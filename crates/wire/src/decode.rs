@@ -1,4 +1,13 @@
 //! What a frame is: its headers, and what it says in words. Pure.
+//!
+//! | module | what |
+//! |---|---|
+//! | `parts` | where in a frame its headers are |
+//! | `read` | what they say |
+//! | [`options`] | the options of a TCP header |
+//! | [`checksums`] | which checksums are right |
+//! | [`words`] | a frame in one line |
+//! | [`app`] | DNS, HTTP and TLS by their first bytes |
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -6,6 +15,15 @@ use std::{
 };
 
 use journey::capture::{LinkKind, Mac};
+
+pub mod app;
+pub mod checksums;
+pub mod options;
+pub(crate) mod parts;
+pub(crate) mod read;
+#[cfg(test)]
+pub(crate) mod samples;
+pub mod words;
 
 /// A frame's headers. What is missing was not there, could not be read, or is not known to this decoder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -151,6 +169,8 @@ pub struct Icmp {
     pub kind: u8,
     /// Its code.
     pub code: u8,
+    /// Its bytes 4 to 7: identifier and sequence number of an echo, the MTU where a packet was too big.
+    pub rest: [u8; 4],
     /// The neighbour that it asks or tells about (NDP, RFC 4861), and the link-layer address in its option.
     pub neighbour: Option<(IpAddr, Option<Mac>)>,
     /// For an error: the packet that it is about, as much as it quotes: protocol, source, destination.
@@ -158,7 +178,11 @@ pub struct Icmp {
 }
 
 /// Decodes a frame of a link of that kind; `len` is how many bytes it had, which may be more than were kept.
+///
+/// Loopback's frames begin with an Ethernet header too: the kernel makes one up, with addresses of zeros.
 pub fn decode(kind: LinkKind, frame: &[u8], len: usize) -> Decoded {
-    let _ = (kind, len);
-    Decoded { payload: 0..frame.len(), ..Decoded::default() }
+    read::decoded(frame, parts::Parts::of(kind, frame, len))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,23 @@
+//! Any bytes as a frame: nothing panics, every range is within the frame, and the headers cover it without gaps.
+#![no_main]
+
+use journey::capture::LinkKind;
+use libfuzzer_sys::fuzz_target;
+use wire::{decode, layers};
+
+fuzz_target!(|input: (u8, u16, Vec<u8>)| {
+    let (kind, more, frame) = input;
+    let kind = [LinkKind::Segment, LinkKind::Ethernet, LinkKind::Loopback, LinkKind::Ip][usize::from(kind % 4)];
+    let len = frame.len() + usize::from(more);
+    let decoded = decode::decode(kind, &frame, len);
+    assert!(decoded.payload.start <= decoded.payload.end && decoded.payload.end <= frame.len());
+    let _ = decode::words::summary(&decoded, &frame).to_string();
+    let _ = decode::checksums::checksums(kind, &frame, len);
+    let mut at = 0;
+    for header in layers::unfold(kind, &frame, len) {
+        assert_eq!(header.range.start, at);
+        at = header.range.end;
+        assert!(header.fields.iter().all(|field| header.range.start <= field.range.start && field.range.end <= at));
+    }
+    assert_eq!(at, frame.len());
+});
