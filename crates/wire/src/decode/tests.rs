@@ -150,6 +150,13 @@ fn tags_and_extension_headers_are_passed() {
     let Some(Network::Ip(ip)) = &later.network else { panic!("{:?}", later.network) };
     assert_eq!((ip.protocol, ip.fragment, later.transport), (17, Some((16, false)), None));
     assert_eq!(says(&frame, frame.len()), "IPv6 a fragment: 16 bytes from byte 16 on");
+    // The same in IPv4: 0x20b9 is more fragments, and 185 units of 8 bytes.
+    let mut frame = samples::frame("DNS_QUERY");
+    frame[20..22].copy_from_slice(&[0x20, 0xb9]);
+    let decoded = decode(SEGMENT, &frame, frame.len());
+    let Some(Network::Ip(ip)) = &decoded.network else { panic!("{:?}", decoded.network) };
+    assert_eq!((ip.fragment, decoded.transport), (Some((1480, true)), None));
+    assert_eq!(says(&frame, frame.len()), "IPv4 a fragment: 54 bytes from byte 1480 on");
 }
 
 #[test]
