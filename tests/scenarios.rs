@@ -31,20 +31,29 @@ fn main() -> ExitCode {
     }
     let trials = ways.iter().flat_map(|way| {
         let playable = scenarios.iter().filter(|scenario| way.can_play(scenario));
-        playable.map(|scenario| {
+        let refused = way.refused();
+        if let Some(why) = &refused {
+            say(&format!("{}: every test is ignored, since this machine refuses it: {why}", way.name()));
+        }
+        playable.map(move |scenario| {
             let (way, scenario) = (*way, scenario.clone());
             Trial::test(format!("{}::{}", way.name(), scenario.name), move || {
                 play(way, &scenario).map_err(Failed::from)
             })
+            .with_ignored_flag(refused.is_some())
         })
     });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }
 
-#[allow(clippy::print_stderr)]
 fn fail(why: &str) -> ExitCode {
-    eprintln!("{why}");
+    say(why);
     ExitCode::FAILURE
+}
+
+#[allow(clippy::print_stderr)]
+fn say(text: &str) {
+    eprintln!("{text}");
 }
 
 fn play(way: Way, scenario: &Scenario) -> Result<(), String> {

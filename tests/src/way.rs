@@ -2,20 +2,25 @@
 
 use std::{
     env, fs,
+    io::BufReader,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
 use lab::{Lab, Options};
+use serde_json::{Deserializer, Value};
+use wire::sys::namespace;
 
 use crate::scenario::Scenario;
 
 /// A way to run the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// Every visit starts the lab inside itself.
+    /// Every visit starts the lab inside itself, on loopback.
     Embedded,
+    /// The lab has a network of its own: inside each visit, or run beside them where a scenario needs it to last.
+    Wire,
     /// The lab runs here, and visits find it by its address book.
     Running,
     /// Every host is a container.
@@ -26,9 +31,11 @@ impl Way {
     /// Those that `VISIT_E2E` chooses.
     pub fn chosen() -> Result<Vec<Self>, String> {
         match env::var("VISIT_E2E").as_deref() {
-            Err(_) | Ok("" | "loopback") => Ok(vec![Self::Embedded, Self::Running]),
+            Err(_) | Ok("") => Ok(vec![Self::Embedded, Self::Running, Self::Wire]),
+            Ok("loopback") => Ok(vec![Self::Embedded, Self::Running]),
+            Ok("wire") => Ok(vec![Self::Wire]),
             Ok("compose") => Ok(vec![Self::Compose]),
-            Ok(other) => Err(format!("VISIT_E2E={other}: known are loopback and compose")),
+            Ok(other) => Err(format!("VISIT_E2E={other}: known are loopback, wire and compose")),
         }
     }
 
@@ -37,6 +44,7 @@ impl Way {
         match self {
             Self::Embedded => "embedded",
             Self::Running => "running",
+            Self::Wire => "wire",
             Self::Compose => "compose",
         }
     }
@@ -44,23 +52,32 @@ impl Way {
     /// Whether this scenario can be played this way: a lab that starts anew for every visit has no stopped hosts and
     /// remembers nothing.
     pub fn can_play(self, scenario: &Scenario) -> bool {
-        self != Self::Embedded || (scenario.stopped.is_empty() && scenario.visit.len() == 1)
+        self != Self::Embedded || is_momentary(scenario)
+    }
+
+    /// Why it cannot be played on this machine, where it cannot.
+    pub fn refused(self) -> Option<String> {
+        match self {
+            Self::Wire => namespace::probe().err().map(|refusal| refusal.to_string()),
+            _ => None,
+        }
     }
 
     /// Brings the world into the scenario's state. It is back in its usual state when the stage is dropped.
     pub fn set_up(self, scenario: &Scenario) -> Result<Stage, String> {
         match self {
-            Self::Embedded => Ok(Stage::Embedded),
+            Self::Embedded => Ok(Stage::Embedded { network: "loopback" }),
+            Self::Wire if is_momentary(scenario) => Ok(Stage::Embedded { network: "wire" }),
+            Self::Wire => Ok(Stage::Served(Served::start(scenario)?)),
             Self::Running => {
                 let options = Options { data_dir: Some(data_dir()), ..Options::default() };
                 let mut lab = Lab::start(options).map_err(|error| error.to_string())?;
                 let book = serde_json::to_string(lab.book()).map_err(|error| error.to_string())?;
-                let file = env::temp_dir().join(format!("visit-e2e-{}-{}.json", std::process::id(), scenario.name));
-                fs::write(&file, book).map_err(|error| format!("{}: {error}", file.display()))?;
+                let book = Book::write(&format!("{}-running", scenario.name), &book)?;
                 for host in &scenario.stopped {
                     lab.stop(host).map_err(|error| error.to_string())?;
                 }
-                Ok(Stage::Running { _lab: Box::new(lab), book: Book(file) })
+                Ok(Stage::Running { _lab: Box::new(lab), book })
             }
             Self::Compose => {
                 // The resolver remembers what earlier scenarios asked; a new process has an empty cache.
@@ -76,11 +93,21 @@ impl Way {
     }
 }
 
+/// Whether a lab will do that starts anew for every visit: nobody is stopped, and nothing has to be remembered.
+fn is_momentary(scenario: &Scenario) -> bool {
+    scenario.stopped.is_empty() && scenario.visit.len() == 1
+}
+
 /// A world in a scenario's state.
 #[derive(Debug)]
 pub enum Stage {
-    /// See [`Way::Embedded`].
-    Embedded,
+    /// The lab inside each visit.
+    Embedded {
+        /// What it is to stand on.
+        network: &'static str,
+    },
+    /// A lab with a network of its own that other processes enter.
+    Served(Served),
     /// See [`Way::Running`].
     Running {
         /// Stops when dropped.
@@ -95,6 +122,46 @@ pub enum Stage {
 /// A file that is removed when dropped.
 #[derive(Debug)]
 pub struct Book(PathBuf);
+
+impl Book {
+    fn write(name: &str, text: &str) -> Result<Self, String> {
+        let file = env::temp_dir().join(format!("visit-e2e-{}-{name}.json", std::process::id()));
+        fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+        Ok(Self(file))
+    }
+}
+
+/// `visit lab serve --wire`; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Served {
+    process: Child,
+    book: Book,
+}
+
+impl Served {
+    fn start(scenario: &Scenario) -> Result<Self, String> {
+        let mut command = Command::new(visit_binary()?);
+        command.args(["lab", "serve", "--wire", "--json"]).env("VISIT_DATA", data_dir()).stdout(Stdio::piped());
+        for host in &scenario.stopped {
+            command.args(["--without", host]);
+        }
+        let mut process = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
+        // The stream stays open; the book is the first value in it.
+        let out = process.stdout.take().ok_or("no stdout")?;
+        let book = Deserializer::from_reader(BufReader::new(out)).into_iter::<Value>().next();
+        let mut served = Self { process, book: Book(PathBuf::new()) };
+        let book = book.ok_or("the lab ended at once")?.map_err(|error| error.to_string())?;
+        served.book = Book::write(&format!("{}-wire", scenario.name), &book.to_string())?;
+        Ok(served)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
 
 impl Drop for Book {
     fn drop(&mut self) {
@@ -121,7 +188,16 @@ impl Stage {
     /// Runs `visit` with these arguments.
     pub fn visit(&self, args: &[&str]) -> Result<Output, String> {
         let mut command = match self {
-            Self::Embedded => Command::new(visit_binary()?),
+            Self::Embedded { network } => {
+                let mut command = Command::new(visit_binary()?);
+                command.env("VISIT_LAB", network);
+                command
+            }
+            Self::Served(served) => {
+                let mut command = Command::new(visit_binary()?);
+                command.env("VISIT_WORLD", &served.book.0);
+                command
+            }
             Self::Running { book, .. } => {
                 let mut command = Command::new(visit_binary()?);
                 command.env("VISIT_WORLD", &book.0);
@@ -134,7 +210,7 @@ impl Stage {
                 command
             }
         };
-        if !matches!(self, Self::Running { .. }) {
+        if !matches!(self, Self::Running { .. } | Self::Served(_)) {
             command.env_remove("VISIT_WORLD");
         }
         // Containers have their own.

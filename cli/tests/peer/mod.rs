@@ -103,7 +103,8 @@ impl ClosedPort {
     }
 }
 
-/// `visit` in an environment that says nothing; what it keeps is kept beside the tests.
+/// `visit` in an environment that says nothing, with a lab that runs on every machine; what it keeps is kept beside the
+/// tests.
 pub(crate) fn program() -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_visit"));
     for name in [
@@ -123,6 +124,7 @@ pub(crate) fn program() -> Command {
     ] {
         program.env_remove(name);
     }
+    program.env("VISIT_LAB", "loopback");
     program.env("LANG", "C.UTF-8").env("VISIT_DATA", concat!(env!("CARGO_TARGET_TMPDIR"), "/data"));
     program
 }
