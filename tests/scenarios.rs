@@ -4,8 +4,9 @@ use std::{fs, process::ExitCode};
 
 use e2e::{
     scenario::{Scenario, Visit, read_all},
+    story::{difference, story},
     subset::contains,
-    way::{self, Stage, Way, root},
+    way::{self, Stage, Way, is_momentary, root},
 };
 use journey::Journey;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -59,19 +60,29 @@ fn say(text: &str) {
 fn play(way: Way, scenario: &Scenario) -> Result<(), String> {
     let stage = way.set_up(scenario)?;
     for visit in &scenario.visit {
-        one(&stage, visit).map_err(|why| format!("visit {}: {why}", visit.args.join(" ")))?;
+        let at = |why| format!("visit {}: {why}", visit.args.join(" "));
+        let journey = one(&stage, visit).map_err(at)?;
+        if way.is_compared() && is_momentary(scenario) {
+            let loopback = Stage::Embedded { network: "loopback" };
+            let other = one(&loopback, visit).map_err(|why| at(format!("on loopback: {why}")))?;
+            if let Some(difference) = difference(&story(&journey), &story(&other)) {
+                return Err(at(format!("it tells another story on loopback: {difference}")));
+            }
+        }
     }
     Ok(())
 }
 
-fn one(stage: &Stage, visit: &Visit) -> Result<(), String> {
+/// Makes a visit, and checks what came of it.
+fn one(stage: &Stage, visit: &Visit) -> Result<Value, String> {
     let mut args: Vec<&str> = vec!["--json"];
     args.extend(visit.args.iter().map(String::as_str));
     let output = stage.visit(&args)?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     let journey = last_journey(&output.stdout).map_err(|why| format!("{why}\n{stderr}"))?;
     check(&journey, visit, output.status.code())
-        .map_err(|why| format!("{why}\n{stderr}\n{}", serde_json::to_string_pretty(&journey).unwrap_or_default()))
+        .map_err(|why| format!("{why}\n{stderr}\n{}", serde_json::to_string_pretty(&journey).unwrap_or_default()))?;
+    Ok(journey)
 }
 
 fn check(journey: &Value, visit: &Visit, code: Option<i32>) -> Result<(), String> {

@@ -3,11 +3,14 @@
 //! | module | what |
 //! |---|---|
 //! | [`scenario`] | what a scenario file says |
+//! | [`story`] | what two ways of running the world have to tell alike |
 //! | [`subset`] | whether a journey is as a scenario expects |
-//! | [`way`] | the ways to run the world: embedded, a running lab, compose |
+//! | [`way`] | the ways to run the world: embedded, a running lab, namespaces, compose |
 //!
-//! `VISIT_E2E` chooses the way: `loopback` (where nothing is said) is the first two, `compose` the third.
+//! `VISIT_E2E` chooses the ways: `loopback` is the first two, `wire` the third, `compose` the fourth; without it all run but
+//! the last.
 
 pub mod scenario;
+pub mod story;
 pub mod subset;
 pub mod way;

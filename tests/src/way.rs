@@ -55,6 +55,11 @@ impl Way {
         self != Self::Embedded || is_momentary(scenario)
     }
 
+    /// Whether what comes of it is compared with what comes of it on loopback.
+    pub fn is_compared(self) -> bool {
+        matches!(self, Self::Wire | Self::Compose)
+    }
+
     /// Why it cannot be played on this machine, where it cannot.
     pub fn refused(self) -> Option<String> {
         match self {
@@ -94,7 +99,7 @@ impl Way {
 }
 
 /// Whether a lab will do that starts anew for every visit: nobody is stopped, and nothing has to be remembered.
-fn is_momentary(scenario: &Scenario) -> bool {
+pub fn is_momentary(scenario: &Scenario) -> bool {
     scenario.stopped.is_empty() && scenario.visit.len() == 1
 }
 

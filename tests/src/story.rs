@@ -1,0 +1,160 @@
+//! What a visit tells, without what differs from one way of running the world to another: times, ports of the kernel's
+//! choice, what only some ways let be observed, and which of two equal name servers was asked.
+
+use std::{collections::BTreeSet, net::SocketAddr};
+
+use serde_json::{Value, json};
+
+/// The story of a journey: two ways of running the world have to tell the same one.
+pub fn story(journey: &Value) -> Value {
+    let events = journey["events"].as_array().into_iter().flatten();
+    let hosts: Vec<&str> = journey["hosts"].as_array().into_iter().flatten().flat_map(addresses).collect();
+    let events: BTreeSet<String> = events.filter(|event| is_told(event, &hosts)).map(event).collect();
+    let hops: Vec<Value> = journey["hops"].as_array().into_iter().flatten().map(hop).collect();
+    let outcome = &journey["outcome"];
+    json!({
+        "exit_code": journey["exit_code"],
+        "outcome": {
+            "reached": outcome["reached"],
+            "failed_stage": outcome["failed_stage"],
+            "reason": outcome["reason"],
+            "host": host(&outcome["host"]),
+        },
+        "hops": hops,
+        "events": events,
+    })
+}
+
+/// Where two stories differ, in words; `None` where they are the same.
+pub fn difference(one: &Value, other: &Value) -> Option<String> {
+    match (one, other) {
+        (Value::Object(a), Value::Object(b)) => {
+            a.iter().find_map(|(key, value)| Some(format!("{key}: {}", difference(value, b.get(key)?)?)))
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            let missing = a.iter().find(|value| !b.contains(value)).map(|value| format!("only in the first: {value}"));
+            let added = b.iter().find(|value| !a.contains(value)).map(|value| format!("only in the second: {value}"));
+            missing.or(added).or_else(|| (a != b).then(|| format!("in another order: {one} and {other}")))
+        }
+        _ => (one != other).then(|| format!("{one} and {other}")),
+    }
+}
+
+fn hop(hop: &Value) -> Value {
+    // On loopback nothing is routed.
+    let stages = hop["stages"].as_array().into_iter().flatten().filter(|stage| stage["name"] != "route");
+    json!({ "url": hop["url"], "stages": stages.map(stage).collect::<Vec<_>>() })
+}
+
+fn stage(stage: &Value) -> Value {
+    let each = |list: &str, of: fn(&Value) -> Value| {
+        let mut told: Vec<String> = stage[list].as_array().into_iter().flatten().map(|v| of(v).to_string()).collect();
+        told.sort();
+        told.dedup();
+        told
+    };
+    let mut told = json!({ "name": stage["name"], "state": stage["state"], "reason": stage["failure"]["reason"] });
+    let found = match stage["name"].as_str() {
+        Some("name") => json!({
+            "source": stage["source"],
+            "addresses": each("addresses", |address| json!([address["ip"], address["host"], address["ttl_s"].is_null()])),
+            "exchanges": each("exchanges", |exchange| {
+                json!([exchange["question"], exchange["transport"], exchange["server"], exchange["result"],
+                    exchange["reply"]["rcode"], exchange["reply"]["meaning"]])
+            }),
+        }),
+        Some("connect") => json!({
+            "attempts": each("attempts", |attempt| json!([attempt["server"], attempt["host"], attempt["result"]])),
+        }),
+        Some("tls") => json!({
+            "version": stage["version"],
+            "alpn": stage["alpn"],
+            "verified": stage["verified"]["result"],
+            "chain": each("chain", |certificate| certificate["subject"].clone()),
+        }),
+        Some("send") => json!({ "method": stage["method"], "target": stage["target"], "version": stage["version"] }),
+        Some("receive") => json!({
+            "status": stage["status"],
+            "version": stage["version"],
+            "framing": stage["framing"],
+            "headers": each("headers", |header| header["name"].clone()),
+            "text": stage["text"],
+        }),
+        Some("close") => json!({ "first": stage["first"], "peer": stage["peer"] }),
+        _ => Value::Null,
+    };
+    told["found"] = found;
+    told
+}
+
+fn addresses(host: &Value) -> impl Iterator<Item = &str> {
+    host["addresses"].as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// Whether an event is one that every way tells.
+fn is_told(event: &Value, hosts: &[&str]) -> bool {
+    match event["kind"].as_str() {
+        // A and AAAA are asked at once, and either may find what the other has just fetched.
+        Some("cache_hit") => false,
+        // Where an address has no host, loopback has no socket to send to. That nothing comes of it is told everywhere.
+        Some("query_sent" | "connect_started") => {
+            let server = event["server"].as_str().and_then(|server| server.parse::<SocketAddr>().ok());
+            server.is_none_or(|server| hosts.is_empty() || hosts.contains(&server.ip().to_string().as_str()))
+        }
+        _ => true,
+    }
+}
+
+fn event(event: &Value) -> String {
+    let of = |name: &str| &event[name];
+    let told = json!([
+        host(of("host")),
+        of("kind"),
+        of("transport"),
+        of("question"),
+        of("reply")["rcode"],
+        of("reply")["meaning"],
+        of("method"),
+        of("target"),
+        of("status"),
+        of("by"),
+    ]);
+    told.to_string()
+}
+
+/// Two name servers serve the same zone, and the resolver takes one by chance.
+fn host(host: &Value) -> Value {
+    match host.as_str() {
+        Some("auth1" | "auth2") => "auth".into(),
+        _ => host.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences() {
+        let check = |one: Value, other: Value, expected: Option<&str>| {
+            assert_eq!(difference(&one, &other).as_deref(), expected);
+        };
+        check(json!({"a": [1, 2]}), json!({"a": [1, 2]}), None);
+        check(json!({"a": [1, 2]}), json!({"a": [1]}), Some("a: only in the first: 2"));
+        check(json!({"a": [1]}), json!({"a": [1, 2]}), Some("a: only in the second: 2"));
+        check(json!({"a": [1, 2]}), json!({"a": [2, 1]}), Some("a: in another order: [1,2] and [2,1]"));
+        check(json!({"a": {"b": 1}}), json!({"a": {"b": 2}}), Some("a: b: 1 and 2"));
+    }
+
+    #[test]
+    fn what_differs_by_chance_is_left_out() {
+        let journey = |server: &str, at: u64, rcode: &str| {
+            json!({"exit_code": 0, "events": [{"host": server, "kind": "answer_sent", "at_us": at,
+                "reply": {"rcode": rcode}}]})
+        };
+        let first = story(&journey("auth1", 5, "NOERROR"));
+        assert_eq!(difference(&first, &story(&journey("auth2", 7, "NOERROR"))), None);
+        assert!(difference(&first, &story(&journey("auth1", 5, "SERVFAIL"))).is_some());
+        assert!(difference(&first, &story(&journey("tld", 5, "NOERROR"))).is_some());
+    }
+}
