@@ -94,8 +94,9 @@ fn addresses(host: &Value) -> impl Iterator<Item = &str> {
 /// Whether an event is one that every way tells.
 fn is_told(event: &Value, hosts: &[&str]) -> bool {
     match event["kind"].as_str() {
-        // A and AAAA are asked at once, and either may find what the other has just fetched.
-        Some("cache_hit") => false,
+        // A and AAAA are asked at once, and either may find what the other has just fetched. Reports are collected at once
+        // when a visit has ended, and a server may notice later.
+        Some("cache_hit" | "connection_closed") => false,
         // Where an address has no host, loopback has no socket to send to. That nothing comes of it is told everywhere.
         Some("query_sent" | "connect_started") => {
             let server = event["server"].as_str().and_then(|server| server.parse::<SocketAddr>().ok());
