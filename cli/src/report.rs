@@ -5,6 +5,8 @@
 //! | `page` | lines, colours, widths, and the cleaning of foreign text |
 //! | `screen` | a journey for people |
 //! | `name` | the `name` stage: what this machine asked, and what the resolver asked |
+//! | `route` | the `route` stage: who a packet is handed to, and why |
+//! | `tcp` | what the kernel says of a connection |
 //! | `tls` | the `tls` stage: what was agreed on, and the certificates |
 //! | `walk` | this machine's own walk from the root |
 //! | `raw` | `tcp://` and `udp://`: the bytes, and the socket calls of both sides |
@@ -19,8 +21,10 @@ mod compare;
 mod name;
 mod page;
 mod raw;
+mod route;
 mod screen;
 mod series;
+mod tcp;
 mod tls;
 mod walk;
 mod waterfall;

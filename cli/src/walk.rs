@@ -5,6 +5,7 @@
 //! | [`target`] | `url` |
 //! | [`name`], [`given`], [`system`], [`answer`], [`stub`], [`secure`] | `name` |
 //! | [`tree`] | none: this machine's own walk from the root, beside the visit |
+//! | [`route`] | `route` |
 //! | [`order`], [`connect`] | `connect` |
 //! | [`tls`] | `tls` |
 //! | [`http`], [`wire`], [`meter`] | `send`, `wait`, `receive`, `close` |
@@ -26,6 +27,7 @@ pub mod meter;
 pub mod name;
 pub mod order;
 pub mod raw;
+pub mod route;
 pub mod secrets;
 pub mod secure;
 pub mod stream;
@@ -43,7 +45,7 @@ use journey::{
     stage::{Did, Failure},
 };
 use tokio::net::TcpStream;
-use world::AddressBook;
+use world::{AddressBook, Protocol};
 
 use crate::{
     payload::Payload,
@@ -142,6 +144,18 @@ impl Walk<'_> {
             let addresses = stages.note(begin, found)?;
             if let Some(note) = note {
                 stages.skip_last(note);
+            }
+
+            let (protocol, tried) = match target.scheme {
+                // Nobody would tell which of several addresses works, so the others are not tried.
+                Scheme::Udp => (Protocol::Udp, addresses.get(..1).unwrap_or_default()),
+                _ => (Protocol::Tcp, &addresses[..]),
+            };
+            let route = route::find(self, protocol, tried, way.port);
+            let leads_nowhere = route.state == StageState::Failed;
+            stages.done.push(route);
+            if leads_nowhere {
+                return None;
             }
 
             if let Scheme::Tcp | Scheme::Udp = target.scheme {

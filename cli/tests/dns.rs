@@ -241,7 +241,7 @@ fn the_next_address_is_tried_beside_one_that_is_silent() {
     .to_string();
     let (code, journey) = visit(&["--resolver", &resolver, &url.replace("127.0.0.1", "name.test")]);
     assert_eq!(code, 0, "{journey:#}");
-    let attempts = &journey["hops"][0]["stages"][2]["attempts"];
+    let attempts = &journey["hops"][0]["stages"][3]["attempts"];
     assert_eq!(
         (&attempts[0]["result"], &attempts[1]["result"]),
         (&"abandoned".into(), &"connected".into()),

@@ -44,7 +44,7 @@ fn a_first_address_that_refuses_does_not_end_it() {
     let rule = format!("*:{port}:127.0.0.2,127.0.0.1");
     let (code, journey) = visit(&["--resolve", &rule, &format!("http://name.test:{port}/")]);
     assert_eq!(code, 0, "{journey:#}");
-    let attempts = &journey["hops"][0]["stages"][2]["attempts"];
+    let attempts = &journey["hops"][0]["stages"][3]["attempts"];
     assert_eq!((&attempts[0]["result"], &attempts[1]["result"]), (&json!("refused"), &json!("connected")));
 }
 
@@ -76,7 +76,7 @@ fn connect_to_leads_elsewhere_and_the_host_field_stays() {
     let stages = &journey["hops"][0]["stages"];
     assert_eq!((&stages[0]["host"], &stages[0]["port"]), (&json!("name.test"), &json!(80)));
     assert_eq!((&stages[1]["asked"], &stages[1]["instead_of"]), (&json!("other.test"), &json!("name.test")));
-    assert_eq!(stages[2]["attempts"][0]["server"], format!("127.0.0.1:{port}"));
+    assert_eq!(stages[3]["attempts"][0]["server"], format!("127.0.0.1:{port}"));
     let heads = heads.lock().unwrap();
     assert!(heads[0].to_ascii_lowercase().contains("host: name.test\r\n"), "{heads:?}");
 }

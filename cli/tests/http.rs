@@ -19,9 +19,9 @@ fn check(name: &str, answer: &[u8], end: End, exit: i32, expected: &[(&str, Valu
     journey
 }
 
-const WAIT: &str = "/hops/0/stages/5";
-const RECEIVE: &str = "/hops/0/stages/6";
-const CLOSE: &str = "/hops/0/stages/7";
+const WAIT: &str = "/hops/0/stages/6";
+const RECEIVE: &str = "/hops/0/stages/7";
+const CLOSE: &str = "/hops/0/stages/8";
 
 fn at(stage: &str, member: &str) -> String {
     format!("{stage}/{member}")
@@ -220,9 +220,9 @@ fn nothing_listens() {
     let closed = peer::ClosedPort::new();
     let (code, journey) = visit(&[&closed.url()]);
     assert_eq!((code, &journey["outcome"]["reason"]), (7, &"connection_refused".into()), "{journey:#}");
-    assert_eq!(journey["hops"][0]["stages"][2]["attempts"][0]["result"], "refused");
+    assert_eq!(journey["hops"][0]["stages"][3]["attempts"][0]["result"], "refused");
     // A stage that was not reached has no times, not times of 0.
-    assert_eq!(journey["hops"][0]["stages"][5]["duration_us"], Value::Null);
+    assert_eq!(journey["hops"][0]["stages"][6]["duration_us"], Value::Null);
 }
 
 #[test]
@@ -234,7 +234,13 @@ fn there_is_no_way() {
         .expect("unshare is needed: apt-get install util-linux");
     let journey: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
-    assert_eq!((output.status.code(), &journey["outcome"]["reason"]), (Some(7), &"unreachable".into()), "{journey:#}");
+    let outcome = &journey["outcome"];
+    assert_eq!((output.status.code(), &outcome["reason"]), (Some(7), &"unreachable".into()), "{journey:#}");
+    assert_eq!(outcome["failed_stage"], "route", "{journey:#}");
+    let expected = "this machine's routing table has no route (ENETUNREACH) for 192.0.2.1";
+    assert!(outcome["verdict"].as_str().unwrap().contains(expected), "{outcome:#}");
+    assert_eq!(journey["hops"][0]["stages"][2]["evidence"]["kind"], "kernel", "{journey:#}");
+    assert_eq!(journey["hops"][0]["stages"][3]["state"], "not_reached", "{journey:#}");
 }
 
 #[test]

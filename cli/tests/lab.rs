@@ -131,7 +131,7 @@ fn a_host_can_be_left_out() {
     let file = lab.file();
     let (code, journey) = visit(&["--world", file.path().to_str().unwrap(), "www.example.local"]);
     assert_eq!((code, &journey["outcome"]["host"]), (0, &"app2".into()), "{journey:#}");
-    let attempts = journey["hops"][0]["stages"][2]["attempts"].as_array().unwrap();
+    let attempts = journey["hops"][0]["stages"][3]["attempts"].as_array().unwrap();
     assert_eq!((&attempts[0]["host"], &attempts[0]["result"]), (&"app1".into(), &"refused".into()));
     assert_eq!(lab.stop("-TERM"), Some(0));
 }

@@ -82,7 +82,10 @@ fn a_host_whose_clock_cannot_be_compared_is_told_apart() {
 #[test]
 fn a_saved_journey_is_read_and_written_alike() {
     for name in NAMES {
-        assert_eq!(report::json(&saved(name)), kept(name), "{name}");
+        // They are of version 2, which had no place for frames.
+        let mut written = serde_json::to_value(saved(name)).unwrap();
+        assert_eq!(written.as_object_mut().unwrap().remove("capture").unwrap()["state"], "not_observable");
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(&kept(name)).unwrap(), "{name}");
     }
 }
 

@@ -10,7 +10,7 @@ use peer::{ClosedPort, End, Server, run, visit};
 use pki::{Kind, Pki, python_https};
 use serde_json::Value;
 
-const STAGES: [&str; 8] = ["url", "name", "connect", "tls", "send", "wait", "receive", "close"];
+const STAGES: [&str; 9] = ["url", "name", "route", "connect", "tls", "send", "wait", "receive", "close"];
 
 fn check(args: &[&str], failed: &str, code: i32) {
     let (seen, journey) = visit(args);
@@ -103,7 +103,7 @@ fn send() {
     assert_eq!(journey["exit_code"], 55, "{:#}", journey["outcome"]);
     assert_eq!(journey["outcome"]["failed_stage"], "send", "{:#}", journey["outcome"]);
     let stages: Vec<&Value> = journey["hops"][0]["stages"].as_array().unwrap().iter().collect();
-    assert_eq!((&stages[2]["state"], &stages[5]["state"]), (&"done".into(), &"not_reached".into()));
+    assert_eq!((&stages[3]["state"], &stages[6]["state"]), (&"done".into(), &"not_reached".into()));
 }
 
 #[test]

@@ -164,6 +164,6 @@ fn a_silent_resolver_is_the_name_stages_time_out() {
         (6, &json!("name"), &json!("timeout")),
         "{journey:#}"
     );
-    assert_eq!(journey["hops"][0]["stages"][2]["state"], "not_reached");
+    assert_eq!(journey["hops"][0]["stages"][3]["state"], "not_reached");
     assert!(outcome["verdict"].as_str().unwrap().contains("did not answer a query over udp within 1 s"));
 }

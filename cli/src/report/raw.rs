@@ -61,8 +61,8 @@ pub(super) fn summary(hop: &Hop, stage: &Stage) -> Option<Vec<Piece>> {
             vec![plain(words::bytes(receive.bytes.unwrap_or_default())), dim(format!(" · {note}"))]
         }
         Did::Close(_) if over_udp => vec![plain("the socket is given back; the other side hears nothing of it")],
-        Did::Close(close) => vec![plain(screen::closed(close))],
-        Did::Name(_) | Did::Connect(_) | Did::Tls(_) => return None,
+        Did::Close(close) => screen::closing(close),
+        Did::Name(_) | Did::Route(_) | Did::Connect(_) | Did::Tls(_) => return None,
     })
 }
 

@@ -9,7 +9,7 @@ use journey::{
 use super::{
     name,
     page::{Ink, Page, Piece, Style, dim, piece, plain},
-    raw, tls, walk,
+    raw, route, tcp, tls, walk,
     waterfall::waterfall,
     words::{self, count, duration},
 };
@@ -123,8 +123,10 @@ fn show(page: &mut Page, journey: &Journey, hop: &Hop, stage: &Stage, detail: De
     page.line(21, &line);
     match &stage.did {
         Did::Name(told) => name::details(page, journey, told, detail.verbose),
+        Did::Route(did) => route::details(page, hop, stage, did, detail.verbose, detail.verbose),
         Did::Connect(_) if hop.scheme() == "udp" => {}
-        Did::Connect(connect) => attempts(page, connect),
+        Did::Connect(connect) => attempts(page, connect, detail.verbose),
+        Did::Close(Close { kernel: Some(info), .. }) if detail.verbose => tcp::details(page, info, "before it"),
         Did::Tls(did) => tls::details(page, journey, did, detail.verbose),
         Did::Receive(receive) if hop.is_raw() => raw::received(page, receive, detail.verbose),
         Did::Send(_) if hop.is_raw() => {}
@@ -160,6 +162,7 @@ fn summary(journey: &Journey, hop: &Hop, stage: &Stage) -> Vec<Piece> {
             ))]
         }
         Did::Name(told) => name_summary(stage, told),
+        Did::Route(did) => route::summary(hop, stage, did),
         Did::Connect(connect) => connect.connected().map(connected).unwrap_or_default(),
         Did::Tls(did) => tls::summary(did),
         Did::Send(send) => {
@@ -172,7 +175,7 @@ fn summary(journey: &Journey, hop: &Hop, stage: &Stage) -> Vec<Piece> {
         Did::Receive(receive) => response(stage, receive),
         Did::Close(close) => match &stage.note {
             Some(note) => vec![piece(Ink::Warn, note)],
-            None => vec![plain(closed(close))],
+            None => closing(close),
         },
     }
 }
@@ -211,11 +214,18 @@ pub(super) fn connected(attempt: &Attempt) -> Vec<Piece> {
         (None, Some(local)) => line.push(dim(format!("  from {local}"))),
         (None, None) => {}
     }
+    // Of a socket that stands in, it says nothing of the way to the server.
+    if let (Some(info), None) = (&attempt.kernel, attempt.via) {
+        line.push(tcp::opened(info));
+    }
     line
 }
 
 /// The attempts that did not lead to the connection: one that just succeeds needs no list.
-fn attempts(page: &mut Page, connect: &Connect) {
+fn attempts(page: &mut Page, connect: &Connect, verbose: bool) {
+    if let Some(info) = connect.connected().and_then(|attempt| attempt.kernel.as_ref()).filter(|_| verbose) {
+        tcp::details(page, info, "once it was open");
+    }
     if connect.attempts.len() == 1 && connect.connected().is_some() {
         return;
     }
@@ -351,7 +361,7 @@ fn headers(page: &mut Page, first: &str, headers: &[Header]) {
     }
 }
 
-pub(super) fn closed(close: &Close) -> &'static str {
+fn closed(close: &Close) -> &'static str {
     match (close.first, close.peer, close.keep_alive_offered) {
         (None, ..) => "",
         (Some(Closer::Server), Some(PeerEnd::Silent), _) => {
@@ -364,6 +374,13 @@ pub(super) fn closed(close: &Close) -> &'static str {
         (_, Some(PeerEnd::Reset), _) => "you closed first, then the server reset the connection",
         _ => "you closed; the server's own close did not come in time",
     }
+}
+
+/// Which side closed, and what one should know of the connection's whole life.
+pub(super) fn closing(close: &Close) -> Vec<Piece> {
+    let mut line = vec![plain(closed(close))];
+    line.extend(close.kernel.as_deref().and_then(tcp::closing));
+    line
 }
 
 /// Everything that every host says, on one time line.

@@ -5,7 +5,7 @@ use std::{
     cell::RefCell,
     io,
     net::SocketAddr,
-    os::fd::AsRawFd,
+    os::fd::{AsFd, AsRawFd},
     time::{Duration, Instant},
 };
 
@@ -147,6 +147,7 @@ async fn attempt(walk: &Walk<'_>, address: &Address, port: u16, log: &Log) -> Op
             start_us,
             duration_us: 0,
             result: Tried::Abandoned,
+            kernel: None,
         });
         attempts.len() - 1
     };
@@ -160,6 +161,7 @@ async fn attempt(walk: &Walk<'_>, address: &Address, port: u16, log: &Log) -> Op
         Ok(stream) => {
             note.result = Tried::Connected;
             note.local = stream.local_addr().ok();
+            note.kernel = wire::kernel::tcp_info(stream.as_fd()).ok().map(Box::new);
             // A request is one write; waiting for a full segment would only delay it.
             let _ = stream.set_nodelay(true);
             Some((server, stream))

@@ -78,6 +78,7 @@ async fn connect(walk: &Walk<'_>, address: &Address, server: SocketAddr) -> (Sta
         start_us,
         duration_us: 0,
         result: Tried::Connected,
+        kernel: None,
     };
     let opened = match real {
         Err(refused) => Err(refused),

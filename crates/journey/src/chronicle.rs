@@ -42,7 +42,7 @@ pub fn own(hops: &[Hop]) -> Vec<Event> {
                 let received = receive.bytes.map(|bytes| What::ResponseReceived { bytes });
                 received.into_iter().for_each(|what| at_end(stage, what, &mut push));
             }
-            Did::Url(_) | Did::Connect(_) | Did::Wait(_) | Did::Close(_) => {}
+            Did::Url(_) | Did::Route(_) | Did::Connect(_) | Did::Wait(_) | Did::Close(_) => {}
         }
     }
     events

@@ -188,7 +188,7 @@ fn put_apart(mut comparison: Comparison) -> Comparison {
     comparison.note = apart(comparison.a.engine, comparison.b.engine);
     if comparison.note.is_some() {
         let stages = comparison.hops.iter_mut().flat_map(|hop| &mut hop.stages);
-        let stages = stages.filter(|stage| !matches!(stage.stage, StageName::Url | StageName::Name));
+        let stages = stages.filter(|stage| !matches!(stage.stage, StageName::Url | StageName::Name | StageName::Route));
         for times in stages.map(|stage| &mut stage.times).chain([&mut comparison.total]) {
             (times.difference_us, times.ratio) = (None, None);
         }

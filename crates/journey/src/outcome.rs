@@ -49,7 +49,7 @@ pub enum Reason {
     BadReply,
     /// connect: nothing listens on any of the addresses.
     ConnectionRefused,
-    /// connect: there is no way to any of the addresses.
+    /// route or connect: there is no way to any of the addresses.
     Unreachable,
     /// connect: the addresses failed in different ways.
     ConnectFailed,
@@ -127,7 +127,7 @@ pub mod exit {
             (Reason::Reset, StageName::Wait | StageName::Receive | StageName::Close) => 56,
             (_, StageName::Url) => 3,
             (_, StageName::Name) => 6,
-            (_, StageName::Connect) => 7,
+            (_, StageName::Route | StageName::Connect) => 7,
             (
                 Reason::CertificateExpired
                 | Reason::CertificateNotYetValid

@@ -285,7 +285,7 @@ fn time_of(journey: &Journey, name: StageName) -> Option<StageTime> {
 
 /// This program's own stages are cut as their names say; there a note says something else.
 fn caveat(journey: &Journey, name: StageName) -> Option<Caveat> {
-    if journey.engine == Engine::Visit || matches!(name, StageName::Url | StageName::Name) {
+    if journey.engine == Engine::Visit || matches!(name, StageName::Url | StageName::Name | StageName::Route) {
         return None;
     }
     let stages: Vec<_> = journey.hops.iter().filter_map(|hop| hop.stage(name)).collect();

@@ -2,12 +2,14 @@
 
 mod connect;
 mod name;
+pub mod route;
 mod talk;
 mod tcp_info;
 mod tls;
 
 pub use connect::{Attempt, Connect, Tried};
 pub use name::{Address, Exchange, Name, NameSource, Opening, Told};
+pub use route::{Next, Own, Route, Way};
 pub use talk::{Close, Closer, Framing, Header, Interim, PeerEnd, Receive, Send, ServerTiming, Wait};
 pub use tcp_info::TcpInfo;
 pub use tls::{Certificate, Handshake, MOST_CERTIFICATES, MOST_NAMES, Tls, Trust, Verified};
@@ -150,6 +152,8 @@ pub enum StageName {
     Url,
     /// Name to addresses.
     Name,
+    /// Addresses to ways.
+    Route,
     /// Open a TCP connection.
     Connect,
     /// Agree on keys, and on who the server is.
@@ -166,14 +170,24 @@ pub enum StageName {
 
 impl StageName {
     /// All stages in order.
-    pub const ALL: [Self; 8] =
-        [Self::Url, Self::Name, Self::Connect, Self::Tls, Self::Send, Self::Wait, Self::Receive, Self::Close];
+    pub const ALL: [Self; 9] = [
+        Self::Url,
+        Self::Name,
+        Self::Route,
+        Self::Connect,
+        Self::Tls,
+        Self::Send,
+        Self::Wait,
+        Self::Receive,
+        Self::Close,
+    ];
 
     /// The word on the screen and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Url => "url",
             Self::Name => "name",
+            Self::Route => "route",
             Self::Connect => "connect",
             Self::Tls => "tls",
             Self::Send => "send",
@@ -201,6 +215,8 @@ pub enum Did {
     Url(Url),
     /// See [`Name`].
     Name(Name),
+    /// See [`Route`].
+    Route(Route),
     /// See [`Connect`].
     Connect(Connect),
     /// See [`Tls`].
@@ -221,6 +237,7 @@ impl Did {
         match self {
             Self::Url(_) => StageName::Url,
             Self::Name(_) => StageName::Name,
+            Self::Route(_) => StageName::Route,
             Self::Connect(_) => StageName::Connect,
             Self::Tls(_) => StageName::Tls,
             Self::Send(_) => StageName::Send,
@@ -235,6 +252,7 @@ impl Did {
         match name {
             StageName::Url => Self::Url(Url::default()),
             StageName::Name => Self::Name(Name::default()),
+            StageName::Route => Self::Route(Route::default()),
             StageName::Connect => Self::Connect(Connect::default()),
             StageName::Tls => Self::Tls(Box::default()),
             StageName::Send => Self::Send(Send::default()),

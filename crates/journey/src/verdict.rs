@@ -88,7 +88,7 @@ fn failed(case: &Case<'_>, hop: &Hop, stage: &Stage) -> (Outcome, u8) {
             }
             Blamed { host: (!unique.is_empty()).then(|| unique.join(", ")), what: None }
         }
-        Did::Url(_) => Blamed { host: None, what: None },
+        Did::Url(_) | Did::Route(_) => Blamed { host: None, what: None },
         _ => Blamed { host: server_of(hop), what: None },
     };
     let what = blamed.what.unwrap_or(what);
@@ -284,6 +284,10 @@ fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Hop) -> Optio
             }
         }
         (Reason::NoResolver, _) => "name one with --resolver ADDR".to_owned(),
+        (Reason::Unreachable, StageName::Route) if families == (false, true) => "visit without -6".to_owned(),
+        (Reason::Unreachable, StageName::Route) => {
+            "is this machine's network up? Look at its routing table and its addresses: ip route, ip address".to_owned()
+        }
         (Reason::ConnectionRefused, _) => "is the server running, and is this its port?".to_owned(),
         (Reason::Unreachable | Reason::ConnectFailed, _) | (Reason::Timeout, StageName::Connect) => {
             "is the machine up, and is there a route or a firewall on the way?".to_owned()

@@ -352,6 +352,7 @@ impl Visit<'_> {
             start_us,
             duration_us: now_us.saturating_sub(start_us),
             result: explain::tried(&failure),
+            kernel: None,
         });
         let did = Did::Connect(Connect { attempts: attempts.into_iter().collect() });
         vec![observed(StageState::Failed, did, start_us, now_us, Some(failure))]
@@ -368,6 +369,7 @@ impl Visit<'_> {
                 start_us: opened.start_us,
                 duration_us: opened.end_us.saturating_sub(opened.start_us),
                 result: Tried::Connected,
+                kernel: None,
             }
         });
         let did = Did::Connect(Connect { attempts: attempts.into_iter().collect() });

@@ -7,8 +7,8 @@ use crate::{
     Journey, LabNetwork, Place, Series, StageName, StageState,
     series::{Counted, Visit},
     stage::{
-        Certificate, Close, Connect, Did, Exchange, Header, Hop, Name, NameSource, Receive, Send, Tls, Told, Tried,
-        Url, Verified,
+        Certificate, Close, Connect, Did, Exchange, Header, Hop, Name, NameSource, Next, Receive, Route, Send, TcpInfo,
+        Tls, Told, Tried, Url, Verified,
     },
 };
 
@@ -139,6 +139,7 @@ fn of_hop(hop: &Hop) -> Vec<Fact> {
         match &stage.did {
             Did::Url(url) => of_url(&mut list, url),
             Did::Name(name) => of_name(&mut list, name),
+            Did::Route(route) => of_route(&mut list, route),
             Did::Connect(connect) => of_connect(&mut list, connect),
             Did::Tls(tls) => of_tls(&mut list, tls),
             Did::Send(send) => of_send(&mut list, send),
@@ -206,6 +207,20 @@ fn told(exchange: &Exchange) -> String {
         Told::Abandoned => "not waited for any longer".to_owned(),
         Told::NothingListens => "nothing listens there".to_owned(),
         Told::Failed { why } | Told::BadReply { why } => why.clone(),
+    }
+}
+
+fn of_route(list: &mut List<'_>, route: &Route) {
+    for way in &route.ways {
+        let by = way.interface.as_ref().map_or_else(String::new, |interface| format!(" by {interface}"));
+        let from = way.source.map_or_else(String::new, |source| format!(" from {source}"));
+        let next = match &way.next {
+            Next::Neighbour => format!("straight{by}{from}"),
+            Next::Gateway { ip, .. } => format!("to {ip}{by}{from}"),
+            Next::ThisMachine => "this machine".to_owned(),
+            Next::Nowhere { why } => why.clone(),
+        };
+        list.add(format!("way to {}", way.server), next);
     }
 }
 
@@ -291,6 +306,9 @@ fn of_close(list: &mut List<'_>, close: &Close) {
     list.add_some("stay offered", close.keep_alive_offered.map(|offered| if offered { "yes" } else { "no" }));
     list.add_some("its end", close.peer.map(word));
     list.add_some("close_notify", close.close_notify.map(|sent| if sent { "yes" } else { "no" }));
+    // How often it is not is no difference: records of before have no place for it.
+    let sent_again = |kernel: &TcpInfo| kernel.retransmits.filter(|count| *count > 0);
+    list.add_some("segments sent again", close.kernel.as_deref().and_then(sent_again));
 }
 
 /// What a series is besides its times.

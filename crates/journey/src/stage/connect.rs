@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::TcpInfo;
+
 /// Opening a TCP connection: every address tried, in order of their begin.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Connect {
@@ -37,6 +39,9 @@ pub struct Attempt {
     /// What became of it.
     #[serde(flatten)]
     pub result: Tried,
+    /// What the kernel said of the connection when it had just been opened; null where it is none, or an engine hides it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<Box<TcpInfo>>,
 }
 
 /// What became of an attempt to connect.

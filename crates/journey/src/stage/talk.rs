@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::TcpInfo;
+
 /// Writing the request: of HTTP, or of whatever `--send` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Send {
@@ -135,6 +137,9 @@ pub struct Close {
     /// Whether the other side said in TLS that it has sent all (`close_notify`); null without TLS.
     #[serde(default)]
     pub close_notify: Option<bool>,
+    /// What the kernel said of the connection just before this side closed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<Box<TcpInfo>>,
 }
 
 /// How the other side ended a connection.

@@ -26,7 +26,8 @@ pub struct TcpInfo {
     pub snd_mss: Option<u32>,
     /// The largest segment that the kernel reckons with from the other side.
     pub rcv_mss: Option<u32>,
-    /// The maximum segment size that was told to the other side (RFC 9293 §3.7.1).
+    /// The largest segment that the other side may send: the size that it was told (RFC 9293 §3.7.1), less the options that
+    /// are in every segment.
     pub advmss: Option<u32>,
     /// The largest IP packet that the path takes, as far as it is known.
     pub pmtu: Option<u32>,

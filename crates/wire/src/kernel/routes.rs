@@ -55,7 +55,7 @@ pub enum RouteKind {
     Other,
 }
 
-/// Why there is no way.
+/// Why there is no way. In words: what the routing table has for the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoWay {
     /// No route is for that address.
@@ -73,11 +73,11 @@ pub enum NoWay {
 impl fmt::Display for NoWay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoRoute => "this machine's routing table has no route for it (ENETUNREACH)",
-            Self::Unreachable => "this machine's routing table says that it is unreachable (EHOSTUNREACH)",
-            Self::Prohibited => "this machine's routing table prohibits it (EACCES)",
-            Self::Blackhole => "this machine's routing table drops whatever is sent there (a blackhole route)",
-            Self::NoFamily => "this machine does not speak that family of addresses",
+            Self::NoRoute => "no route (ENETUNREACH)",
+            Self::Unreachable => "a route that says unreachable (EHOSTUNREACH)",
+            Self::Prohibited => "a route that says prohibited (EACCES)",
+            Self::Blackhole => "a route that drops what is sent (blackhole)",
+            Self::NoFamily => "no routes of that family of addresses (EAFNOSUPPORT)",
         })
     }
 }

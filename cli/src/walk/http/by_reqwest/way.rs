@@ -72,6 +72,7 @@ impl Way {
                 start_us: now_us,
                 duration_us: 0,
                 result: Tried::Unreachable { why: why.to_owned() },
+                kernel: None,
             });
         }
         let broken = |attempts: Vec<Attempt>, reason, what: String| {
