@@ -127,12 +127,13 @@ pub fn parse(text: &str) -> Result<Kept, String> {
     }
 }
 
-/// Writes a text to a file, whole or not at all: to a new file beside it, which then takes its name. What is no regular
+/// Writes content to a file, whole or not at all: to a new file beside it, which then takes its name. What is no regular
 /// file (a pipe, a device) is written to as it is.
-pub fn save(path: &Path, text: &str) -> io::Result<()> {
+pub fn save(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
+    let content = content.as_ref();
     let (target, mode) = match fs::metadata(path) {
         Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-        Ok(there) if !there.is_file() => return File::options().write(true).open(path)?.write_all(text.as_bytes()),
+        Ok(there) if !there.is_file() => return File::options().write(true).open(path)?.write_all(content),
         // A link stays one, and what it points to is replaced.
         Ok(there) => (path.canonicalize()?, there.permissions().mode() & 0o777),
         Err(error) if error.kind() == io::ErrorKind::NotFound => (path.to_path_buf(), 0o666),
@@ -144,7 +145,7 @@ pub fn save(path: &Path, text: &str) -> io::Result<()> {
     };
     let mut file =
         tempfile::Builder::new().prefix(".visit-").permissions(Permissions::from_mode(mode)).tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist(&target).map_err(|error| error.error)?;
     Ok(())

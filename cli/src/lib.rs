@@ -15,6 +15,7 @@
 //! | [`collect`] | what the other hosts recorded |
 //! | [`report`] | how a journey looks: screen, JSON |
 //! | [`output`], [`kept`] | where it goes, and files |
+//! | [`pcap`] | `--pcap`: frames in files for Wireshark |
 //! | [`compare`] | `visit --compare` |
 //! | [`serve`] | `visit lab serve` |
 //! | [`show`] | `visit show` |
@@ -26,6 +27,7 @@ pub mod ground;
 pub mod kept;
 pub mod output;
 pub mod payload;
+pub mod pcap;
 pub mod plan;
 pub mod redirect;
 pub mod report;

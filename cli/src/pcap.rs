@@ -1,0 +1,124 @@
+//! `--pcap`: a capture in files for Wireshark, one for each link.
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use journey::capture::Capture;
+use wire::pcapng::{self, About};
+
+use crate::kept;
+
+/// Why a file could not be written. The text names the file.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {file}: {source}")]
+pub struct Failed {
+    /// The file.
+    pub file: String,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// Writes the frames of every link to a file, and tells to which ones. A single link's are in the file of that name; of
+/// several each has its link's name before the ending. `-` is stdout, for one link: that of `you`.
+pub fn write(
+    target: &Path,
+    capture: &Capture,
+    about: About<'_>,
+    stdout: &mut dyn Write,
+) -> Result<Vec<PathBuf>, Failed> {
+    let files = pcapng::files(capture, about);
+    if target == Path::new("-") {
+        let Some((_, bytes)) = pcapng::link_of_you(capture).and_then(|link| files.get(link)) else {
+            return Ok(Vec::new());
+        };
+        let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+        return written.map(|()| Vec::new()).map_err(|source| Failed { file: "stdout".to_owned(), source });
+    }
+    let links: Vec<_> = files.iter().map(|(link, _)| link.as_str()).collect();
+    let paths = paths(target, &links);
+    for (path, (_, bytes)) in paths.iter().zip(&files) {
+        kept::save(path, bytes).map_err(|source| Failed { file: path.display().to_string(), source })?;
+    }
+    Ok(paths)
+}
+
+/// The file of each link, all different.
+fn paths(target: &Path, links: &[&str]) -> Vec<PathBuf> {
+    if let [_] = links {
+        return vec![target.to_path_buf()];
+    }
+    let mut paths = Vec::new();
+    for (index, link) in links.iter().enumerate() {
+        // A link's name may come from a file that somebody else made: it shall not choose a folder.
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
+        let link: String = link.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
+        let mut path = named(target, &link);
+        if paths.contains(&path) {
+            path = named(target, &format!("{link}-{}", index + 1));
+        }
+        paths.push(path);
+    }
+    paths
+}
+
+fn named(target: &Path, link: &str) -> PathBuf {
+    let mut name = target.file_stem().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(link);
+    if let Some(ending) = target.extension() {
+        name.push(".");
+        name.push(ending);
+    }
+    target.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use journey::capture::{Link, LinkKind, Port};
+
+    use super::*;
+
+    #[test]
+    fn a_file_for_each_link() {
+        let check = |target: &str, links: &[&str], expected: &[&str]| {
+            let expected: Vec<_> = expected.iter().map(PathBuf::from).collect();
+            assert_eq!(paths(Path::new(target), links), expected, "{target} {links:?}");
+        };
+        check("a.pcapng", &["eth0"], &["a.pcapng"]);
+        check("a.pcapng", &["clients", "servers"], &["a.clients.pcapng", "a.servers.pcapng"]);
+        check("in/a.b.pcapng", &["lo", "eth0.7@x"], &["in/a.b.lo.pcapng", "in/a.b.eth0.7@x.pcapng"]);
+        check("a", &["clients", "servers"], &["a.clients", "a.servers"]);
+        check("a.pcapng", &["../../x", "/etc/x"], &["a..._.._x.pcapng", "a._etc_x.pcapng"]);
+        check("a.pcapng", &["x", "x"], &["a.x.pcapng", "a.x-2.pcapng"]);
+        check("a.pcapng", &[], &[]);
+    }
+
+    #[test]
+    fn files_and_stdout() {
+        let link = |name: &str, host: &str| Link {
+            name: name.to_owned(),
+            kind: LinkKind::Segment,
+            ports: vec![Port { host: host.to_owned(), interface: "eth0".to_owned(), mac: None, addresses: Vec::new() }],
+            learned_before: Vec::new(),
+            learned_after: Vec::new(),
+        };
+        let capture = Capture { links: vec![link("servers", "app1"), link("clients", "you")], ..Capture::default() };
+        let folder = tempfile::tempdir().unwrap();
+        let mut stdout = Vec::new();
+        let written = write(&folder.path().join("a.pcapng"), &capture, About::default(), &mut stdout).unwrap();
+        assert_eq!(written, ["a.servers.pcapng", "a.clients.pcapng"].map(|name| folder.path().join(name)));
+        assert!(stdout.is_empty());
+        // On stdout the segment of `you` alone.
+        assert!(write(Path::new("-"), &capture, About::default(), &mut stdout).unwrap().is_empty());
+        assert_eq!(stdout, fs::read(&written[1]).unwrap());
+        assert_ne!(stdout, fs::read(&written[0]).unwrap());
+
+        let nowhere = folder.path().join("none/a.pcapng");
+        let failed = write(&nowhere, &capture, About::default(), &mut stdout).unwrap_err();
+        assert!(failed.to_string().contains("none/a.servers.pcapng: No such file"), "{failed}");
+    }
+}
