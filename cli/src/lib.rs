@@ -68,8 +68,8 @@ pub fn main() -> ExitCode {
             complain(&format!("cannot write: {error}"));
             ExitCode::from(exit::WRITE)
         }
-        Err(Stopped::Save { file, source }) => {
-            complain(&format!("cannot write {file} (--save): {source}"));
+        Err(Stopped::Save { file, option, source }) => {
+            complain(&format!("cannot write {file} ({option}): {source}"));
             ExitCode::from(exit::WRITE)
         }
         Err(Stopped::Local(error)) => {
@@ -91,6 +91,8 @@ pub enum Stopped {
     Save {
         /// The file.
         file: String,
+        /// The option that asked for it.
+        option: &'static str,
         /// Why.
         source: io::Error,
     },
@@ -149,7 +151,7 @@ fn visit_all(visit: &Visit) -> Result<u8, Stopped> {
         if code == exit::REACHED {
             code = failed;
         }
-        match output.hand_out(&record) {
+        match output.hand_out(&record, &visitor.keys()) {
             Ok(()) => {}
             // Whoever read has seen enough; how the visit ended is true all the same.
             Err(Stopped::PipeClosed) => break,

@@ -1,14 +1,17 @@
 //! Where the records go that a command makes: the screen, JSON, a file.
 
-use std::io;
+use std::{io, path::Path};
 
-use anyhow::ensure;
+use anyhow::{anyhow, ensure};
+use journey::{Journey, capture::Captured};
 use serde::Serialize;
+use wire::pcapng::About;
 
 use crate::{
     Stopped,
     args::{self, Visit},
     kept::{self, Kept},
+    pcap,
     report::{self, Detail, Style},
     write_to,
 };
@@ -27,12 +30,22 @@ impl<'a> Output<'a> {
     /// As the command line says; an error where it contradicts itself.
     pub fn new(visit: &'a Visit) -> Result<Self, Stopped> {
         let args = &visit.output;
-        let content_on_stdout = args.output.as_deref().is_some_and(|file| file.as_os_str() == "-");
+        let content_on_stdout = is_stdout(args.output.as_deref());
+        let on_stderr = content_on_stdout || is_stdout(args.pcap.as_deref());
         let check = || {
             ensure!(
                 !(content_on_stdout && args.json),
                 "-o - and --json both write to stdout: write the content to a file (-o FILE), or keep the journey in one \
                  (--save FILE)"
+            );
+            ensure!(
+                !(is_stdout(args.pcap.as_deref()) && (args.json || content_on_stdout)),
+                "--pcap - writes to stdout, and so does another option: write the frames to a file (--pcap FILE)"
+            );
+            ensure!(
+                args.pcap.is_none() || visit.urls.len() < 2,
+                "--pcap keeps the frames of one visit, and {} URLs are given: visit them one at a time",
+                visit.urls.len()
             );
             ensure!(
                 args.save.is_none() || visit.urls.len() < 2,
@@ -43,12 +56,12 @@ impl<'a> Output<'a> {
             Ok(())
         };
         check()?;
-        let style = match content_on_stdout {
+        let style = match on_stderr {
             true => Style::of(args.color, &io::stderr()),
             false => Style::detect(args.color),
         };
         let detail = Detail { verbose: args.verbose, head: args.include };
-        Ok(Self { args, style, detail, on_stderr: content_on_stdout, shown: 0 })
+        Ok(Self { args, style, detail, on_stderr, shown: 0 })
     }
 
     /// Whether somebody wants the whole journeys of a series.
@@ -61,8 +74,9 @@ impl<'a> Output<'a> {
         self.args.silent
     }
 
-    /// Shows a record, and keeps it where that is wanted. It is kept also where nobody looks any more.
-    pub fn hand_out(&mut self, record: &Kept) -> Result<(), Stopped> {
+    /// Shows a record, and keeps it where that is wanted. It is kept also where nobody looks any more. `keys` are those of
+    /// its TLS sessions, for whoever asked for them.
+    pub fn hand_out(&mut self, record: &Kept, keys: &str) -> Result<(), Stopped> {
         let shown = match record {
             Kept::Journey(journey) => self.show(&**journey, |style, detail| report::screen(journey, style, detail)),
             Kept::Series(series) => self.show(&**series, |style, detail| report::series(series, style, detail)),
@@ -72,9 +86,39 @@ impl<'a> Output<'a> {
                 Kept::Journey(journey) => report::json(&**journey),
                 Kept::Series(series) => report::json(&**series),
             };
-            kept::save(file, &text).map_err(|source| Stopped::Save { file: file.display().to_string(), source })?;
+            kept::save(file, &text).map_err(|source| {
+                let file = file.display().to_string();
+                Stopped::Save { file, option: "--save", source }
+            })?;
+        }
+        if let (Some(file), Kept::Journey(journey)) = (&self.args.pcap, record) {
+            self.write_frames(file, journey, keys)?;
         }
         shown
+    }
+
+    fn write_frames(&self, file: &Path, journey: &Journey, keys: &str) -> Result<(), Stopped> {
+        let capture = match &journey.capture {
+            Captured::Frames(capture) => capture,
+            Captured::NotObservable { why, how } => {
+                let how = how.as_ref().map_or_else(String::new, |how| format!(" (what helps: {how})"));
+                return Err(anyhow!("there are no frames for --pcap {}: {why}{how}", file.display()).into());
+            }
+        };
+        let names = journey.hosts.iter().flat_map(|host| host.addresses.iter().map(|ip| (*ip, host.name.clone())));
+        let names: Vec<_> = names.collect();
+        let base_ns = u64::try_from(capture.began_ns).unwrap_or_default();
+        let about = About { base_ns, names: &names, keys: Some(keys).filter(|keys| !keys.is_empty()) };
+        let written = pcap::write(file, capture, about, &mut io::stdout()).map_err(|failed| Stopped::Save {
+            file: failed.file,
+            option: "--pcap",
+            source: failed.source,
+        })?;
+        if !self.args.silent && !written.is_empty() {
+            let files: Vec<String> = written.iter().map(|file| report::clean(&file.display().to_string())).collect();
+            write_to(io::stderr(), &format!("frames written to {}\n", files.join(", ")))?;
+        }
+        Ok(())
     }
 
     /// Shows one record as JSON or as this screen.
@@ -97,6 +141,10 @@ impl<'a> Output<'a> {
             }
         }
     }
+}
+
+fn is_stdout(file: Option<&Path>) -> bool {
+    file.is_some_and(|file| file.as_os_str() == "-")
 }
 
 #[cfg(test)]

@@ -119,6 +119,11 @@ impl<'a> Visitor<'a> {
         Ok(self.lab.as_ref().and_then(ground::seat))
     }
 
+    /// The keys of the TLS sessions so far, where they are wanted.
+    pub fn keys(&self) -> String {
+        self.tls.iter().map(tls::Setup::keys).collect()
+    }
+
     /// Visits one URL, from its [seat](Self::seat).
     pub async fn visit(&mut self, url: &str) -> Result<Journey, Stopped> {
         let visit = self.visit;
@@ -160,7 +165,8 @@ impl<'a> Visitor<'a> {
         let resolvers = asked.resolvers(book, &file)?;
         let source = source(visit, book);
         if !self.tls.iter().any(|setup| *setup.source() == source) {
-            self.tls.push(tls::Setup::new(source.clone(), visit.tls.insecure));
+            let setup = tls::Setup::new(source.clone(), visit.tls.insecure);
+            self.tls.push(if visit.output.pcap_keys { setup.keeping_keys() } else { setup });
         }
         let tls = self.tls.iter().find(|setup| *setup.source() == source).expect("it has just been put there");
         if target::parse(url, Secrets::Removed).is_ok_and(|(_, target)| target.scheme == Scheme::Https) {

@@ -269,6 +269,9 @@ pub struct Output {
     /// for a retransmission.
     #[arg(long, value_name = "FILE", hide_short_help = true, conflicts_with = "repeat")]
     pub pcap: Option<PathBuf>,
+    /// Put the keys of the TLS sessions into these files, so that whoever has them can read what was said
+    #[arg(long, requires = "pcap", hide_short_help = true)]
+    pub pcap_keys: bool,
     /// Every record, header and event of every host
     #[arg(short, long, action = ArgAction::SetTrue)]
     pub verbose: bool,

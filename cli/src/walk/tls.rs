@@ -18,7 +18,7 @@ use std::{
     ffi::OsString,
     io,
     net::IpAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, PoisonError},
 };
 
 use journey::{
@@ -35,7 +35,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 pub use explain::alert;
-use keys::KeyLog;
+use keys::{Kept, KeyLog};
 use trust::{Source, Trusted};
 use witness::{Seen, Witness};
 
@@ -49,6 +49,8 @@ pub struct Setup {
     insecure: bool,
     // The file that the keys are written to, if any.
     key_log: Option<OsString>,
+    // What the keys are kept in, where somebody wants them.
+    keys: Option<Kept>,
     // Read when the first handshake needs it: most visits need no TLS, and a system's store takes its time.
     base: OnceLock<Result<Base, Failure>>,
 }
@@ -63,7 +65,19 @@ impl Setup {
     /// Reads nothing yet.
     pub fn new(source: Source, insecure: bool) -> Self {
         let key_log = std::env::var_os("SSLKEYLOGFILE").filter(|path| !path.is_empty());
-        Self { source, insecure, key_log, base: OnceLock::new() }
+        Self { source, insecure, key_log, keys: None, base: OnceLock::new() }
+    }
+
+    /// Keeps the keys of all sessions.
+    #[must_use]
+    pub fn keeping_keys(self) -> Self {
+        Self { keys: Some(Kept::default()), ..self }
+    }
+
+    /// The keys of the sessions so far, a line for each, as SSLKEYLOGFILE has them.
+    pub fn keys(&self) -> String {
+        let kept = self.keys.as_ref().map(|keys| keys.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        kept.unwrap_or_default()
     }
 
     /// Whom this trusts.
@@ -100,8 +114,8 @@ impl Setup {
         // What was not verified must not be taken for verified when it is resumed.
         config.resumption =
             if self.insecure { Resumption::disabled() } else { Resumption::in_memory_sessions(SESSIONS) };
-        if let Some(path) = &self.key_log {
-            config.key_log = Arc::new(KeyLog::open(path));
+        if self.key_log.is_some() || self.keys.is_some() {
+            config.key_log = Arc::new(KeyLog::new(self.key_log.as_deref(), self.keys.clone()));
         }
         config
     }

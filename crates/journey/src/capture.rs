@@ -48,6 +48,9 @@ impl Captured {
 /// Frames, where they passed, and what was there besides.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Capture {
+    /// When the visit began, by the clock that the kernel stamps frames with: nanoseconds since 1970.
+    #[serde(default)]
+    pub began_ns: i64,
     /// Where frames were captured: the segments of a lab, or this machine's interfaces.
     pub links: Vec<Link>,
     /// Every frame once on each link that it crossed, ordered by [`Frame::at_ns`].

@@ -1,32 +1,46 @@
-//! Writes the keys of sessions to the file that `SSLKEYLOGFILE` names, in the format that other tools read, and tells the
-//! handshake whether they are there.
+//! The keys of sessions, in the format that other tools read (RFC 9850): written to the file that `SSLKEYLOGFILE` names,
+//! where the handshake is told whether they are there, and kept for `--pcap-keys`.
 
 use std::{
     ffi::OsStr,
     fs::{File, OpenOptions},
-    io::{self, Write},
-    sync::{Mutex, PoisonError},
+    io::Write,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use super::witness;
 
-/// The file, or why there is none.
+/// Where keys go.
 #[derive(Debug)]
-pub(super) struct KeyLog(Mutex<Result<File, String>>);
+pub(super) struct KeyLog {
+    // The file, or why there is none.
+    file: Option<Mutex<Result<File, String>>>,
+    kept: Option<Kept>,
+}
+
+/// Keys in memory, a line for each.
+pub(super) type Kept = Arc<Mutex<String>>;
 
 impl KeyLog {
     /// Opens the file for what is to be added to it.
-    pub(super) fn open(path: &OsStr) -> Self {
-        let file = OpenOptions::new().append(true).create(true).open(path);
-        Self(Mutex::new(file.map_err(|error| error.to_string())))
+    pub(super) fn new(path: Option<&OsStr>, kept: Option<Kept>) -> Self {
+        let open = |path| OpenOptions::new().append(true).create(true).open(path).map_err(|error| error.to_string());
+        Self { file: path.map(|path| Mutex::new(open(path))), kept }
     }
 }
 
 impl rustls::KeyLog for KeyLog {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
-        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let line = format!("{label} {} {}\n", hex(client_random), hex(secret));
+        if let Some(kept) = &self.kept {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).push_str(&line);
+        }
+        let Some(file) = &self.file else { return };
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
         let written = match &mut *file {
-            Ok(file) => write(file, label, client_random, secret).map_err(|error| error.to_string()),
+            // One line, at once: several programs may share the file.
+            Ok(file) => file.write_all(line.as_bytes()).map_err(|error| error.to_string()),
             Err(why) => Err(why.clone()),
         };
         witness::note(|seen| match written {
@@ -34,10 +48,4 @@ impl rustls::KeyLog for KeyLog {
             Err(why) => seen.keys_unwritten = Some(why),
         });
     }
-}
-
-/// One line, at once: several programs may share the file.
-fn write(file: &mut File, label: &str, client_random: &[u8], secret: &[u8]) -> io::Result<()> {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    file.write_all(format!("{label} {} {}\n", hex(client_random), hex(secret)).as_bytes())
 }

@@ -109,7 +109,7 @@ impl<'a> Recording<'a> {
             sockets: after.sockets,
         });
         let kernels = kernels.collect();
-        Capture { links, frames, lost: record.lost + dropped, cut, kernels }
+        Capture { began_ns: begin_ns, links, frames, lost: record.lost + dropped, cut, kernels }
     }
 }
 
