@@ -2,14 +2,15 @@
 
 use std::{
     io::{Read, Write},
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     process::Command,
     time::{Duration, Instant, SystemTime},
 };
 
-use journey::capture::{Capture, Fate, LinkKind};
+use journey::capture::{Capture, Fate, Frame, Link, LinkKind};
 use wire::{
-    decode::{Network, decode},
+    decode::{Network, Transport, checksums::checksums, decode},
+    flow::Flows,
     net::{Host, Interface, Limits, Net, Plan},
 };
 
@@ -68,40 +69,160 @@ fn echo(net: &Net, to: &str) -> Duration {
     began.elapsed()
 }
 
+/// A frame in words: where, who sent it, what it says, to whom it went.
 fn tell(capture: &Capture) -> Vec<String> {
-    let tell = |frame: &journey::capture::Frame| {
+    let tell = |frame: &Frame| {
         let decoded = decode(LinkKind::Segment, &frame.bytes.0, frame.len as usize);
-        let what = match decoded.network {
-            Some(Network::Arp(arp)) if arp.operation == 1 => format!("who has {}", arp.target.1),
-            Some(Network::Arp(arp)) => format!("{} is here", arp.sender.1),
-            Some(Network::Ip(ip)) => format!("{} > {} ttl {}", ip.source, ip.destination, ip.ttl),
-            None => "?".to_owned(),
+        let what = match (decoded.network, decoded.transport) {
+            (Some(Network::Arp(arp)), _) if arp.operation == 1 => format!("who has {}", arp.target.1),
+            (Some(Network::Arp(arp)), _) => format!("{} is {}", arp.sender.1, arp.sender.0),
+            (Some(Network::Ip(ip)), Some(Transport::Icmp(icmp))) if icmp.neighbour.is_none() => {
+                format!("{} > {} icmp {}", ip.source, ip.destination, icmp.kind)
+            }
+            (Some(Network::Ip(_)), Some(Transport::Icmp(_))) => "neighbour".to_owned(),
+            (Some(Network::Ip(ip)), _) => format!("{} > {} ttl {}", ip.source, ip.destination, ip.ttl),
+            (None, _) => "?".to_owned(),
         };
         let to = match &frame.fate {
-            Fate::Passed { to, .. } => to.join(" "),
-            Fate::Dropped { why } => format!("dropped: {why}"),
+            Fate::Passed { to, altered, .. } => {
+                let altered = altered.as_ref().map_or_else(String::new, |altered| format!(", {altered}"));
+                to.join(" ") + &altered
+            }
+            Fate::Dropped { why } => format!("lost: {why}"),
             Fate::Seen => "?".to_owned(),
         };
         format!("{} {}: {what} [{to}]", capture.links[frame.link].name, frame.from.as_deref().unwrap_or("?"))
     };
-    capture.frames.iter().map(tell).collect()
+    // Groups are joined whenever the kernel thinks fit.
+    let told = capture.frames.iter().map(tell).filter(|told| !told.contains("icmp 143"));
+    told.collect()
+}
+
+/// A datagram there and back, recorded.
+fn recorded(net: &Net, to: &str) -> (Vec<String>, Capture) {
+    let begin = now_ns();
+    let recording = net.record(Limits::default());
+    echo(net, to);
+    let capture = recording.end(begin, Instant::now());
+    assert_eq!((capture.lost, &capture.cut), (0, &None));
+    assert!(capture.frames.iter().all(|frame| (0..5_000_000_000).contains(&frame.at_ns)), "{:?}", capture.frames);
+    (tell(&capture), capture)
 }
 
 #[test]
 fn a_datagram_over_the_router() {
     alone("a_datagram_over_the_router", || {
-        let began = Instant::now();
         let net = Net::build(&plan()).unwrap();
-        println!("ready in {:?}", began.elapsed());
+        let (told, capture) = recorded(&net, "10.9.2.10:7");
+        let expected = [
+            "clients near: who has 10.9.1.1 [beside router]",
+            "clients router: 10.9.1.1 is 02:00:0a:09:01:01 [near]",
+            "clients near: 10.9.1.10 > 10.9.2.10 ttl 64 [router]",
+            "servers router: who has 10.9.2.10 [far]",
+            "servers far: 10.9.2.10 is 02:00:0a:09:02:0a [router]",
+            "servers router: 10.9.1.10 > 10.9.2.10 ttl 63 [far]",
+            "servers far: 10.9.2.10 > 10.9.1.10 ttl 64 [router]",
+            "clients router: 10.9.2.10 > 10.9.1.10 ttl 63 [near]",
+        ];
+        assert_eq!(told, expected);
+        // What was learned: by the switches where each host is, by the hosts which address belongs to whom.
+        let learned = |link: &Link| link.learned_after.iter().map(|l| l.host.clone()).collect::<Vec<_>>().join(" ");
+        assert_eq!(capture.links.iter().map(learned).collect::<Vec<_>>(), ["near router", "far router"]);
+        let near = capture.kernels.iter().find(|kernel| kernel.host == "near").unwrap();
+        assert!(near.neighbours_before.is_empty());
+        let [router] = &near.neighbours_after[..] else { panic!("{near:?}") };
+        assert_eq!(
+            (router.ip.to_string().as_str(), router.mac.unwrap().to_string().as_str()),
+            ("10.9.1.1", "02:00:0a:09:01:01")
+        );
+        // Every checksum is there, and right.
+        for frame in &capture.frames {
+            for sum in checksums(LinkKind::Segment, &frame.bytes.0, frame.len as usize) {
+                assert!(sum.is_right(), "{sum:?}");
+            }
+        }
+        // The second time nobody needs to ask.
+        let (told, _) = recorded(&net, "10.9.2.10:7");
+        assert!(told.len() == 4 && told.iter().all(|told| told.contains("ttl")), "{told:?}");
+        let (told, _) = recorded(&net, "[fd09::2:10]:7");
+        assert!(told.contains(&"servers router: fd09::1:10 > fd09::2:10 ttl 63 [far]".to_owned()), "{told:?}");
+    });
+}
+
+#[test]
+fn faults() {
+    alone("faults", || {
+        let net = Net::build(&plan()).unwrap();
+        recorded(&net, "10.9.2.10:7");
+        let with = |faults: &[&str]| net.set_faults(faults.iter().map(|fault| fault.parse().unwrap()));
+        with(&["wire:delay=20ms,at=near"]);
+        assert!(echo(&net, "10.9.2.10:7") >= Duration::from_millis(40));
+        with(&["wire:duplicate,frames=udp,first=1"]);
+        let (told, _) = recorded(&net, "10.9.2.10:7");
+        assert_eq!(told[0], "clients near: 10.9.1.10 > 10.9.2.10 ttl 64 [router, wire:duplicate,frames=udp,first=1]");
+        // The router sends on both.
+        assert_eq!(told.iter().filter(|told| told.starts_with("servers router: 10.9.1.10 >")).count(), 2, "{told:?}");
+
+        // The kernel sends what was lost again, after a second: RFC 6298 §2.
+        with(&["wire:loss,frames=syn,first=1"]);
+        let server = net.run("far", || TcpListener::bind("10.9.2.10:80")).unwrap();
         let begin = now_ns();
         let recording = net.record(Limits::default());
-        println!("first echo {:?}", echo(&net, "10.9.2.10:7"));
-        println!("second echo {:?}", echo(&net, "10.9.2.10:7"));
-        let v6 = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| echo(&net, "[fd09::2:10]:7")));
-        println!("v6 echo {v6:?}");
-        let capture = recording.end(begin, Instant::now());
-        let told = tell(&capture);
-        println!("{}", told.join("\n"));
-        println!("{:?}", capture.kernels);
+        let began = Instant::now();
+        let client = net.run("near", || TcpStream::connect("10.9.2.10:80")).unwrap();
+        let took = began.elapsed();
+        assert!((1_000..2_000).contains(&took.as_millis()), "{took:?}");
+        let (mut accepted, _) = server.accept().unwrap();
+        drop(client);
+        assert_eq!(accepted.read(&mut [0; 1]).unwrap(), 0);
+        drop(accepted);
+        let capture = recording.end(begin, Instant::now() + Duration::from_secs(5));
+        assert_eq!(capture.cut, None);
+        assert!(tell(&capture)[0].ends_with("[lost: wire:loss,frames=syn,first=1]"), "{:?}", tell(&capture));
+        let near = capture.kernels.iter().find(|kernel| kernel.host == "near").unwrap();
+        assert!(near.counters.iter().any(|counter| counter.name == "TCPSynRetrans"), "{near:?}");
+        assert!(near.sockets.iter().any(|socket| socket.state == "TIME-WAIT"), "{near:?}");
+        let flows = Flows::follow(&capture);
+        assert!(flows.flows.iter().all(wire::flow::Flow::is_over));
+    });
+}
+
+#[test]
+fn an_open_connection_is_cut_and_a_full_record_counts() {
+    alone("an_open_connection_is_cut_and_a_full_record_counts", || {
+        let net = Net::build(&plan()).unwrap();
+        let server = net.run("far", || TcpListener::bind("10.9.2.10:80")).unwrap();
+        let recording = net.record(Limits::default());
+        let mut client = net.run("near", || TcpStream::connect("10.9.2.10:80")).unwrap();
+        let capture = recording.end(now_ns(), Instant::now() + Duration::from_millis(50));
+        assert!(capture.cut.is_some());
+
+        let recording = net.record(Limits { bytes: 1000 });
+        let (mut accepted, _) = server.accept().unwrap();
+        client.write_all(&[7; 20_000]).unwrap();
+        accepted.read_exact(&mut [0; 20_000]).unwrap();
+        drop((client, accepted));
+        let capture = recording.end(now_ns(), Instant::now());
+        assert!(capture.lost > 5 && capture.frames.len() < 10, "{} {}", capture.lost, capture.frames.len());
+    });
+}
+
+#[test]
+fn hosts_are_alone_and_vanish() {
+    alone("hosts_are_alone_and_vanish", || {
+        let net = Net::build(&plan()).unwrap();
+        // No way leads out, and this process's own network is none of theirs.
+        let out = net.run("near", || UdpSocket::bind("0.0.0.0:0")?.connect("192.0.2.1:9")).map(|()| "a way");
+        // The router takes what it has no way for; it says so to whoever sends.
+        assert!(out.is_ok());
+        let taken = net.run("router", || UdpSocket::bind("0.0.0.0:0")?.connect("192.0.2.1:9"));
+        assert_eq!(taken.unwrap_err().kind(), std::io::ErrorKind::NetworkUnreachable);
+        let own = wire::kernel::interfaces().unwrap();
+        assert_eq!(own.iter().map(|interface| interface.name.as_str()).collect::<Vec<_>>(), ["lo"]);
+        assert!(net.run("nobody", || Ok(())).is_err());
+        let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+        let before = threads();
+        drop(net);
+        assert_eq!(threads(), before - 1);
     });
 }
