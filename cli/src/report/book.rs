@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use world::{AddressBook, BookService, Protocol};
+use lab::YOU;
+use world::{AddressBook, BookService, Inside, Protocol};
 
 use super::{
     page::{Ink, Page, Style, dim, piece, plain},
@@ -18,32 +19,41 @@ pub fn book(book: &AddressBook, ready_in: Duration, style: &Style) -> String {
         &[
             piece(Ink::Bold, "The lab runs"),
             plain(format!(": {}, ready in {}. ", words::count(book.hosts.len(), "host"), words::duration(us))),
-            dim("Its addresses are stood in for by sockets on loopback; nothing listens beyond. Ctrl-C stops it."),
+            dim(match &book.inside {
+                None => {
+                    "Its addresses are stood in for by sockets on loopback; nothing listens beyond. Ctrl-C stops it."
+                }
+                Some(_) => "It has a network of its own, which is entered and not reached. Ctrl-C stops it.",
+            }),
         ],
     );
     for host in &book.hosts {
         page.gap();
         page.line(11, &[piece(Ink::Host, format!("{:9}", host.name)), plain("  "), dim(&host.about)]);
-        for service in &host.services {
+        // Its admin port is not at its address there.
+        let is_inside = |service: &&BookService| book.inside.is_none() || service.address == service.socket;
+        for service in host.services.iter().filter(is_inside) {
             // A service over both transports is one line, where both have the same port.
             let twins: Vec<&BookService> = host.services.iter().filter(|other| is_twin(service, other)).collect();
             if twins.first().is_some_and(|first| first.protocol != service.protocol) {
                 continue;
             }
             let protocols: Vec<&str> = twins.iter().map(|twin| word(twin.protocol)).collect();
-            page.line(
-                27,
-                &[
-                    plain(format!("           {:6} {:8} ", service.name, protocols.join("+"))),
-                    plain(format!("{:26} ", service.address.to_string())),
-                    dim("→ "),
-                    plain(service.socket.to_string()),
-                ],
-            );
+            let mut line =
+                vec![plain(format!("           {:6} {:8} {}", service.name, protocols.join("+"), service.address))];
+            if service.address != service.socket {
+                let gap = 26_usize.saturating_sub(service.address.to_string().len());
+                line.extend([dim(format!("{:gap$} → ", "")), plain(service.socket.to_string())]);
+            }
+            page.line(27, &line);
         }
     }
     page.gap();
     page.line(0, &[piece(Ink::Bold, "To try")]);
+    if let Some(inside) = &book.inside {
+        to_enter(&mut page, inside);
+        return page.into_text();
+    }
     if let Some((_, dns)) = book.resolver() {
         let (ip, port) = (dns.socket.ip(), dns.socket.port());
         page.line(2, &[plain(format!("  dig @{ip} -p {port} www.example.test"))]);
@@ -61,6 +71,20 @@ pub fn book(book: &AddressBook, ready_in: Duration, style: &Style) -> String {
         ],
     );
     page.into_text()
+}
+
+/// How to run programs at the hosts of a lab that has a network of its own.
+fn to_enter(page: &mut Page, inside: &Inside) {
+    page.line(2, &[plain("  visit lab serve --wire --json > book.json   "), dim("instead, and, elsewhere:")]);
+    page.line(2, &[plain("  VISIT_WORLD=book.json visit --packets www.example.local")]);
+    if let Some(enter) = inside.enter(YOU) {
+        page.line(2, &[dim("  or any program, at the host "), piece(Ink::Host, YOU), dim(":")]);
+        page.line(4, &[plain(format!("  {enter} dig @10.78.1.53 www.example.test"))]);
+    }
+    page.line(2, &[dim("  and at the others, by --net=")]);
+    for (host, net) in inside.hosts.iter().filter(|(host, _)| *host != YOU) {
+        page.line(6, &[piece(Ink::Host, format!("    {host:9} ")), plain(net.display().to_string())]);
+    }
 }
 
 fn is_twin(one: &BookService, other: &BookService) -> bool {
