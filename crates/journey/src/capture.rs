@@ -135,7 +135,7 @@ pub struct Frame {
     /// Why not all of its bytes are kept, where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<String>,
-    /// Whether the sender left the checksum to a device that never filled it in; null where nothing says.
+    /// Whether the sender left the checksum to a device, so that it is not filled in here; null where nothing says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unfilled_checksum: Option<bool>,
 }

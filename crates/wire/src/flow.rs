@@ -6,6 +6,7 @@
 
 mod end;
 mod follower;
+mod packet;
 mod ranges;
 mod segment;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use journey::capture::{Capture, Fate, Frame, LinkKind};
 
 use crate::decode::{Decoded, Network, decode};
 pub use follower::{Follower, Limits};
+pub(crate) use packet::{Fragment, fragment, same};
 
 /// The connections of a capture.
 #[derive(Clone, Debug, Default)]
@@ -272,6 +274,12 @@ impl Flow {
         self.reset.is_some() || (client.is_done() && server.is_done())
     }
 
+    /// Whether its SYN, and nothing else, was seen: whoever has given up says so to nobody.
+    pub fn is_unanswered(&self) -> bool {
+        let [client, server] = &self.ends;
+        self.begun == Begun::Opening && client.next == 1 && !server.has_opened && self.reset.is_none()
+    }
+
     /// How it ended.
     pub fn ending(&self) -> Ending {
         let [client, server] = &self.ends;
@@ -318,7 +326,7 @@ impl Flows {
             decode(kind, &frame.bytes.0, frame.len as usize)
         });
         let decoded: Vec<_> = decoded.collect();
-        let packets: Vec<_> = capture.frames.iter().zip(&decoded).map(|(f, d)| end::packet(&f.bytes.0, d)).collect();
+        let packets: Vec<_> = capture.frames.iter().zip(&decoded).map(|(f, d)| packet::packet(&f.bytes.0, d)).collect();
         let arrivals = arrivals(capture, &decoded, &packets);
         for (index, frame) in capture.frames.iter().enumerate() {
             follower.note(index, frame.link, frame.at_ns, &decoded[index], arrivals[index], packets[index]);
@@ -336,7 +344,7 @@ impl Flows {
 
 /// Whether each frame got to the host that it is for. A packet is on one link after the other; what became of it at last
 /// tells.
-fn arrivals(capture: &Capture, decoded: &[Decoded], packets: &[Option<end::Packet>]) -> Vec<Arrival> {
+fn arrivals(capture: &Capture, decoded: &[Decoded], packets: &[Option<packet::Packet>]) -> Vec<Arrival> {
     let mut arrivals = vec![Arrival::Unknown; capture.frames.len()];
     // Of each packet the frame that comes next, and the first one behind that is on another link.
     let mut onward: HashMap<u64, (usize, Option<usize>)> = HashMap::new();

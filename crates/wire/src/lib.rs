@@ -5,6 +5,7 @@
 //! | [`decode`] | what a frame is: its headers, and what it says in words | none |
 //! | [`layers`] | a frame unfolded header by header, field by field | none |
 //! | [`flow`] | TCP connections followed segment by segment, the state of each end | none |
+//! | [`secret`] | payloads that nobody is to keep, taken out of a capture | none |
 //! | [`pcapng`] | files for Wireshark | none |
 //! | [`switch`] | where a frame goes: a learning switch's table | none |
 //! | [`rules`] | which frames are lost, delayed or doubled | none |
@@ -20,6 +21,7 @@ pub mod layers;
 pub mod net;
 pub mod pcapng;
 pub mod rules;
+pub mod secret;
 pub mod switch;
 pub mod sys;
 pub mod tap;

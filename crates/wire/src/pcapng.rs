@@ -156,7 +156,7 @@ fn comments(frame: &Frame) -> Vec<String> {
         Fate::Passed { .. } | Fate::Seen => {}
     }
     if frame.unfilled_checksum == Some(true) {
-        comments.push("Its checksum was left to a device that never filled it in".to_owned());
+        comments.push("Its checksum was left to a device, and is not filled in here".to_owned());
     }
     if let Some(why) = &frame.cut {
         comments.push(format!("Not all of its bytes are kept: {why}"));

@@ -1,15 +1,11 @@
 //! One end of a connection: its numbers, what it has heard, and the state that follows.
 
-use std::{
-    collections::VecDeque,
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use std::collections::VecDeque;
 
 use super::{
     State,
     ranges::{Before, Ranges},
 };
-use crate::decode::{Decoded, Network, Transport};
 
 /// What is known of an end.
 #[derive(Clone, Debug, Default)]
@@ -216,48 +212,4 @@ impl End {
             },
         }
     }
-}
-
-/// What tells a packet from others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Packet {
-    /// Of all its bytes but those that a router changes.
-    pub(super) hash: u64,
-    /// Whether packets that follow each other quickly differ in it: an identification (RFC 791 §3.2) or a timestamp (RFC 7323
-    /// §3.2).
-    pub(super) is_marked: bool,
-    /// Whether its sender does not send the same one twice, not even where it repeats itself.
-    pub(super) is_unique: bool,
-}
-
-/// What tells this packet from others; null where it is no TCP segment.
-pub(super) fn packet(bytes: &[u8], decoded: &Decoded) -> Option<Packet> {
-    let (Some(Network::Ip(ip)), Some(Transport::Tcp(tcp))) = (&decoded.network, &decoded.transport) else {
-        return None;
-    };
-    let mut begin = if decoded.ethernet.is_some() { 14 } else { 0 };
-    // VLAN tags (IEEE 802.1Q).
-    while begin >= 14 && matches!(bytes.get(begin - 2..begin), Some([0x81, 0x00] | [0x88, 0xa8])) {
-        begin += 4;
-    }
-    let packet = bytes.get(begin..)?;
-    let mut packet = packet[..packet.len().min(ip.total_len)].to_vec();
-    let identification = packet.get(4..6).is_some_and(|id| ip.source.is_ipv4() && id != [0, 0]);
-    // What a router changes: time to live and header checksum, or the hop limit.
-    let changes: &[usize] = if ip.source.is_ipv4() { &[8, 10, 11] } else { &[7] };
-    for &at in changes {
-        if let Some(byte) = packet.get_mut(at) {
-            *byte = 0;
-        }
-    }
-    let mut hasher = DefaultHasher::new();
-    packet.hash(&mut hasher);
-    let timestamp = tcp.options.timestamps.is_some();
-    // An acknowledgment is repeated within a tick of the clock, bytes are not.
-    let has_numbers = tcp.payload_len > 0 || tcp.flags.syn || tcp.flags.fin;
-    Some(Packet {
-        hash: hasher.finish(),
-        is_marked: identification || timestamp,
-        is_unique: identification || (timestamp && has_numbers),
-    })
 }

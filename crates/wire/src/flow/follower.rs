@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, net::SocketAddr};
 
-use super::{Arrival, Flow, FlowKey, Flows, Segment, Side, end::Packet, segment::Seen};
+use super::{Arrival, Flow, FlowKey, Flows, Segment, Side, packet::Packet, segment::Seen};
 use crate::decode::{Decoded, Network, Transport};
 
 /// How much is kept of what foreign hosts send.
@@ -52,9 +52,12 @@ impl Follower {
         self.note(frame, link, at_ns, decoded, arrival.into(), None)
     }
 
-    /// Whether all of those connections are over, that were seen so far.
+    /// Whether nothing more is to come of those connections, as far as they were seen: they are over, or nobody answered.
     pub fn all_over(&self, ours: impl Fn(&FlowKey) -> bool) -> bool {
-        self.flows.iter().filter(|flow| ours(&flow.key)).all(|flow| flow.is_superseded || flow.is_over())
+        self.flows
+            .iter()
+            .filter(|flow| ours(&flow.key))
+            .all(|flow| flow.is_superseded || flow.is_over() || flow.is_unanswered())
     }
 
     /// The connections so far, ordered by their first frame.

@@ -104,7 +104,7 @@ fn check(script: &str, endings: &[(Ending, bool)]) -> Flows {
     let flows = follower.into_flows();
     let found: Vec<_> = flows.flows.iter().map(|flow| (flow.ending(), flow.is_over())).collect();
     assert_eq!(found, endings);
-    assert_eq!(is_over, flows.flows.iter().all(|flow| flow.is_superseded || flow.is_over()));
+    assert_eq!(is_over, flows.flows.iter().all(|flow| flow.is_superseded || flow.is_over() || flow.is_unanswered()));
     flows
 }
 
@@ -147,6 +147,7 @@ fn a_lost_syn() {
          > PA 1 1 9 @2.05        | ESTABLISHED ESTABLISHED   Data",
         &[(Ending::Open, false)],
     );
+    assert!(!flows.flows[0].is_unanswered());
     let servers: Vec<_> = flows.flows[0].segments.iter().map(|segment| segment.server).take(2).collect();
     assert_eq!(servers, [Some(State::Listen), Some(State::SynReceived)]);
 }
@@ -385,6 +386,7 @@ fn ports_used_again() {
          > S 9000 @2             | SYN-SENT ?                Opens",
         &[(Ending::Refused, true), (Ending::Open, false), (Ending::Open, false)],
     );
+    assert!(!flows.flows[0].is_unanswered() && flows.flows[2].is_unanswered());
     assert!(flows.flows[1].is_superseded && !flows.flows[0].is_superseded);
 }
 

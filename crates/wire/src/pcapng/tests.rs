@@ -147,7 +147,7 @@ fn block_by_block() {
         let comments: &[&str] = match index {
             0 => &["Not sent on: the first SYN is lost (fault `drop`)"],
             1 => &[
-                "Its checksum was left to a device that never filled it in",
+                "Its checksum was left to a device, and is not filled in here",
                 "Not all of its bytes are kept: it holds a password",
             ],
             2 => &["delayed by 1 ms"],
