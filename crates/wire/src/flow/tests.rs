@@ -433,3 +433,86 @@ proptest::proptest! {
         }
     }
 }
+
+/// A frame between the client and the server: which link, to whom it was passed, the packet's identification.
+fn frame(link: usize, to: Option<&str>, flags: &str, numbers: (u32, u32), identification: u16) -> Frame {
+    let is_client = !flags.starts_with("S.");
+    let [from, dst] = if is_client { [1, 2] } else { [2, 1] };
+    // Behind the router the time to live is one less.
+    let ttl = if (link == 0) == is_client { 64 } else { 63 };
+    let (source, destination) = if is_client { (40_000, 80) } else { (80, 40_000) };
+    let mut builder = etherparse::PacketBuilder::ethernet2([2; 6], [4; 6])
+        .ipv4([10, 0, from, 1], [10, 0, dst, 1], ttl)
+        .tcp(source, destination, numbers.0, 500);
+    if flags.contains('S') {
+        builder = builder.syn();
+    }
+    if numbers.1 > 0 {
+        builder = builder.ack(numbers.1);
+    }
+    let mut bytes = Vec::new();
+    builder.write(&mut bytes, &[]).unwrap();
+    bytes[18..20].copy_from_slice(&identification.to_be_bytes());
+    let fate = match to {
+        Some(to) => Fate::Passed { to: vec![to.to_owned()], flooded: false, altered: None },
+        None => Fate::Dropped { why: "a fault".to_owned() },
+    };
+    let len = bytes.len() as u32;
+    let bytes = journey::capture::Bytes(bytes);
+    Frame { at_ns: 0, link, from: Some("x".to_owned()), fate, len, bytes, cut: None, unfilled_checksum: None }
+}
+
+/// Over a router: what becomes of a packet on the second link is told on the first.
+#[test]
+fn over_a_router() {
+    let link = |name: &str, host: &str, address: &str| journey::capture::Link {
+        name: name.to_owned(),
+        kind: LinkKind::Segment,
+        ports: vec![journey::capture::Port {
+            host: host.to_owned(),
+            interface: "eth0".to_owned(),
+            mac: None,
+            addresses: vec![address.to_owned()],
+        }],
+        learned_before: Vec::new(),
+        learned_after: Vec::new(),
+    };
+    let frames = vec![
+        // Lost behind the router.
+        frame(0, Some("router"), "S", (100, 0), 1),
+        frame(1, None, "S", (100, 0), 1),
+        // Lost within it, as far as anybody saw.
+        frame(0, Some("router"), "S", (100, 0), 2),
+        // Doubled by the first switch; the router forwards both.
+        frame(0, Some("router"), "S", (100, 0), 3),
+        frame(1, Some("server"), "S", (100, 0), 3),
+        frame(1, Some("server"), "S", (100, 0), 3),
+        frame(1, Some("router"), "S.", (700, 101), 4),
+        frame(0, Some("you"), "S.", (700, 101), 4),
+        // It went to a wrong port.
+        frame(0, Some("resolver"), "S.", (700, 101), 5),
+    ];
+    let links = vec![link("clients", "you", "10.0.1.1/24"), link("servers", "server", "10.0.2.1/24")];
+    let flows = Flows::follow(&Capture { links, frames, ..Capture::default() });
+    let found: Vec<_> = (0..9)
+        .map(|frame| {
+            let (_, segment) = flows.of_frame(frame).unwrap();
+            (segment.arrival, matches!(segment.again, Some(Again::Copy { .. })), segment.server)
+        })
+        .collect();
+    let (yes, no, unknown) = (Arrival::Yes, Arrival::No, Arrival::Unknown);
+    let (listen, received) = (Some(State::Listen), Some(State::SynReceived));
+    let expected = [
+        (no, false, listen),
+        (no, false, listen),
+        (unknown, false, listen),
+        (yes, false, received),
+        (yes, false, received),
+        (yes, true, received),
+        (yes, false, received),
+        (yes, false, received),
+        (no, false, received),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(flows.flows.len(), 2);
+}
