@@ -10,7 +10,7 @@ use journey::{
     verdict::{Case, judge},
 };
 use lab::Lab;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use wire::{net::Limits, sys::namespace::Namespace};
 use world::AddressBook;
@@ -38,6 +38,8 @@ use crate::{
 
 /// How long connections may take to be closed by both sides, once the visit is over.
 const LAST_FRAMES: Duration = Duration::from_secs(1);
+/// How often it is looked whether they are.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Visits as the command line says.
 #[derive(Debug)]
@@ -204,9 +206,13 @@ impl<'a> Visitor<'a> {
         let total_us = hops.iter().flat_map(|hop| &hop.stages).filter_map(Stage::end_us).max().unwrap_or(0);
 
         let capture = match (recording, &place) {
-            (Some(recording), _) => {
-                let latest = std::time::Instant::now() + LAST_FRAMES;
-                Captured::Frames(Box::new(recording.end(clock.start_realtime_ns(), latest)))
+            (Some(mut recording), _) => {
+                let latest = Instant::now() + LAST_FRAMES;
+                // Meanwhile the runtime goes on, and closes what a visit that failed has let go of.
+                while !recording.is_over() && Instant::now() < latest {
+                    sleep(LOOK_AGAIN).await;
+                }
+                Captured::Frames(Box::new(recording.end(clock.start_realtime_ns())))
             }
             (None, Place::EmbeddedLab { network: LabNetwork::Loopback { .. }, .. }) => self.footing.no_frames(),
             (None, Place::EmbeddedLab { .. }) => Captured::NotObservable {

@@ -78,7 +78,7 @@ pub struct BookHost {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BookService {
-    /// `dns`, `dot`, `doh`, `http`, `https`, `talk`, `echo`, `admin`.
+    /// `dns`, `dot`, `doh`, `http`, `https`, `talk`, `echo`, `stall`, `admin`.
     pub name: String,
     /// The transport.
     pub protocol: Protocol,

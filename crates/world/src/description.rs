@@ -168,6 +168,8 @@ pub struct App {
     pub talk_port: u16,
     /// UDP port that sends back what it gets (RFC 862).
     pub echo_port: u16,
+    /// TCP port whose connections are never taken from the accept queue, in which two have room: a server that hangs.
+    pub stall_port: Option<u16>,
     /// Connections held open at once on each TCP port; more wait in the accept queue.
     pub connections: usize,
     /// Bytes that a request's head may have.
@@ -188,6 +190,7 @@ impl Default for App {
             tls_names: Vec::new(),
             talk_port: 8080,
             echo_port: 7,
+            stall_port: None,
             connections: 1024,
             max_head_bytes: 16 * 1024,
             max_body_bytes: 1024 * 1024,
@@ -483,6 +486,7 @@ impl Host {
                 ("talk", Tcp, app.talk_port),
                 ("echo", Udp, app.echo_port),
             ]);
+            ports.extend(app.stall_port.map(|port| ("stall", Tcp, port)));
         }
         ports.push(("admin", Tcp, network.admin_port));
         let on = |ip: &IpAddr| {

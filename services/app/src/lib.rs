@@ -40,7 +40,8 @@ use std::{io, sync::Arc};
 
 use prometheus_client::registry::Registry;
 use service::{Bound, Ended, Recorder, Service, Signals, Stop, Told, admin::Admin, ring};
-use tokio::{sync::Semaphore, task::JoinSet};
+use socket2::SockRef;
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 use tracing::info;
 
 use journal::Journal;
@@ -89,6 +90,9 @@ impl Service for App {
         let [plain, secure, talks, admins] = ["http", "https", "talk", "admin"].map(|name| sockets.take_tcp(name));
         let (plain, secure, talks, admins, echoes) = (plain?, secure?, talks?, admins?, sockets.take_udp("echo")?);
 
+        // Held until the end, and never accepted from.
+        let _stalled = stalled(sockets.take_tcp("stall")?)?;
+
         let mut serving = JoinSet::new();
         let permits = Arc::new(Semaphore::new(server.config.limits.connections));
         for listener in plain {
@@ -130,4 +134,12 @@ impl Service for App {
         admin.await.map_err(io::Error::other)?;
         Ok(Ended { cut_off })
     }
+}
+
+/// Shortens these listeners' accept queues: the kernel lets in one connection more than it is told (listen(2), and
+/// `sk_acceptq_is_full` in Linux).
+fn stalled(listeners: Vec<TcpListener>) -> io::Result<Vec<TcpListener>> {
+    // Told again, a socket that listens already takes the new length.
+    listeners.iter().try_for_each(|listener| SockRef::from(listener).listen(1))?;
+    Ok(listeners)
 }

@@ -4,7 +4,7 @@ use std::{
     collections::{BinaryHeap, HashMap},
     io,
     os::fd::{AsFd, OwnedFd},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -47,8 +47,6 @@ pub(super) struct Shared {
     began: Instant,
     ports: Vec<PortOf>,
     state: Mutex<State>,
-    /// Told of every frame that is recorded.
-    recorded: Condvar,
 }
 
 /// A port of a switch, and who is behind it.
@@ -95,7 +93,6 @@ impl Fabric {
             began: Instant::now(),
             ports: wired.ports().map(port).collect(),
             state: Mutex::new(state),
-            recorded: Condvar::new(),
         });
         let (stopped, stop) = nix::unistd::pipe()?;
         let switching = Switching::new(socket, Arc::clone(&shared));
@@ -126,11 +123,6 @@ impl Shared {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // A table is right after every step, so a panic elsewhere has left nothing half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until something more has been recorded, at most so long.
-    pub(super) fn wait<'a>(&self, state: MutexGuard<'a, State>, limit: Duration) -> MutexGuard<'a, State> {
-        self.recorded.wait_timeout(state, limit).map_or_else(|error| error.into_inner().0, |(state, _)| state)
     }
 
     /// What each switch has learned.
@@ -239,7 +231,6 @@ impl Switching {
         let is_lost = matches!(fate, Fate::Dropped { .. });
         if let Some(record) = &mut state.record {
             record.take(at_ns, segment, port, fate, len, frame);
-            shared.recorded.notify_all();
         }
         drop(state);
         if is_lost {

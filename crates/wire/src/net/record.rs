@@ -1,6 +1,6 @@
 //! What is recorded of a network: its frames, and what the kernels of its hosts knew before and after.
 
-use std::{io, mem, thread, time::Instant};
+use std::{io, mem, thread};
 
 use journey::capture::{Bytes, Capture, Fate, Frame, Kernel, Learned, LinkKind, Neighbour, Socket};
 
@@ -34,6 +34,9 @@ pub struct Recording<'a> {
     learned: Vec<Vec<Learned>>,
     before: Vec<(String, Facts)>,
     dropped: u64,
+    follower: Follower,
+    // How many of the frames the follower has seen.
+    followed: usize,
 }
 
 /// What a kernel knew.
@@ -53,33 +56,27 @@ impl<'a> Recording<'a> {
         let (learned, dropped) = (shared.learned(&state), state.dropped);
         state.record = Some(Record { taken: Vec::new(), bytes: 0, limit: limits.bytes, lost: 0 });
         drop(state);
-        Self { net, learned, before, dropped }
+        Self { net, learned, before, dropped, follower: Follower::default(), followed: 0 }
     }
 
-    /// Ends when every connection that was seen is over, at the latest then. Times are told from `begin_ns` on, of
-    /// CLOCK_REALTIME.
-    pub fn end(mut self, begin_ns: i64, latest: Instant) -> Capture {
+    /// Whether every connection that was seen so far is over.
+    pub fn is_over(&mut self) -> bool {
+        let state = self.net.fabric.shared().lock();
+        let taken = state.record.as_ref().map_or(&[][..], |record| &record.taken);
+        for (index, frame) in taken.iter().enumerate().skip(self.followed) {
+            let decoded = decode(LinkKind::Segment, &frame.bytes, frame.len as usize);
+            let arrived = matches!(frame.fate, Fate::Passed { .. });
+            self.follower.see(index, frame.link, frame.at_ns, &decoded, arrived);
+        }
+        self.followed = taken.len();
+        self.follower.all_over(|_| true)
+    }
+
+    /// Ends; what is [not over](Self::is_over) is said to be cut. Times are told from `begin_ns` on, of CLOCK_REALTIME.
+    pub fn end(mut self, begin_ns: i64) -> Capture {
+        let cut = (!self.is_over()).then(|| "a connection was still open when the record ended".to_owned());
         let shared = self.net.fabric.shared();
         let mut state = shared.lock();
-        let mut follower = Follower::default();
-        let mut seen = 0;
-        let cut = loop {
-            let taken = state.record.as_ref().map_or(&[][..], |record| &record.taken);
-            for (index, frame) in taken.iter().enumerate().skip(seen) {
-                let decoded = decode(LinkKind::Segment, &frame.bytes, frame.len as usize);
-                let arrived = matches!(frame.fate, Fate::Passed { .. });
-                follower.see(index, frame.link, frame.at_ns, &decoded, arrived);
-            }
-            seen = taken.len();
-            if follower.all_over(|_| true) {
-                break None;
-            }
-            let rest = latest.saturating_duration_since(Instant::now());
-            if rest.is_zero() {
-                break Some("a connection was still open when the visit had been over for a while".to_owned());
-            }
-            state = shared.wait(state, rest);
-        };
         let record = state.record.take().expect("it was put there when this began");
         let (learned, dropped) = (shared.learned(&state), state.dropped - self.dropped);
         drop(state);
