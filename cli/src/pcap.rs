@@ -55,8 +55,10 @@ fn paths(target: &Path, links: &[&str]) -> Vec<PathBuf> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
         let link: String = link.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
         let mut path = named(target, &link);
-        if paths.contains(&path) {
-            path = named(target, &format!("{link}-{}", index + 1));
+        let mut number = index + 1;
+        while paths.contains(&path) {
+            path = named(target, &format!("{link}-{number}"));
+            number += 1;
         }
         paths.push(path);
     }
@@ -94,6 +96,7 @@ mod tests {
         check("a", &["clients", "servers"], &["a.clients", "a.servers"]);
         check("a.pcapng", &["../../x", "/etc/x"], &["a..._.._x.pcapng", "a._etc_x.pcapng"]);
         check("a.pcapng", &["x", "x"], &["a.x.pcapng", "a.x-2.pcapng"]);
+        check("a.pcapng", &["x", "x-3", "x"], &["a.x.pcapng", "a.x-3.pcapng", "a.x-4.pcapng"]);
         check("a.pcapng", &[], &[]);
     }
 
