@@ -49,6 +49,7 @@ Examples:
   visit --send hello udp://www.example.local:7
   visit --json www.example.local | jq .outcome
   visit lab serve                 the lab for dig, curl and browsers
+  visit doctor                    what this machine allows
 
 Whose network:
   A name under example.local or example.test is visited in the lab, as is every \
@@ -111,6 +112,19 @@ pub enum Command {
     },
     /// Show a kept journey again, without a network
     Show(Show),
+    /// What this machine allows, and how to get the rest
+    Doctor(Doctor),
+}
+
+/// How to show what this machine allows.
+#[derive(Clone, Debug, Args)]
+pub struct Doctor {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Colours: auto, always, never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto, hide_possible_values = true)]
+    pub color: Color,
 }
 
 /// What to show again, and how.

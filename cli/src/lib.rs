@@ -19,10 +19,12 @@
 //! | [`compare`] | `visit --compare` |
 //! | [`serve`] | `visit lab serve` |
 //! | [`show`] | `visit show` |
+//! | [`doctor`] | `visit doctor` |
 
 pub mod args;
 pub mod collect;
 pub mod compare;
+pub mod doctor;
 pub mod ground;
 pub mod kept;
 pub mod output;
@@ -59,6 +61,7 @@ pub fn main() -> ExitCode {
     let done = match &cli.command {
         Some(Command::Lab { command: LabCommand::Serve(serve) }) => serve::run(serve),
         Some(Command::Show(show)) => show::run(show),
+        Some(Command::Doctor(doctor)) => doctor::run(doctor),
         None => visit_all(&cli.visit),
     };
     match done {

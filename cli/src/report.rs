@@ -13,11 +13,13 @@
 //! | `waterfall` | the stages on one time line |
 //! | `series` | several visits of one URL |
 //! | `compare` | two visits, or two series, side by side |
+//! | `doctor` | what this machine allows |
 //! | `book` | the lab's address book |
 //! | `words` | times and sizes |
 
 mod book;
 mod compare;
+mod doctor;
 mod name;
 mod page;
 mod raw;
@@ -32,6 +34,7 @@ mod words;
 
 pub use book::book;
 pub use compare::comparison;
+pub use doctor::doctor;
 pub use page::{Style, clean};
 pub use screen::{Detail, screen};
 pub use series::series;
@@ -40,7 +43,7 @@ pub use words::long;
 use serde::Serialize;
 use world::AddressBook;
 
-/// A journey, a series or a comparison as JSON, with a final newline.
+/// A journey, a series, a comparison or a diagnosis as JSON, with a final newline.
 pub fn json(record: &impl Serialize) -> String {
     pretty(record)
 }

@@ -224,7 +224,8 @@ fn content_and_series_too() {
     assert_eq!((code, &series["engine"], &summary["failed"]), (0, &"reqwest".into(), &0.into()), "{series:#}");
     // What cannot be timed is missing instead of being 0.
     let timed = summary["stages"].as_array().unwrap().iter().filter(|spread| spread["cold_us"].is_u64());
-    let names: Vec<&Value> = timed.map(|spread| &spread["stage"]).collect();
+    // Whether the lab has a network to route in is this machine's affair.
+    let names: Vec<&Value> = timed.map(|spread| &spread["stage"]).filter(|name| **name != "route").collect();
     assert_eq!(names, ["url", "name", "connect", "wait", "receive"]);
     let screen = String::from_utf8(run(&["--engine", "reqwest", "-n", "2", "www.example.local"]).stdout).unwrap();
     assert!(screen.contains("None of 2 visits failed."), "{screen}");

@@ -190,7 +190,7 @@ fn no_way_to_any_of_them() {
 
 #[test]
 fn in_the_lab_on_loopback_nothing_is_routed() {
-    let (_, journey) = visit(&["www.example.local"]);
+    let (_, journey) = visit(&["--lab=loopback", "www.example.local"]);
     let route = stage(&journey, "route");
     assert_eq!((&route["state"], &route["ways"]), (&json!("skipped"), &json!([])), "{route:#}");
     assert_eq!(route["evidence"]["how"], "--lab=wire", "{route:#}");

@@ -259,7 +259,8 @@ fn times_of_two_engines_are_not_compared() {
         let comparison: Value = serde_json::from_slice(&run(&["--compare", a, b, "--json"]).stdout).unwrap();
         for stage in comparison["hops"][0]["stages"].as_array().unwrap() {
             let name = stage["stage"].as_str().unwrap();
-            let expected = matches!(name, "url" | "name");
+            // A lab on loopback has no ways to time.
+            let expected = matches!(name, "url" | "name") || (name == "route" && stage["a_us"].is_u64());
             assert_eq!(stage["difference_us"].is_i64(), expected, "{stage:#}");
             assert!(expected || stage["ratio"].is_null(), "{stage:#}");
         }
