@@ -62,7 +62,7 @@ fn at_a_host_as_on_its_segment() {
     ];
     let net = Net::build(&Plan { segments: vec!["clients".to_owned(), "servers".to_owned()], hosts }).unwrap();
     let latest = || Instant::now() + Duration::from_secs(5);
-    let recording = net.record(Limits::default());
+    let mut recording = net.record(Limits::default());
     let tap = net.run("near", || Tap::start(1 << 24).map_err(io::Error::other)).unwrap();
     let begin = Moment::now();
     let remote = "10.9.2.10:80".parse().unwrap();
@@ -74,7 +74,11 @@ fn at_a_host_as_on_its_segment() {
         interfaces: Vec::new(),
     };
     let capture = net.run("near", || Ok(tap.stop(&ours, begin, latest()))).unwrap();
-    let recorded = recording.end(begin.realtime_ns, latest());
+    let end = latest();
+    while !recording.is_over() && Instant::now() < end {
+        std::thread::yield_now();
+    }
+    let recorded = recording.end(begin.realtime_ns);
 
     assert_eq!((capture.lost, &capture.cut), (0, &None));
     let [link] = &capture.links[..] else { panic!("{:?}", capture.links) };

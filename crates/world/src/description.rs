@@ -361,7 +361,7 @@ impl World {
         let you = ("you".to_owned(), &network.you);
         for (name, addresses) in self.hosts.iter().map(|(name, host)| (name.clone(), &host.addresses)).chain([you]) {
             if network.segment_of(addresses).is_none() {
-                let first = addresses.first().copied().unwrap_or(network.v4.addr().into());
+                let first = addresses.first().copied().unwrap_or_else(|| network.v4.addr().into());
                 return Err((name, first, "is not on one segment with its others"));
             }
         }

@@ -209,7 +209,7 @@ fn enter_user_namespace() -> Result<(), Refusal> {
         let mut line = [0; 40];
         let mut rest = &mut line[..];
         // Three numbers of at most ten digits fit.
-        let _ = write!(rest, "{id} {id} 1\n");
+        let _ = writeln!(rest, "{id} {id} 1");
         let unused = rest.len();
         write_file(file, &line[..line.len() - unused]).map_err(refused(step))?;
     }
