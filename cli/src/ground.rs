@@ -111,7 +111,7 @@ impl Footing {
             None => Captured::NotObservable { why: why.to_owned(), how: Some("--lab=wire".to_owned()) },
             Some(refusal) => Captured::NotObservable {
                 why: format!("{why}. It has no network of its own, since this was refused: {refusal}"),
-                how: Some(refusal.ways_out().to_owned()),
+                how: Some(refusal.ways_out()),
             },
         }
     }

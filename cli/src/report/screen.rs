@@ -80,6 +80,18 @@ fn head(page: &mut Page, journey: &Journey) {
         return;
     }
     page.line(6, &[dim(format!("      {}", place(&journey.place)))]);
+    if let Place::EmbeddedLab { network, .. } = &journey.place {
+        match network {
+            LabNetwork::Loopback { why: Some(why) } => {
+                let text = format!("      it could have no network of its own ({why}); `visit doctor` says what helps");
+                page.line(6, &[piece(Ink::Warn, text)]);
+            }
+            LabNetwork::Wire { faults, .. } if !faults.is_empty() => {
+                page.line(6, &[piece(Ink::Warn, format!("      its network is disturbed: {}", faults.join("; ")))]);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Where a visit took place, in words.

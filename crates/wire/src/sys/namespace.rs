@@ -107,9 +107,19 @@ impl Refusal {
         }
     }
 
-    /// The ways out.
-    pub fn ways_out(&self) -> &'static str {
-        "run it as root, or `docker compose up` and visit from there, or stay on loopback, where no packets are seen"
+    /// What would allow it, in words.
+    pub fn ways_out(&self) -> String {
+        let here = match (self.step, self.errno) {
+            (Step::User, Errno::ENOSPC) => Some("`sysctl user.max_user_namespaces=1000`"),
+            (Step::User, Errno::EPERM) if self.cause().is_some_and(|cause| cause.contains("userns_clone")) => {
+                Some("`sysctl kernel.unprivileged_userns_clone=1`")
+            }
+            (Step::User, Errno::EPERM) => Some("outside the container, or in one that may (SYS_ADMIN and NET_ADMIN)"),
+            _ if self.cause().is_some() => Some("`sysctl kernel.apparmor_restrict_unprivileged_userns=0`"),
+            _ => None,
+        };
+        let here = here.map_or_else(String::new, |here| format!("{here}, or "));
+        format!("{here}run it as root, or `docker compose up` and visit from there")
     }
 }
 
