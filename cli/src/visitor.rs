@@ -175,10 +175,10 @@ impl<'a> Visitor<'a> {
             tls.prepare();
         }
         let net = match (&place, &self.lab) {
-            (Place::EmbeddedLab { .. }, Some(lab)) if visit.limits.repeat.is_none() => lab.net(),
+            (Place::EmbeddedLab { .. }, Some(lab)) => lab.net(),
             _ => None,
         };
-        let recording = net.map(|net| net.record(Limits::default()));
+        let recording = net.filter(|_| visit.limits.repeat.is_none()).map(|net| net.record(Limits::default()));
         let clock = Clock::start();
         let secrets = if visit.output.show_secrets { Secrets::Shown } else { Secrets::Removed };
         let engine = engine(visit);
@@ -191,6 +191,7 @@ impl<'a> Visitor<'a> {
             clock,
             bounds: &bounds,
             book,
+            net,
             resolvers,
             given: &self.given,
             family: family(visit),

@@ -40,6 +40,7 @@ pub mod wire;
 
 use std::{net::IpAddr, time::Duration};
 
+use ::wire::net::Net;
 use journey::{
     Engine, Evidence, Hop, Reason, Stage, StageName, StageState, TraceId,
     stage::{Did, Failure},
@@ -72,6 +73,8 @@ pub struct Walk<'a> {
     pub bounds: &'a Bounds,
     /// The world's address book, where there is a world.
     pub book: Option<&'a AddressBook>,
+    /// The network of the lab inside this program, where it has one.
+    pub net: Option<&'a Net>,
     /// Who is asked for names.
     pub resolvers: Resolvers,
     /// What the command line says about names.

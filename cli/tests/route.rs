@@ -189,6 +189,17 @@ fn no_way_to_any_of_them() {
 }
 
 #[test]
+fn in_the_labs_own_network() {
+    let (code, journey) = visit(&["--lab=wire", "www.example.local"]);
+    assert_eq!(code, 0, "{journey:#}");
+    let way = &stage(&journey, "route")["ways"][0];
+    assert_eq!((&way["host"], &way["own"]), (&json!("app1"), &json!("10.78.1.100/24")), "{way:#}");
+    assert_eq!(way["next"], json!({"kind": "gateway", "ip": "10.78.1.1", "host": "router"}), "{way:#}");
+    let (_, journey) = visit(&["--lab=wire", "http://10.78.1.53/"]);
+    assert_eq!(stage(&journey, "route")["ways"][0]["next"]["kind"], "neighbour", "{journey:#}");
+}
+
+#[test]
 fn in_the_lab_on_loopback_nothing_is_routed() {
     let (_, journey) = visit(&["--lab=loopback", "www.example.local"]);
     let route = stage(&journey, "route");

@@ -1,7 +1,7 @@
 //! The `route` stage: for every address that will be tried, which way its packets would take. The kernel is asked for it
 //! (`ip route get` does the same), and no packet is sent.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use journey::{
     Evidence, Reason, Stage, StageName, StageState,
@@ -76,10 +76,19 @@ fn way(walk: &Walk<'_>, address: &Address) -> std::io::Result<Way> {
         own: route.own.and_then(|own| Own::new(own.addr(), own.prefix_len())),
         next: match (route.kind, route.gateway) {
             (RouteKind::Local, _) => Next::ThisMachine,
-            (_, Some(ip)) => Next::Gateway { ip, host: walk.host_of(ip) },
+            (_, Some(ip)) => Next::Gateway { ip, host: gateway(walk, ip) },
             (_, None) => Next::Neighbour,
         },
         ..nowhere
+    })
+}
+
+/// The host that has a gateway's address. The book has those that serve; a router only passes on.
+fn gateway(walk: &Walk<'_>, ip: IpAddr) -> Option<String> {
+    let has_it = |address: &String| address.parse::<Own>().is_ok_and(|own| own.ip == ip);
+    walk.host_of(ip).or_else(|| {
+        let mut ports = walk.net?.links().iter().flat_map(|link| &link.ports);
+        ports.find(|port| port.addresses.iter().any(has_it)).map(|port| port.host.clone())
     })
 }
 
