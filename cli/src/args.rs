@@ -4,7 +4,7 @@ mod visit;
 
 pub use visit::{Engine, LabWay, Limits, Model, Names, Output, Request, Tls, Visit, WalkServers};
 
-use std::path::PathBuf;
+use std::{num::NonZero, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use world::fault::Fault;
@@ -166,6 +166,19 @@ pub struct Serve {
     /// programs by nsenter, as is shown for each host.
     #[arg(long)]
     pub wire: bool,
+    /// Put so many clients into that network, each a host of its own
+    #[arg(long, value_name = "N", requires = "wire", default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(1..=252))]
+    pub clients: u16,
+    /// Have every client visit so often, tell what came of it, and end
+    #[arg(long, value_name = "N", requires = "wire", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub repeat: Option<u32>,
+    /// So many clients at once; all without it
+    #[arg(long, value_name = "N", requires = "repeat")]
+    pub concurrency: Option<NonZero<usize>>,
+    /// What they visit
+    #[arg(value_name = "URL", requires = "repeat", default_value = "www.example.local")]
+    pub url: String,
     /// Disturb that network (repeatable), as in `visit --fault`
     #[arg(long, value_name = "FAULT", requires = "wire")]
     pub fault: Vec<Fault>,

@@ -21,6 +21,13 @@ pub struct Footing {
     refusal: Option<Refusal>,
 }
 
+impl Default for Footing {
+    /// Loopback, which asks for nothing.
+    fn default() -> Self {
+        Self { way: LabWay::Loopback, allowed: None, refusal: None }
+    }
+}
+
 impl Footing {
     /// As it was said: on the command line, or in the environment.
     pub fn chosen(said: Option<LabWay>, variable: Option<&str>) -> anyhow::Result<LabWay> {
@@ -37,7 +44,7 @@ impl Footing {
     /// there is one thread.
     pub fn prepare(way: LabWay) -> anyhow::Result<Self> {
         if way == LabWay::Loopback {
-            return Ok(Self { way, allowed: None, refusal: None });
+            return Ok(Self::default());
         }
         match (namespace::prepare(), way) {
             (Ok(allowed), _) => Ok(Self { way: LabWay::Wire, allowed: Some(allowed), refusal: None }),

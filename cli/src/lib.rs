@@ -17,7 +17,7 @@
 //! | [`output`], [`kept`] | where it goes, and files |
 //! | [`pcap`] | `--pcap`: frames in files for Wireshark |
 //! | [`compare`] | `visit --compare` |
-//! | [`serve`] | `visit lab serve` |
+//! | [`serve`], [`load`] | `visit lab serve`, and its clients |
 //! | [`show`] | `visit show` |
 //! | [`doctor`] | `visit doctor` |
 
@@ -27,6 +27,7 @@ pub mod compare;
 pub mod doctor;
 pub mod ground;
 pub mod kept;
+pub mod load;
 pub mod output;
 pub mod payload;
 pub mod pcap;

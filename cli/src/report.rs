@@ -14,12 +14,14 @@
 //! | `series` | several visits of one URL |
 //! | `compare` | two visits, or two series, side by side |
 //! | `doctor` | what this machine allows |
+//! | `load` | many clients of the lab |
 //! | `book` | the lab's address book |
 //! | `words` | times and sizes |
 
 mod book;
 mod compare;
 mod doctor;
+mod load;
 mod name;
 mod page;
 mod raw;
@@ -35,6 +37,7 @@ mod words;
 pub use book::book;
 pub use compare::comparison;
 pub use doctor::doctor;
+pub use load::load;
 pub use page::{Style, clean};
 pub use screen::{Detail, screen};
 pub use series::series;

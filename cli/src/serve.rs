@@ -10,7 +10,7 @@ use crate::{
     Stopped,
     args::{LabWay, Serve},
     ground::Footing,
-    print, report,
+    load, print, report,
 };
 
 /// Runs the lab until Ctrl-C or SIGTERM; returns the exit code.
@@ -23,7 +23,18 @@ pub fn run(serve: &Serve) -> Result<u8, Stopped> {
     let stop = CancellationToken::new();
     runtime.block_on(async {
         tokio::spawn(stop_on_signals(stop.clone())?);
-        let lab = footing.start(options, 1, &serve.fault)?;
+        let lab = footing.start(options, serve.clients.into(), &serve.fault)?;
+        if let Some(repeat) = serve.repeat {
+            let network = footing.network(&lab, &serve.fault);
+            let (url, concurrency) = (serve.url.clone(), serve.concurrency);
+            let plan = load::Plan { url, repeat, concurrency, network };
+            let stop = stop.clone();
+            // Beside this thread, which goes on to listen for signals.
+            let done = tokio::task::spawn_blocking(move || load::run(&lab, plan, &stop)).await??;
+            let style = report::Style::detect(serve.color);
+            print(&if serve.json { report::json(&done) } else { report::load(&done, &style) })?;
+            return Ok(done.series.visits.iter().map(|visit| visit.exit_code).find(|code| *code != 0).unwrap_or(0));
+        }
         let mut book = lab.book().clone();
         book.inside = footing.inside(&lab);
         let text = if serve.json {

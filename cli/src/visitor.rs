@@ -1,6 +1,6 @@
 //! One visit after the other, and what they share: the lab, and what is trusted.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use journey::{
@@ -53,6 +53,8 @@ pub struct Visitor<'a> {
     // Started when the first visit needs it, and kept: a later visit meets what an earlier one left in its caches.
     lab: Option<Lab>,
     footing: Footing,
+    // Whether the hosts of a lab are asked what they saw.
+    asks: bool,
     // Where visits to the lab that runs elsewhere are made from, where that has a network of its own.
     inside: Option<Arc<Namespace>>,
     request: Request,
@@ -65,6 +67,36 @@ impl<'a> Visitor<'a> {
     /// Reads what the command line names; starts nothing. Has to be called while there is one thread.
     pub fn new(visit: &'a Visit, interrupt: CancellationToken) -> Result<Self, Stopped> {
         let running = plan::running_lab(visit.world.as_deref(), visit.lab_net)?;
+        let way = Footing::chosen(visit.lab, std::env::var(ground::VARIABLE).ok().as_deref())?;
+        let given = plan::given(visit)?;
+        let embedded =
+            |url: &String| matches!(plan::plan(visit, url, &given, running.as_ref()), Ok((Ground::Embedded, _)));
+        let way = if visit.urls.iter().any(embedded) { way } else { LabWay::Loopback };
+        let mut visitor = Self::standing(visit, interrupt, running, Footing::default())?;
+        visitor.inside = match &visitor.running {
+            Some(Ground::Running { book, file }) => {
+                let enter = |inside| Footing::enter(inside, &file.display().to_string());
+                book.inside.as_ref().map(enter).transpose()?
+            }
+            _ => None,
+        };
+        visitor.footing = Footing::prepare(way)?;
+        Ok(visitor)
+    }
+
+    /// A client of a lab, one of many: from where the calling thread stands, and without asking the hosts what they saw.
+    pub fn of_client(visit: &'a Visit, book: AddressBook, interrupt: CancellationToken) -> Result<Self, Stopped> {
+        let lab = Ground::Running { book: Box::new(book), file: PathBuf::from("lab") };
+        let visitor = Self::standing(visit, interrupt, Some(lab), Footing::default())?;
+        Ok(Self { asks: false, ..visitor })
+    }
+
+    fn standing(
+        visit: &'a Visit,
+        interrupt: CancellationToken,
+        running: Option<Ground>,
+        footing: Footing,
+    ) -> Result<Self, Stopped> {
         let given = plan::given(visit)?;
         let request = Request::new(&visit.request)?;
         visit.urls.iter().try_for_each(|url| payload::check_options(visit, url))?;
@@ -75,17 +107,6 @@ impl<'a> Visitor<'a> {
             true => Output::Stdout,
             false => Output::File(path.clone()),
         });
-        let way = Footing::chosen(visit.lab, std::env::var(ground::VARIABLE).ok().as_deref())?;
-        let embedded =
-            |url: &String| matches!(plan::plan(visit, url, &given, running.as_ref()), Ok((Ground::Embedded, _)));
-        let way = if visit.urls.iter().any(embedded) { way } else { LabWay::Loopback };
-        let (inside, footing) = match &running {
-            Some(Ground::Running { book, file }) => match &book.inside {
-                Some(inside) => (Some(Footing::enter(inside, &file.display().to_string())?), Footing::prepare(way)?),
-                None => (None, Footing::prepare(way)?),
-            },
-            _ => (None, Footing::prepare(way)?),
-        };
         Ok(Self {
             visit,
             interrupt,
@@ -94,7 +115,8 @@ impl<'a> Visitor<'a> {
             payload: None,
             lab: None,
             footing,
-            inside,
+            inside: None,
+            asks: true,
             request,
             output,
             tls: Vec::new(),
@@ -153,9 +175,9 @@ impl<'a> Visitor<'a> {
             _ => (None, Place::Internet, String::new()),
         };
         // Only hosts of a lab record it, and only they are sent it (see `Walk::trace_for`).
-        let trace = book.and_then(|_| TraceId::new(rand::random()).ok());
+        let trace = book.filter(|_| self.asks).and_then(|_| TraceId::new(rand::random()).ok());
         let before = match book {
-            Some(book) if is_raw => collect::recorded(book).await,
+            Some(book) if is_raw && self.asks => collect::recorded(book).await,
             _ => Recorded::default(),
         };
         let started_at = jiff::Timestamp::now();

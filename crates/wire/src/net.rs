@@ -128,6 +128,12 @@ impl Net {
         self.fabric.set_faults(faults);
     }
 
+    /// How many frames its switches have taken in so far, and how many bytes these had.
+    pub fn taken_in(&self) -> (u64, u64) {
+        let state = self.fabric.shared().lock();
+        (state.frames, state.bytes)
+    }
+
     /// Records every frame from now on.
     pub fn record(&self, limits: Limits) -> Recording<'_> {
         Recording::begin(self, limits)

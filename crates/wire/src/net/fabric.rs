@@ -62,6 +62,9 @@ pub(super) struct State {
     tables: Vec<Table>,
     rules: Rules,
     pub(super) record: Option<Record>,
+    /// Frames taken in, and their bytes.
+    pub(super) frames: u64,
+    pub(super) bytes: u64,
     /// Frames that the kernel had no room for, as it told so far.
     pub(super) dropped: u64,
 }
@@ -87,6 +90,8 @@ impl Fabric {
             tables: vec![Table::default(); wired.segments.len()],
             rules: Rules::default(),
             record: None,
+            frames: 0,
+            bytes: 0,
             dropped: 0,
         };
         let shared = Arc::new(Shared {
@@ -217,6 +222,8 @@ impl Switching {
         let now = shared.began.elapsed();
         let segment = shared.ports[port].segment;
         let mut state = shared.lock();
+        state.frames += 1;
+        state.bytes += len as u64;
         let table = &mut state.tables[segment];
         table.learn(source, port, now);
         let forward = table.forward(destination, port, now);
