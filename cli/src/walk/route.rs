@@ -1,13 +1,16 @@
 //! The `route` stage: for every address that will be tried, which way its packets would take. The kernel is asked for it
 //! (`ip route get` does the same), and no packet is sent.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+};
 
 use journey::{
     Evidence, Reason, Stage, StageName, StageState,
     stage::{self, Address, Did, Failure, Next, Own, Way},
 };
-use wire::kernel::{RouteKind, Routed};
+use wire::kernel::{RouteKind, Routed, Routes};
 use world::{Protocol, Route};
 
 use super::{Walk, observed};
@@ -27,15 +30,16 @@ pub fn find(walk: &Walk<'_>, protocol: Protocol, addresses: &[Address], port: u1
     if real.is_empty() {
         return unseen(stand_ins(), Some(HOW));
     }
-    let mut ways = Vec::new();
-    for address in real {
-        match way(walk, address) {
-            Ok(way) => ways.push(way),
-            Err(error) => {
-                return unseen(format!("this machine's kernel does not tell its routes (netlink): {error}"), None);
-            }
+    let ask = || {
+        let mut routes = Routes::open()?;
+        real.iter().map(|address| way(walk, &mut routes, address)).collect::<io::Result<Vec<Way>>>()
+    };
+    let ways = match ask() {
+        Ok(ways) => ways,
+        Err(error) => {
+            return unseen(format!("this machine's kernel does not tell its routes (netlink): {error}"), None);
         }
-    }
+    };
     let failure = no_way(&ways);
     let state = if failure.is_some() { StageState::Failed } else { StageState::Done };
     let did = Did::Route(stage::Route { ways });
@@ -53,7 +57,7 @@ fn unseen(why: String, how: Option<&str>) -> Stage {
     Stage { evidence, ..Stage::skipped(StageName::Route, &note) }
 }
 
-fn way(walk: &Walk<'_>, address: &Address) -> std::io::Result<Way> {
+fn way(walk: &Walk<'_>, routes: &mut Routes, address: &Address) -> io::Result<Way> {
     let nowhere = Way {
         server: address.ip,
         host: address.host.clone(),
@@ -64,7 +68,7 @@ fn way(walk: &Walk<'_>, address: &Address) -> std::io::Result<Way> {
         own: None,
         next: Next::Neighbour,
     };
-    let route = match wire::kernel::route(address.ip)? {
+    let route = match routes.to(address.ip)? {
         Routed::Way(route) => *route,
         Routed::Nowhere(why) => return Ok(Way { next: Next::Nowhere { why: why.to_string() }, ..nowhere }),
     };

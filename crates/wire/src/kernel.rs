@@ -12,6 +12,6 @@ mod tcp;
 pub use counters::{Counters, counters, grown};
 pub use interfaces::{Interface, interfaces};
 pub use neighbours::neighbours;
-pub use routes::{NoWay, Route, RouteKind, Routed, route};
+pub use routes::{NoWay, Route, RouteKind, Routed, Routes, route};
 pub use sockets::sockets;
 pub use tcp::tcp_info;

@@ -84,23 +84,50 @@ impl fmt::Display for NoWay {
 
 /// The way that the kernel would take to this address from the calling thread's network namespace.
 pub fn route(to: IpAddr) -> io::Result<Routed> {
-    let mut netlink = Netlink::route()?;
-    let answer = match netlink.get(Message::GetRoute(question(to))) {
-        Ok(answer) => answer,
-        Err(error) => return no_way(&error).map(Routed::Nowhere).ok_or(error),
-    };
-    let Some(Message::NewRoute(answer)) = answer else {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the kernel answered no route to the question for one"));
-    };
-    let (kind, index, source, gateway) = read(&answer);
-    let interface = match index {
-        Some(index) => interface(&mut netlink, index)?,
-        None => None,
-    };
-    // What leads nowhere has no interface; and one may have gone since.
-    let Some(interface) = interface else { return Ok(Routed::Nowhere(NoWay::NoRoute)) };
-    let own = interface.addresses.iter().copied().find(|address| Some(address.addr()) == source);
-    Ok(Routed::Way(Box::new(Route { kind, interface, source, gateway, own })))
+    Routes::open()?.to(to)
+}
+
+/// Asks for one way after the other, of the network namespace that the calling thread was in when this was opened.
+#[derive(Debug)]
+pub struct Routes {
+    netlink: Netlink,
+    // Those that were on a way already: most ways lead over the same one.
+    known: Vec<Interface>,
+}
+
+impl Routes {
+    /// Nothing asked yet.
+    pub fn open() -> io::Result<Self> {
+        Ok(Self { netlink: Netlink::route()?, known: Vec::new() })
+    }
+
+    /// The way that the kernel would take to this address.
+    pub fn to(&mut self, to: IpAddr) -> io::Result<Routed> {
+        let answer = match self.netlink.get(Message::GetRoute(question(to))) {
+            Ok(answer) => answer,
+            Err(error) => return no_way(&error).map(Routed::Nowhere).ok_or(error),
+        };
+        let Some(Message::NewRoute(answer)) = answer else {
+            let why = "the kernel answered no route to the question for one";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        };
+        let (kind, index, source, gateway) = read(&answer);
+        // What leads nowhere has no interface; and one may have gone since.
+        let Some(interface) = index.map(|index| self.interface(index)).transpose()?.flatten() else {
+            return Ok(Routed::Nowhere(NoWay::NoRoute));
+        };
+        let own = interface.addresses.iter().copied().find(|address| Some(address.addr()) == source);
+        Ok(Routed::Way(Box::new(Route { kind, interface, source, gateway, own })))
+    }
+
+    fn interface(&mut self, index: u32) -> io::Result<Option<Interface>> {
+        if let Some(known) = self.known.iter().find(|known| known.index == index) {
+            return Ok(Some(known.clone()));
+        }
+        let found = interface(&mut self.netlink, index)?;
+        self.known.extend(found.clone());
+        Ok(found)
+    }
 }
 
 fn question(to: IpAddr) -> RouteMessage {
