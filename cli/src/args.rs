@@ -139,6 +139,12 @@ pub struct Show {
     /// Show the response's head
     #[arg(short, long)]
     pub include: bool,
+    /// Every frame that passed, and what the kernels knew
+    #[arg(long)]
+    pub packets: bool,
+    /// Every frame of the visit unfolded, header by header, on the model: osi, five, four
+    #[arg(long, value_name = "MODEL", value_enum, hide_possible_values = true)]
+    pub layers: Option<Model>,
     /// Every record, every header, every event of every host
     #[arg(short, long)]
     pub verbose: bool,

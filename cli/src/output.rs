@@ -60,7 +60,8 @@ impl<'a> Output<'a> {
             true => Style::of(args.color, &io::stderr()),
             false => Style::detect(args.color),
         };
-        let detail = Detail { verbose: args.verbose, head: args.include };
+        let layers = args.layers.map(Into::into);
+        let detail = Detail { verbose: args.verbose, head: args.include, packets: args.packets, layers };
         Ok(Self { args, style, detail, on_stderr, shown: 0 })
     }
 

@@ -10,6 +10,8 @@
 //! | `tls` | the `tls` stage: what was agreed on, and the certificates |
 //! | `walk` | this machine's own walk from the root |
 //! | `raw` | `tcp://` and `udp://`: the bytes, and the socket calls of both sides |
+//! | `packets` | the frames: in short, in full, and what kernels and switches knew |
+//! | `layers` | frames header by header, field by field |
 //! | `waterfall` | the stages on one time line |
 //! | `series` | several visits of one URL |
 //! | `compare` | two visits, or two series, side by side |
@@ -21,8 +23,10 @@
 mod book;
 mod compare;
 mod doctor;
+mod layers;
 mod load;
 mod name;
+mod packets;
 mod page;
 mod raw;
 mod route;

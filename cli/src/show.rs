@@ -12,7 +12,8 @@ use crate::{
 pub fn run(show: &Show) -> Result<u8, Stopped> {
     let kept = kept::read(&show.file)?;
     let style = Style::detect(show.color);
-    let detail = Detail { verbose: show.verbose, head: show.include };
+    let layers = show.layers.map(Into::into);
+    let detail = Detail { verbose: show.verbose, head: show.include, packets: show.packets, layers };
     print(&match (&kept, show.json) {
         (Kept::Journey(journey), true) => report::json(&**journey),
         (Kept::Journey(journey), false) => report::screen(journey, &style, detail),

@@ -29,7 +29,7 @@ static SAVED: LazyLock<Vec<Value>> = LazyLock::new(|| {
     all
 });
 
-const EVERYTHING: Detail = Detail { verbose: true, head: true };
+const EVERYTHING: Detail = Detail { verbose: true, head: true, packets: true, layers: Some(wire::layers::Model::Osi) };
 
 /// Every view of this record, also beside a saved one.
 fn views(kept: &Kept) -> String {

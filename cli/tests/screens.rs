@@ -14,7 +14,7 @@ fn saved(name: &str) -> Journey {
 }
 
 fn screen(name: &str, style: Style, verbose: bool) -> String {
-    let text = report::screen(&saved(name), &style, Detail { verbose, head: false });
+    let text = report::screen(&saved(name), &style, Detail { verbose, ..Detail::default() });
     for line in text.lines() {
         assert!(style.color || line.chars().count() <= style.width, "{} columns: {line}", line.chars().count());
         assert_eq!(line, line.trim_end(), "spaces at the end of a line");
@@ -95,7 +95,7 @@ fn check_lines(text: &str, style: Style) {
 fn several_visits() {
     for (name, width) in [("reached", 80), ("refused", 80), ("reached", 120), ("reached", 40)] {
         let style = Style { width, ..NARROW };
-        let text = report::series(&saved_series(name), &style, Detail { verbose: width == 120, head: false });
+        let text = report::series(&saved_series(name), &style, Detail { verbose: width == 120, ..Detail::default() });
         check_lines(&text, style);
         insta::assert_snapshot!(format!("series_{name}_{width}"), text);
     }
@@ -110,7 +110,8 @@ fn side_by_side() {
     for (a, b, width) in [("reached", "second_server", 80), ("reached", "no_such_name", 120), ("reached", "lame", 40)] {
         let style = Style { width, ..NARROW };
         let comparison = journey::compare::visits(&saved(a), &saved(b), made_by());
-        let text = report::comparison(&comparison, names, &style, Detail { verbose: width == 120, head: false });
+        let text =
+            report::comparison(&comparison, names, &style, Detail { verbose: width == 120, ..Detail::default() });
         check_lines(&text, style);
         insta::assert_snapshot!(format!("compare_{b}_{width}"), text);
     }

@@ -23,7 +23,7 @@ fn saved(name: &str) -> Journey {
 }
 
 fn screen(journey: &Journey, style: Style, verbose: bool) -> String {
-    let text = report::screen(journey, &style, Detail { verbose, head: false });
+    let text = report::screen(journey, &style, Detail { verbose, ..Detail::default() });
     for line in text.lines() {
         assert!(style.color || line.chars().count() <= style.width, "{} columns: {line}", line.chars().count());
         assert_eq!(line, line.trim_end(), "spaces at the end of a line");

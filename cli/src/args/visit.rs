@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
+use wire::layers;
 use world::{LabNet, fault::Fault};
 
 use super::{Color, seconds};
@@ -219,6 +220,16 @@ pub enum Model {
     Five,
     /// Four: RFC 1122
     Four,
+}
+
+impl From<Model> for layers::Model {
+    fn from(model: Model) -> Self {
+        match model {
+            Model::Osi => Self::Osi,
+            Model::Five => Self::Five,
+            Model::Four => Self::Four,
+        }
+    }
 }
 
 /// What is shown, and where it goes.

@@ -92,6 +92,13 @@ pub(super) struct Piece {
     text: String,
 }
 
+impl Piece {
+    /// How many columns it takes.
+    pub(super) fn width(&self) -> usize {
+        width(&self.text)
+    }
+}
+
 /// A piece of a line.
 pub(super) fn piece(ink: Ink, text: impl AsRef<str>) -> Piece {
     Piece { ink, text: clean(text.as_ref()) }
@@ -242,6 +249,8 @@ fn plain_ascii(c: char) -> char {
         'µ' => 'u',
         '·' | '•' | '—' | '–' => '-',
         '→' => '>',
+        '←' => '<',
+        '↔' => '-',
         '▬' => '=',
         '│' => '|',
         '…' => '.',

@@ -6,8 +6,10 @@ use journey::{
     stage::{Attempt, Close, Closer, Connect, Did, Framing, Header, Name, NameSource, PeerEnd, Receive, Send, Tried},
 };
 
+use wire::layers::Model;
+
 use super::{
-    name,
+    layers, name, packets,
     page::{Ink, Page, Piece, Style, dim, piece, plain},
     raw, route, tcp, tls, walk,
     waterfall::waterfall,
@@ -27,6 +29,10 @@ pub struct Detail {
     pub verbose: bool,
     /// The response's head.
     pub head: bool,
+    /// Every frame, in place of the few lines on this machine's own.
+    pub packets: bool,
+    /// The frames of the connection, layer by layer.
+    pub layers: Option<Model>,
 }
 
 /// A journey for people.
@@ -63,6 +69,13 @@ pub fn screen(journey: &Journey, style: &Style, detail: Detail) -> String {
         } else {
             waterfall(&mut page, journey, hop);
         }
+    }
+    match detail.packets {
+        true => packets::full(&mut page, journey, detail.verbose),
+        false => packets::condensed(&mut page, journey),
+    }
+    if let Some(model) = detail.layers {
+        layers::unfolded(&mut page, journey, model);
     }
     walk::section(&mut page, journey, detail.verbose);
     if detail.verbose {
@@ -135,7 +148,7 @@ fn show(page: &mut Page, journey: &Journey, hop: &Hop, stage: &Stage, detail: De
     page.line(21, &line);
     match &stage.did {
         Did::Name(told) => name::details(page, journey, told, detail.verbose),
-        Did::Route(did) => route::details(page, hop, stage, did, detail.verbose, detail.verbose),
+        Did::Route(did) => route::details(page, hop, stage, did, detail.verbose, detail.verbose || detail.packets),
         Did::Connect(_) if hop.scheme() == "udp" => {}
         Did::Connect(connect) => attempts(page, connect, detail.verbose),
         Did::Close(Close { kernel: Some(info), .. }) if detail.verbose => tcp::details(page, info, "before it"),

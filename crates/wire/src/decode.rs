@@ -34,6 +34,8 @@ pub struct Decoded {
     pub network: Option<Network>,
     /// What that carries.
     pub transport: Option<Transport>,
+    /// Where in the frame the IP packet is, its header included, as far as it was kept; empty where there is none.
+    pub packet: Range<usize>,
     /// Where in the frame the bytes are that the innermost header carries, as far as they were kept; without padding.
     pub payload: Range<usize>,
     /// What is wrong with it, in words, where something is.

@@ -53,8 +53,10 @@ pub enum Protocol {
     Http,
     /// HTTP/2 (RFC 9113).
     Http2,
-    /// RFC 8446.
+    /// The header of a record (RFC 8446 §5.1).
     Tls,
+    /// What a record of TLS carries.
+    TlsFragment,
     /// The packet that an ICMP error quotes.
     Quoted,
     /// Bytes of the layer above the header in front of them, not unfolded further.
@@ -93,6 +95,7 @@ impl Protocol {
             Self::Http => "HTTP",
             Self::Http2 => "HTTP/2",
             Self::Tls => "TLS",
+            Self::TlsFragment => "TLS fragment",
             Self::Quoted => "quoted packet",
             Self::Data(_) => "data",
             Self::Padding => "padding",

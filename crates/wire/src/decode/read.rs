@@ -27,7 +27,10 @@ pub(super) fn decoded(frame: &[u8], parts: Parts) -> Decoded {
                 }
             }
             What::Arp => decoded.network = Some(Network::Arp(arp(bytes))),
-            What::Ipv4 | What::Ipv6 => decoded.network = Some(Network::Ip(ip(part.what, bytes, &parts))),
+            What::Ipv4 | What::Ipv6 => {
+                decoded.network = Some(Network::Ip(ip(part.what, bytes, &parts)));
+                decoded.packet = part.range.start..part.end.min(frame.len());
+            }
             What::Extension(_) => {}
             What::Tcp => {
                 let (tcp, flaw) = tcp(bytes, part);

@@ -67,7 +67,7 @@ fn a_segment_with_options() {
     assert_eq!(tcp.flags, TcpFlags { syn: true, ..TcpFlags::default() });
     let TcpOptions { mss, sack_permitted, timestamps, .. } = tcp.options;
     assert_eq!((mss, sack_permitted, timestamps.map(|(_, heard)| heard)), (Some(1460), true, Some(0)));
-    assert_eq!(decoded.payload, 74..74);
+    assert_eq!((decoded.packet, decoded.payload), (14..74, 74..74));
 }
 
 /// What is changed in a real frame, how long it says it was, the flaw, and what can still be read.
@@ -236,6 +236,7 @@ fn mutated() -> impl Strategy<Value = (Vec<u8>, usize)> {
 fn holds(kind: LinkKind, frame: &[u8], len: usize) {
     let decoded = decode(kind, frame, len);
     assert!(decoded.payload.start <= decoded.payload.end && decoded.payload.end <= frame.len(), "{decoded:?}");
+    assert!(decoded.packet.start <= decoded.packet.end && decoded.packet.end <= frame.len(), "{decoded:?}");
     assert!(!summary(&decoded, frame).to_string().is_empty());
     let _ = checksums(kind, frame, len);
     crate::layers::tests::holds(kind, frame, len);

@@ -133,11 +133,12 @@ fn http(fields: &mut Fields<'_>) -> usize {
     bytes.len()
 }
 
-/// One header for each record: type, version and length; what is in it is encrypted, or begins with the handshake's type.
+/// A header for each record, type, version and length, and behind it what is in it: encrypted, or a handshake's message,
+/// which begins with its type.
 fn tls(frame: &[u8], payload: Range<usize>, headers: &mut Vec<Header>) -> usize {
     let mut at = payload.start;
     for (header, body) in TlsRecords(&frame[payload]) {
-        let range = at..at + 5 + body.len();
+        let range = at..at + header.len();
         let mut fields = Fields::of(frame, range.clone());
         let kind = match header[0] {
             20 => "change cipher spec",
@@ -149,16 +150,26 @@ fn tls(frame: &[u8], payload: Range<usize>, headers: &mut Vec<Header>) -> usize 
         fields.add("content type", 0..1, format!("{}: {kind}", header[0]));
         fields.add("legacy record version", 1..3, format!("{:#06x}", fields.word(1)));
         fields.add("length", 3..5, size(length));
-        let name = body.first().filter(|_| header[0] == 22).and_then(|kind| app::handshake(*kind));
-        let content = match (name, body) {
-            (Some(name), [kind, ..]) => format!("{kind}: {name}, {}", size(body.len())),
-            _ => format!("{}, encrypted unless it is of the handshake's begin", size(body.len())),
-        };
-        if !body.is_empty() {
-            fields.add("fragment", 5..5 + body.len(), content);
+        at = range.end + body.len();
+        headers.push(Header {
+            protocol: Protocol::Tls,
+            payload_len: length,
+            range: range.clone(),
+            fields: fields.fields,
+        });
+        if body.is_empty() {
+            continue;
         }
-        headers.push(Header { protocol: Protocol::Tls, payload_len: 0, range: range.clone(), fields: fields.fields });
-        at = range.end;
+        let mut fields = Fields::of(frame, range.end..at);
+        let name = body.first().filter(|_| header[0] == 22).and_then(|kind| app::handshake(*kind));
+        let content = match (name, header[0]) {
+            (Some(name), _) => format!("{name} ({})", body[0]),
+            (None, 20 | 21) => kind.to_owned(),
+            _ => "encrypted".to_owned(),
+        };
+        fields.add("fragment", 0..body.len(), content);
+        let range = range.end..at;
+        headers.push(Header { protocol: Protocol::TlsFragment, payload_len: 0, range, fields: fields.fields });
     }
     at
 }

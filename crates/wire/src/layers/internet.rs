@@ -13,15 +13,15 @@ use crate::decode::{
 pub(super) fn ipv4(fields: &mut Fields<'_>) -> Protocol {
     let header = fields.bytes.len();
     fields.bits("version", 0..1, 0..4, "4");
-    fields.bits("IHL", 0..1, 4..8, format!("{}: {header} bytes, counted in words of 4", header / 4));
+    fields.bits("IHL", 0..1, 4..8, format!("{} × 4 = {header} bytes", header / 4));
     traffic(fields, 1..2, 0, fields.byte(1));
     fields.add("total length", 2..4, size(usize::from(fields.word(2))));
     fields.add("identification", 4..6, format!("{:#06x}", fields.word(4)));
     let flags = fields.word(6);
     let set = match (flags & 0x4000 != 0, flags & 0x2000 != 0) {
         (false, false) => "none",
-        (true, false) => "DF: it may not be fragmented",
-        (false, true) => "MF: more fragments follow",
+        (true, false) => "DF: do not fragment",
+        (false, true) => "MF: more fragments",
         (true, true) => "DF and MF",
     };
     fields.bits("flags", 6..8, 0..3, set);
@@ -91,12 +91,12 @@ fn traffic(fields: &mut Fields<'_>, at: std::ops::Range<usize>, first: u8, byte:
 fn offset(units: u16) -> String {
     match units {
         0 => "0".to_owned(),
-        units => format!("{units}: byte {}, counted in units of 8", usize::from(units) * 8),
+        units => format!("{units} × 8 = byte {}", usize::from(units) * 8),
     }
 }
 
 fn hops(hops: u8) -> String {
-    if hops == 1 { "1: no router sends it on".to_owned() } else { format!("{hops}: so many routers may send it on") }
+    if hops == 0 { "0: no router left".to_owned() } else { format!("{hops} hops left at most") }
 }
 
 fn number(protocol: u8) -> String {

@@ -67,7 +67,7 @@ impl Model {
             Protocol::Ipv4 | Protocol::Ipv6 | Protocol::Ipv6Extension => Osi::Network,
             Protocol::Icmp | Protocol::Icmpv6 | Protocol::Quoted | Protocol::Data(Carrier::Link) => Osi::Network,
             Protocol::Tcp | Protocol::Udp | Protocol::Data(Carrier::Network) => Osi::Transport,
-            Protocol::Tls => Osi::Presentation,
+            Protocol::Tls | Protocol::TlsFragment => Osi::Presentation,
             Protocol::Dns | Protocol::Http | Protocol::Http2 | Protocol::Data(Carrier::Transport) => Osi::Application,
         };
         let nth = match (self, osi) {
@@ -94,11 +94,11 @@ impl Model {
             (Protocol::Arp, Self::Four) => {
                 "RFC 1122 treats ARP with the link layer; it speaks of addresses of the internet layer"
             }
-            (Protocol::Tls, Self::Osi) => {
+            (Protocol::Tls | Protocol::TlsFragment, Self::Osi) => {
                 "TLS sits between 4 and 7: it encrypts like a presentation layer, keeps sessions like a session layer, \
                  and calls itself transport layer security"
             }
-            (Protocol::Tls, Self::Five | Self::Four) => {
+            (Protocol::Tls | Protocol::TlsFragment, Self::Five | Self::Four) => {
                 "TLS has no layer of its own here: it is between the transport and the application that uses it"
             }
             (Protocol::Icmp | Protocol::Icmpv6 | Protocol::Quoted, _) => {

@@ -66,15 +66,15 @@ fn fields_down_to_the_bit() {
     };
     check("SYN", "EtherType", (12..14, None), "0x0800: IPv4");
     check("SYN", "version", (14..15, Some(0..4)), "4");
-    check("SYN", "IHL", (14..15, Some(4..8)), "5: 20 bytes, counted in words of 4");
+    check("SYN", "IHL", (14..15, Some(4..8)), "5 × 4 = 20 bytes");
     check("SYN", "ECN", (15..16, Some(6..8)), "0: not in use");
-    check("SYN", "flags", (20..22, Some(0..3)), "DF: it may not be fragmented");
-    check("SYN", "time to live", (22..23, None), "64: so many routers may send it on");
+    check("SYN", "flags", (20..22, Some(0..3)), "DF: do not fragment");
+    check("SYN", "time to live", (22..23, None), "64 hops left at most");
     check("SYN", "protocol", (23..24, None), "6: TCP");
     check("SYN", "source address", (26..30, None), "10.78.1.100");
     check("SYN", "destination port", (36..38, None), "80");
-    check("SYN", "data offset", (46..48, Some(0..4)), "10: 40 bytes, counted in words of 4");
-    check("SYN", "SYN", (46..48, Some(14..15)), "1: the first sequence number");
+    check("SYN", "data offset", (46..48, Some(0..4)), "10 × 4 = 40 bytes");
+    check("SYN", "SYN", (46..48, Some(14..15)), "1: it opens");
     check("SYN", "ACK", (46..48, Some(11..12)), "0");
     check("SYN", "option: maximum segment size", (54..58, None), "1460 bytes");
     check("SYN", "option: SACK permitted", (58..60, None), "");
@@ -82,8 +82,8 @@ fn fields_down_to_the_bit() {
     check("ARP_QUESTION", "destination", (0..6, None), "ff:ff:ff:ff:ff:ff: all");
     check("NEIGHBOUR_QUESTION", "source link-layer address", (78..86, None), "02:0a:4e:01:00:64");
     check("NEIGHBOUR_ANSWER", "S", (58..62, Some(1..2)), "1: it was asked");
-    check("SYN_OVER_V6", "hop limit", (21..22, None), "64: so many routers may send it on");
-    check("DNS_QUERY", "length", (38..40, None), "54 bytes, this header included");
+    check("SYN_OVER_V6", "hop limit", (21..22, None), "64 hops left at most");
+    check("DNS_QUERY", "length", (38..40, None), "54 bytes with this header");
     check("DNS_QUERY", "RD", (44..46, Some(7..8)), "1: ask others for me");
     check("DNS_QUERY", "question", (54..77, None), "A www.example.local.");
     check("DNS_QUERY", "additional", (77..88, None), "OPT: it takes datagrams of 1232 bytes (EDNS, RFC 6891)");
@@ -108,7 +108,10 @@ fn tls_record_by_record() {
     let mut tls = frame[..66].to_vec();
     tls.extend(&hello);
     tls[17] = 52 + 15;
-    assert_eq!(shape(&tls, tls.len()), "Ethernet II 14+67, IPv4 20+47, TCP 32+15, TLS 9+0, TLS 6+0");
+    assert_eq!(
+        shape(&tls, tls.len()),
+        "Ethernet II 14+67, IPv4 20+47, TCP 32+15, TLS 5+4, TLS fragment 4+0, TLS 5+1, TLS fragment 1+0"
+    );
 }
 
 #[test]

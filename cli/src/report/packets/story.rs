@@ -1,0 +1,357 @@
+//! This machine's own frames in few lines: what belongs together is one.
+
+use std::collections::{HashMap, HashSet};
+
+use journey::chronicle::YOU;
+use wire::{
+    decode::{
+        app::{App, TlsRecord},
+        words::Says,
+    },
+    flow::{FlowKey, Segment, What},
+};
+
+use super::{
+    beat::{Beat, Kind},
+    mishaps,
+    scene::{Scene, Seen},
+};
+use crate::report::{
+    page::{Ink, Page, Piece, dim, piece, plain},
+    words::{self, and, count},
+};
+
+/// More lines than these are counted, not shown; those that tell of something wrong go first.
+const MOST: usize = 11;
+/// An answer is looked for among so many of the last lines.
+const RECENT: usize = 64;
+
+/// The lines so far, and what is only counted.
+#[derive(Default)]
+struct Story {
+    beats: Vec<Beat>,
+    /// The last line of each connection.
+    of: HashMap<FlowKey, usize>,
+    /// The line of its closing, which others may come behind: one end may go on after the other has closed.
+    closing: HashMap<FlowKey, usize>,
+    acknowledgments: usize,
+    others: usize,
+    background: usize,
+}
+
+pub(super) fn told(page: &mut Page, scene: &Scene<'_>) {
+    let related = related(scene);
+    let mut story = Story::default();
+    for seen in &scene.seen {
+        let odd = mishaps(scene, seen);
+        let is_own = scene.is_own(seen);
+        if seen.is_background() && !seen.is_disturbed() {
+            story.background += 1;
+        } else if is_own {
+            story.own(scene, seen, odd);
+        } else if seen.is_disturbed() || !odd.is_empty() && !related.contains(&seen.nth) {
+            story.elsewhere(scene, seen, odd);
+        } else {
+            story.others += 1;
+        }
+    }
+    story.shown(page);
+}
+
+/// The frames that carry a packet which is this machine's own on some other link.
+fn related(scene: &Scene<'_>) -> HashSet<usize> {
+    let mut related = HashSet::new();
+    for seen in &scene.seen {
+        let Some(before) = seen.came_as else { continue };
+        if scene.is_own(seen) || related.contains(&before) || scene.is_own(&scene.seen[before]) {
+            related.extend([seen.nth, before]);
+        }
+    }
+    related
+}
+
+impl Story {
+    fn own(&mut self, scene: &Scene<'_>, seen: &Seen<'_>, odd: Vec<Piece>) {
+        let is_out = seen.frame.from.as_deref() == Some(YOU);
+        let Some((flow, segment)) = scene.segment(seen) else {
+            let label = seen.summary.protocol;
+            if odd.is_empty() && !has_flaw(seen) {
+                if !is_out && self.answered(scene, seen) {
+                    return;
+                }
+                if let (true, Says::WhoHas(ip, _)) = (is_out, &seen.summary.says) {
+                    let question = format!("who has {ip}?");
+                    let peer = format!("  {}", peer(scene, seen, true));
+                    self.push(seen, label, peer, vec![dim("→ "), plain(&question)], false);
+                    let last = self.beats.last_mut().expect("it has just been put there");
+                    (last.kind, last.app) = (Kind::Asked, Some(question));
+                    return;
+                }
+            }
+            let ink = if seen.decoded.flaw.is_some() || is_error(seen) { Ink::Warn } else { Ink::Plain };
+            let said = vec![piece(ink, seen.summary.to_string())];
+            return self.alone(scene, seen, is_out, label, said, odd);
+        };
+        let last = self.of.get(&flow.key).copied();
+        let kind = last.map(|nth| self.beats[nth].kind);
+        if odd.is_empty() && !has_flaw(seen) {
+            match (segment.what, kind) {
+                (What::Answers, Some(Kind::Open(1))) => return self.step(last, seen, is_out, Kind::Open(2)),
+                (What::Acknowledges, Some(Kind::Open(2))) if is_out != is_answer(flow.key, scene) => {
+                    return self.step(last, seen, is_out, Kind::Open(3));
+                }
+                (What::Reset, Some(Kind::Reset)) => {
+                    if let Some(nth) = last {
+                        self.beats[nth].times += 1;
+                    }
+                    return;
+                }
+                (What::Reset, Some(Kind::Open(1))) => {
+                    self.step(last, seen, is_out, Kind::Alone);
+                    self.add(last, piece(Ink::Bad, "  refused: nothing listens there"));
+                    return;
+                }
+                (What::Closes | What::Acknowledges, _) if self.closing.contains_key(&flow.key) => {
+                    let closing = self.closing.get(&flow.key).copied();
+                    return self.step(closing, seen, is_out, Kind::Close);
+                }
+                (What::Data, Some(Kind::Encrypted(..))) if app(seen).is_none_or(is_encrypted) => {
+                    return self.encrypted(last, seen, is_out, segment.payload_len);
+                }
+                (What::Data, Some(Kind::Bytes(was_out, bytes, segments)))
+                    if was_out == is_out && app(seen).is_none() =>
+                {
+                    return self.more(last, seen, Kind::Bytes(is_out, bytes + segment.payload_len, segments + 1));
+                }
+                (
+                    What::Acknowledges | What::DuplicateAck | What::WindowUpdate | What::KeepAlive | What::ProbeAnswer,
+                    _,
+                ) => {
+                    self.acknowledgments += 1;
+                    return;
+                }
+                _ => {}
+            }
+        }
+        let (label, kind) = match (segment.what, odd.is_empty()) {
+            (What::Opens, true) => ("open", Kind::Open(1)),
+            (What::Answers, true) => ("open", Kind::Open(2)),
+            (What::Closes, true) => ("close", Kind::Close),
+            (What::Reset, true) => ("reset", Kind::Reset),
+            (What::Data, true) if app(seen).is_some_and(is_encrypted) => ("TLS", Kind::Encrypted(0, 0, 0)),
+            (What::Data, true) => (seen.summary.protocol, Kind::Bytes(is_out, segment.payload_len, 1)),
+            _ => (seen.summary.protocol, Kind::Alone),
+        };
+        match kind {
+            Kind::Open(_) | Kind::Close => {
+                self.push(seen, label, format!("  {}", peer(scene, seen, is_out)), Vec::new(), false);
+                self.step(Some(self.beats.len() - 1), seen, is_out, kind);
+            }
+            Kind::Encrypted(..) => {
+                self.push(seen, label, format!("↔ {}", peer(scene, seen, is_out)), Vec::new(), false);
+                let nth = self.beats.len() - 1;
+                self.beats[nth].kind = kind;
+                self.encrypted(Some(nth), seen, is_out, segment.payload_len);
+                self.of.insert(flow.key, nth);
+                return;
+            }
+            _ => {
+                let said = vec![content(seen, segment)];
+                self.alone(scene, seen, is_out, label, said, odd);
+            }
+        }
+        let nth = self.beats.len() - 1;
+        self.beats[nth].kind = kind;
+        self.beats[nth].app = app(seen).map(ToString::to_string);
+        self.of.insert(flow.key, nth);
+        if kind == Kind::Close {
+            self.closing.insert(flow.key, nth);
+        }
+    }
+
+    fn elsewhere(&mut self, scene: &Scene<'_>, seen: &Seen<'_>, odd: Vec<Piece>) {
+        let on = format!("{} → {} on {}: ", scene.sender(seen), scene.receiver(seen), seen.link_name());
+        let mut said = vec![dim(on), plain(seen.summary.to_string())];
+        for odd in odd {
+            said.extend([plain("  "), odd]);
+        }
+        self.push(seen, seen.summary.protocol, String::new(), said, true);
+    }
+
+    fn alone(
+        &mut self,
+        scene: &Scene<'_>,
+        seen: &Seen<'_>,
+        is_out: bool,
+        label: &str,
+        mut said: Vec<Piece>,
+        odd: Vec<Piece>,
+    ) {
+        let is_odd = !odd.is_empty() || has_flaw(seen);
+        for odd in odd {
+            said.extend([plain("  "), odd]);
+        }
+        let arrow = if is_out { "→" } else { "←" };
+        let peer = format!("{arrow} {}", peer(scene, seen, is_out));
+        self.push(seen, label, peer, said, is_odd);
+    }
+
+    fn push(&mut self, seen: &Seen<'_>, label: &str, peer: String, said: Vec<Piece>, is_odd: bool) {
+        let (at_ns, label) = (seen.frame.at_ns, label.to_owned());
+        let (time, kind) = (seen.time(), Kind::Alone);
+        self.beats.push(Beat {
+            begun_ns: at_ns,
+            time,
+            label,
+            peer,
+            said,
+            kind,
+            app: None,
+            times: 1,
+            is_odd,
+            last_ns: at_ns,
+        });
+    }
+
+    /// One more segment of the opening or the closing.
+    fn step(&mut self, beat: Option<usize>, seen: &Seen<'_>, is_out: bool, kind: Kind) {
+        let Says::Segment(flags, len, _) = &seen.summary.says else { return };
+        let arrow = if is_out { "→" } else { "←" };
+        let bytes = if *len > 0 { format!(" {}", bytes_words(*len)) } else { String::new() };
+        let gap = if beat.is_some_and(|nth| self.beats[nth].said.is_empty()) { "" } else { "  " };
+        let ink = if flags.rst { Ink::Bad } else { Ink::Plain };
+        self.add(beat, dim(format!("{gap}{arrow} ")));
+        self.add(beat, piece(ink, format!("{flags}{bytes}")));
+        if let Some(nth) = beat {
+            self.beats[nth].kind = kind;
+            self.beats[nth].last_ns = seen.frame.at_ns;
+        }
+    }
+
+    /// More of what is encrypted. Who says what there is nobody's to see, so both directions are one line.
+    fn encrypted(&mut self, beat: Option<usize>, seen: &Seen<'_>, is_out: bool, more: usize) {
+        let Some((nth, Kind::Encrypted(out, inwards, segments))) = beat.map(|nth| (nth, self.beats[nth].kind)) else {
+            return;
+        };
+        let (out, inwards) = if is_out { (out + more, inwards) } else { (out, inwards + more) };
+        let beat = &mut self.beats[nth];
+        beat.kind = Kind::Encrypted(out, inwards, segments + 1);
+        beat.last_ns = seen.frame.at_ns;
+        let segments = count(segments + 1, "segment");
+        let text = format!("encrypted: {} out, {} in, {segments}", bytes_words(out), bytes_words(inwards));
+        beat.said = vec![plain(text)];
+    }
+
+    fn more(&mut self, beat: Option<usize>, seen: &Seen<'_>, kind: Kind) {
+        let (Some(nth), Kind::Bytes(_, bytes, segments)) = (beat, kind) else { return };
+        let beat = &mut self.beats[nth];
+        let app = beat.app.as_ref().map_or_else(String::new, |app| format!("{app}, "));
+        beat.said = vec![plain(format!("{app}{} in {segments} segments", bytes_words(bytes)))];
+        (beat.kind, beat.last_ns) = (kind, seen.frame.at_ns);
+    }
+
+    /// A question for a link-layer address and its answer are one line.
+    fn answered(&mut self, scene: &Scene<'_>, seen: &Seen<'_>) -> bool {
+        let Says::IsAt(ip, mac) = &seen.summary.says else { return false };
+        let question = format!("who has {ip}?");
+        let is_it = |beat: &Beat| beat.kind == Kind::Asked && beat.app.as_ref() == Some(&question);
+        let recent = self.beats.len().saturating_sub(RECENT);
+        let Some(nth) = self.beats[recent..].iter().rposition(is_it).map(|nth| recent + nth) else { return false };
+        let mac = mac.map_or_else(|| "here".to_owned(), |mac| mac.to_string());
+        self.add(Some(nth), dim("  ← "));
+        self.add(Some(nth), plain(mac));
+        let beat = &mut self.beats[nth];
+        (beat.kind, beat.peer) = (Kind::Alone, format!("  {}", scene.sender(seen)));
+        true
+    }
+
+    fn add(&mut self, beat: Option<usize>, piece: Piece) {
+        if let Some(nth) = beat {
+            self.beats[nth].said.push(piece);
+        }
+    }
+
+    fn shown(&self, page: &mut Page) {
+        let mut by_rank: Vec<&Beat> = self.beats.iter().collect();
+        by_rank.sort_by_key(|beat| beat.rank());
+        let (shown, left) = by_rank.split_at(by_rank.len().min(MOST));
+        let mut shown = shown.to_vec();
+        shown.sort_by_key(|beat| beat.begun_ns);
+        shown.iter().for_each(|beat| beat.shown(page));
+        let odd = left.iter().filter(|beat| beat.is_odd).count();
+        let hidden = (left.len() - odd, odd);
+        if hidden.1 > 0 {
+            let text = format!("             {} more of that kind: lost, late or sent again", hidden.1);
+            page.line(13, &[piece(Ink::Warn, text)]);
+        }
+        let counted = [
+            (hidden.0, "line like these"),
+            (self.acknowledgments, "acknowledgment"),
+            (self.others, "frame of other hosts and links"),
+            (self.background, "frame of background"),
+        ];
+        let counted = counted.into_iter().filter(|(number, _)| *number > 0);
+        let counted: Vec<String> = counted
+            .map(|(number, what)| match (number, what.split_once(' ')) {
+                (1, _) | (_, None) => count(number, what),
+                (number, Some((first, rest))) => format!("{number} {first}s {rest}"),
+            })
+            .collect();
+        let besides = if counted.is_empty() { String::new() } else { format!("besides {}; ", and(&counted)) };
+        page.line(13, &[dim(format!("{:13}{besides}--packets shows every frame", ""))]);
+    }
+}
+
+/// What a segment carries: what the application says, or how much it is. Its flags are in the full list.
+fn content(seen: &Seen<'_>, segment: &Segment) -> Piece {
+    let Says::Segment(flags, len, app) = &seen.summary.says else { return plain(seen.summary.to_string()) };
+    let bytes = bytes_words(*len);
+    match (app, segment.what) {
+        (Some(app), _) => plain(format!("{app}, {bytes}")),
+        (None, What::Data) => plain(bytes),
+        (None, What::Reset) => piece(Ink::Bad, format!("{flags}: the connection is broken off")),
+        (None, What::ZeroWindow) => piece(Ink::Warn, format!("{flags}: window 0, there is no room")),
+        _ => plain(seen.summary.says.to_string()),
+    }
+}
+
+/// Whether all that is said is records that cannot be read.
+fn is_encrypted(app: &App) -> bool {
+    matches!(app, App::Tls(records) if records.iter().all(|record| *record == TlsRecord::ApplicationData))
+}
+
+/// A number of bytes, in digits that stay together.
+fn bytes_words(bytes: usize) -> String {
+    words::bytes(u64::try_from(bytes).unwrap_or(u64::MAX))
+}
+
+fn app<'a>(seen: &'a Seen<'_>) -> Option<&'a App> {
+    match &seen.summary.says {
+        Says::Segment(_, _, app) => app.as_ref(),
+        _ => None,
+    }
+}
+
+fn has_flaw(seen: &Seen<'_>) -> bool {
+    seen.summary.flaw.is_some()
+}
+
+fn is_error(seen: &Seen<'_>) -> bool {
+    matches!(&seen.summary.says, Says::Message(_, Some(_)))
+}
+
+/// Whether this machine is the end that answers.
+fn is_answer(key: FlowKey, scene: &Scene<'_>) -> bool {
+    scene.host(key.server.ip()) == Some(YOU) && scene.host(key.client.ip()) != Some(YOU)
+}
+
+/// The other party: the host that the packet is for or from, not the router on the way.
+fn peer(scene: &Scene<'_>, seen: &Seen<'_>, is_out: bool) -> String {
+    let is_ip = seen.ports().is_some() || !seen.decoded.packet.is_empty();
+    match seen.ends().filter(|_| is_ip) {
+        Some((_, to)) if is_out => scene.who(to),
+        Some((from, _)) => scene.who(from),
+        None if is_out => scene.receiver(seen),
+        None => scene.sender(seen),
+    }
+}
