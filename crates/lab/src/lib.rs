@@ -189,6 +189,9 @@ impl Lab {
         for (name, host) in &hosts {
             host.wait_ready(READY_LIMIT).map_err(|why| LabError::NotReady { host: name.clone(), why })?;
         }
+        if let Some(net) = ground.net() {
+            net.forget();
+        }
         Ok(Self { book, hosts, authority, ready_in: begin.elapsed(), ground })
     }
 

@@ -128,6 +128,11 @@ impl Net {
         self.fabric.set_faults(faults);
     }
 
+    /// Has the switches forget what they learned while hosts came up, as if they were plugged in now.
+    pub fn forget(&self) {
+        self.fabric.shared().lock().forget();
+    }
+
     /// How many frames its switches have taken in so far, and how many bytes these had.
     pub fn taken_in(&self) -> (u64, u64) {
         let state = self.fabric.shared().lock();

@@ -124,6 +124,12 @@ impl Drop for Fabric {
     }
 }
 
+impl State {
+    pub(super) fn forget(&mut self) {
+        self.tables.fill(Table::default());
+    }
+}
+
 impl Shared {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // A table is right after every step, so a panic elsewhere has left nothing half done.

@@ -57,6 +57,7 @@ pub(super) fn ports() -> io::Result<Ports> {
 pub(super) fn build(host: &WiredHost, switch: &Ports) -> Result<Namespace, NetError> {
     let at = |step| NetError::at(&host.name, step);
     let namespace = Namespace::enter_new().map_err(at("a network namespace"))?;
+    quiet();
     let mut netlink = Netlink::route().map_err(at("a netlink socket"))?;
     let mut ask = |step, message, flags| netlink.act(message, flags).map_err(at(step));
     ask("its loopback interface", up(LOOPBACK), 0)?;
@@ -173,6 +174,16 @@ fn link_local(mac: Mac) -> IpNet {
     let id = [a ^ 2, b, c, 0xff, 0xfe, d, e, f];
     let bits = (0xfe80_u128 << 112) | u128::from(u64::from_be_bytes(id));
     IpNet::new(IpAddr::V6(bits.into()), 64).expect("64 is at most 128")
+}
+
+/// Keeps the kernel from saying what nobody asked for, as far as it can be told. These files are those of the calling
+/// thread's namespace, and read-only in some containers.
+fn quiet() {
+    // Groups that an interface joins are reported again after this time (RFC 3810 §9.11): not while somebody looks.
+    let _ = fs::write("/proc/sys/net/ipv6/conf/default/mldv2_unsolicited_report_interval", "3600000");
+    // A tail loss probe (RFC 8985 §7) comes two round trips after the last segment. Here a round trip takes microseconds, and
+    // a host that has to wait for its turn on the processor would count as a loss.
+    let _ = fs::write("/proc/sys/net/ipv4/tcp_early_retrans", "0");
 }
 
 /// Has the kernel send on what is not for this host; says whether there is IPv6. These files are those of the calling
