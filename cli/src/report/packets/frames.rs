@@ -145,15 +145,16 @@ fn crossed(scene: &Scene<'_>, seen: &Seen<'_>) -> Option<Vec<Piece>> {
         return None;
     };
     let ttl = if new.source.is_ipv4() { "TTL" } else { "hop limit" };
-    let mut text =
-        format!("frame {} sent on: {ttl} {} → {}, the IP addresses the same", before.nth + 1, old.ttl, new.ttl);
-    if let (Some(old), Some(new)) = (&before.decoded.ethernet, &seen.decoded.ethernet) {
-        let macs = |from: Mac, to: Mac| format!("{from} → {to}");
-        text.push_str(&format!(
-            ", the MACs {} now {}",
-            macs(old.source, old.destination),
-            macs(new.source, new.destination)
-        ));
+    let mut text = format!("frame {} sent on: {ttl} {} → {}", before.nth + 1, old.ttl, new.ttl);
+    // Told once for each way: what follows on it is changed in the same places.
+    let macs = |seen: &Seen<'_>| seen.decoded.ethernet.map(|ethernet| (ethernet.source, ethernet.destination));
+    let changed = (macs(before), macs(seen));
+    let is_told =
+        |earlier: &Seen<'_>| earlier.came_as.is_some_and(|b| (macs(&scene.seen[b]), macs(earlier)) == changed);
+    if let (Some((from, to)), Some((new_from, new_to))) = changed
+        && !scene.seen.iter().take_while(|earlier| earlier.nth < seen.nth).any(is_told)
+    {
+        text.push_str(&format!(", the IP addresses the same, the MACs {from} → {to} now {new_from} → {new_to}"));
     }
     Some(vec![piece(Ink::Good, text)])
 }

@@ -29,6 +29,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// A book of these hosts; whatever else is in the world's network has no host.
 pub(crate) fn book(hosts: Vec<BookHost>) -> AddressBook {
     AddressBook {
+        inside: None,
         v4: "10.78.0.0/16".parse().unwrap(),
         v6: "fd10:78:1ab::/64".parse().unwrap(),
         names: Vec::new(),
