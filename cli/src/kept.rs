@@ -130,7 +130,16 @@ pub fn parse(text: &str) -> Result<Kept, String> {
 /// Writes content to a file, whole or not at all: to a new file beside it, which then takes its name. What is no regular
 /// file (a pipe, a device) is written to as it is.
 pub fn save(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
-    let content = content.as_ref();
+    replace(path, content.as_ref(), 0o777)
+}
+
+/// The same for what nobody but the file's owner is to read.
+pub fn save_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace(path, content, 0o600)
+}
+
+/// `rights` are the most that the file is to have.
+fn replace(path: &Path, content: &[u8], rights: u32) -> io::Result<()> {
     let (target, mode) = match fs::metadata(path) {
         Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
         Ok(there) if !there.is_file() => return File::options().write(true).open(path)?.write_all(content),
@@ -143,8 +152,10 @@ pub fn save(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
         _ => PathBuf::from("."),
     };
-    let mut file =
-        tempfile::Builder::new().prefix(".visit-").permissions(Permissions::from_mode(mode)).tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".visit-")
+        .permissions(Permissions::from_mode(mode & rights))
+        .tempfile_in(folder)?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist(&target).map_err(|error| error.error)?;
@@ -203,6 +214,15 @@ mod tests {
         assert_eq!(fs::read_to_string(&file).unwrap(), "two");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let mode = |file: &Path| fs::metadata(file).unwrap().permissions().mode() & 0o777;
+        let (old, new) = (folder.path().join("c.json"), folder.path().join("d.json"));
+        save(&old, "for all").unwrap();
+        fs::set_permissions(&old, Permissions::from_mode(0o644)).unwrap();
+        for private in [&old, &new] {
+            save_private(private, b"for me").unwrap();
+            assert_eq!(mode(private), 0o600);
+            fs::remove_file(private).unwrap();
+        }
         assert_eq!(save(folder.path(), "x").unwrap_err().kind(), io::ErrorKind::IsADirectory);
         assert_eq!(save(&folder.path().join("no/such"), "x").unwrap_err().kind(), io::ErrorKind::NotFound);
         save(Path::new("/dev/null"), "x").unwrap();

@@ -12,6 +12,7 @@
 //! | [`walk`] | the stages, measured |
 //! | [`redirect`] | one hop after the other |
 //! | [`series`] | the same URL again and again |
+//! | [`frames`] | the frames of a visit outside the lab inside this program, and what is taken out of any |
 //! | [`collect`] | what the other hosts recorded |
 //! | [`report`] | how a journey looks: screen, JSON |
 //! | [`output`], [`kept`] | where it goes, and files |
@@ -25,6 +26,7 @@ pub mod args;
 pub mod collect;
 pub mod compare;
 pub mod doctor;
+pub mod frames;
 pub mod ground;
 pub mod kept;
 pub mod load;

@@ -115,11 +115,14 @@ impl<'a> Output<'a> {
             option: "--pcap",
             source: failed.source,
         })?;
-        if !self.args.silent && !written.is_empty() {
+        if self.args.silent {
+            return Ok(());
+        }
+        if !written.is_empty() {
             let files: Vec<String> = written.iter().map(|file| report::clean(&file.display().to_string())).collect();
             write_to(io::stderr(), &format!("frames written to {}\n", files.join(", ")))?;
         }
-        Ok(())
+        pcap::remarks(capture).iter().try_for_each(|remark| write_to(io::stderr(), &format!("{remark}\n")))
     }
 
     /// Shows one record as JSON or as this screen.

@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use journey::capture::Capture;
+use journey::capture::{Capture, Frame};
 use wire::pcapng::{self, About};
 
-use crate::kept;
+use crate::{kept, report};
 
 /// Why a file could not be written. The text names the file.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +21,8 @@ pub struct Failed {
 }
 
 /// Writes the frames of every link to a file, and tells to which ones. A single link's are in the file of that name; of
-/// several each has its link's name before the ending. `-` is stdout, for one link: that of `you`.
+/// several each has its link's name before the ending. `-` is stdout, for one link: that of `you`. Files with keys are their
+/// owner's alone.
 pub fn write(
     target: &Path,
     capture: &Capture,
@@ -39,9 +40,39 @@ pub fn write(
     let links: Vec<_> = files.iter().map(|(link, _)| link.as_str()).collect();
     let paths = paths(target, &links);
     for (path, (_, bytes)) in paths.iter().zip(&files) {
-        kept::save(path, bytes).map_err(|source| Failed { file: path.display().to_string(), source })?;
+        let written = if about.keys.is_some() { kept::save_private(path, bytes) } else { kept::save(path, bytes) };
+        written.map_err(|source| Failed { file: path.display().to_string(), source })?;
     }
     Ok(paths)
+}
+
+/// What whoever opens these files should know, a line for each.
+pub fn remarks(capture: &Capture) -> Vec<String> {
+    let of = |count: usize| match count {
+        all if all == capture.frames.len() => "all frames".to_owned(),
+        some => format!("{some} of {} frames", capture.frames.len()),
+    };
+    let count = |is: &dyn Fn(&&Frame) -> bool| capture.frames.iter().filter(is).count();
+    let mut remarks = Vec::new();
+    if let Some(cut) = &capture.cut {
+        remarks.push(format!("the capture is not complete: {cut}"));
+    }
+    if capture.lost > 0 {
+        remarks.push(format!("the capture is not complete: {} frames were lost", capture.lost));
+    }
+    let unfilled = count(&|frame| frame.unfilled_checksum == Some(true));
+    if unfilled > 0 {
+        let why = "senders leave them to a device, and these were seen before one, or pass none (loopback, a link between containers)";
+        remarks.push(format!("the checksums of {} are not filled in: {why}", of(unfilled)));
+    }
+    let mut reasons: Vec<&str> = capture.frames.iter().filter_map(|frame| frame.cut.as_deref()).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    for why in reasons {
+        let cut = count(&|frame| frame.cut.as_deref() == Some(why));
+        remarks.push(format!("not all bytes of {} are kept: {why}", of(cut)));
+    }
+    remarks.iter().map(|remark| report::clean(remark)).collect()
 }
 
 /// The file of each link, all different.

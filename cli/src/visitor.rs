@@ -19,6 +19,7 @@ use crate::{
     Stopped,
     args::{self, LabWay, Visit},
     collect::{self, Conversation, Recorded},
+    frames::{self, LAST_FRAMES, Tapped},
     ground::{self, Footing},
     payload::{self, Payload, PayloadError},
     plan::{self, Ground, request::Request},
@@ -36,8 +37,6 @@ use crate::{
     },
 };
 
-/// How long connections may take to be closed by both sides, once the visit is over.
-const LAST_FRAMES: Duration = Duration::from_secs(1);
 /// How often it is looked whether they are.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
@@ -174,12 +173,21 @@ impl<'a> Visitor<'a> {
             }
             _ => (None, Place::Internet, String::new()),
         };
+        let engine = engine(visit);
+        if let (Engine::Reqwest, Ok((_, target))) = (engine, target::parse(url, Secrets::Removed))
+            && let Some(why) = by_reqwest::impossible(book, &target)
+        {
+            return Err(anyhow!("{why} (--engine reqwest)").into());
+        }
         // Only hosts of a lab record it, and only they are sent it (see `Walk::trace_for`).
         let trace = book.filter(|_| self.asks).and_then(|_| TraceId::new(rand::random()).ok());
         let before = match book {
             Some(book) if is_raw && self.asks => collect::recorded(book).await,
             _ => Recorded::default(),
         };
+        // Before the visit's own clock, and before its first packet.
+        let tapped =
+            (frames::are_wanted(&visit.output) && !matches!(place, Place::EmbeddedLab { .. })).then(Tapped::start);
         let started_at = jiff::Timestamp::now();
         let bounds = Bounds {
             deadline: visit.limits.max_time.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds)),
@@ -203,12 +211,6 @@ impl<'a> Visitor<'a> {
         let recording = net.filter(|_| visit.limits.repeat.is_none()).map(|net| net.record(Limits::default()));
         let clock = Clock::start();
         let secrets = if visit.output.show_secrets { Secrets::Shown } else { Secrets::Removed };
-        let engine = engine(visit);
-        if let (Engine::Reqwest, Ok((_, target))) = (engine, target::parse(url, Secrets::Removed))
-            && let Some(why) = by_reqwest::impossible(book, &target)
-        {
-            return Err(anyhow!("{why} (--engine reqwest)").into());
-        }
         let walk = Walk {
             clock,
             bounds: &bounds,
@@ -228,7 +230,7 @@ impl<'a> Visitor<'a> {
         let hops = redirect::walk(&walk, url, &self.request, visit.request.max_redirs).await;
         let total_us = hops.iter().flat_map(|hop| &hop.stages).filter_map(Stage::end_us).max().unwrap_or(0);
 
-        let capture = match (recording, &place) {
+        let mut capture = match (recording, &place) {
             (Some(mut recording), _) => {
                 let latest = Instant::now() + LAST_FRAMES;
                 // Meanwhile the runtime goes on, and closes what a visit that failed has let go of.
@@ -238,12 +240,17 @@ impl<'a> Visitor<'a> {
                 Captured::Frames(Box::new(recording.end(clock.start_realtime_ns())))
             }
             (None, Place::EmbeddedLab { network: LabNetwork::Loopback { .. }, .. }) => self.footing.no_frames(),
-            (None, Place::EmbeddedLab { .. }) => Captured::NotObservable {
-                why: "no frames are kept where the same is visited again and again".to_owned(),
-                how: Some("without -n".to_owned()),
+            (None, _) if visit.limits.repeat.is_some() => frames::not_of_a_series(),
+            (None, _) => match tapped {
+                Some(Ok(tapped)) => tapped.end(&hops, engine, book, clock).await,
+                Some(Err(refused)) => refused.into(),
+                None => frames::not_asked_for(),
             },
-            (None, _) => Captured::default(),
         };
+
+        if let (Captured::Frames(capture), Secrets::Removed) = (&mut capture, secrets) {
+            frames::secrets::cut(capture, &hops, &frames::secrets::sent(url, &self.request));
+        }
 
         let conversation = hops.last().and_then(Conversation::of);
         let (mut events, observers) = reports(book, trace, clock, conversation.as_ref(), &before).await;

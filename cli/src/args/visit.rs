@@ -281,12 +281,18 @@ pub struct Output {
     #[arg(long, value_name = "FILE", hide_short_help = true, conflicts_with = "repeat")]
     pub pcap: Option<PathBuf>,
     /// Put the keys of the TLS sessions into these files, so that whoever has them can read what was said
+    ///
+    /// Credentials and tokens inside TLS are then readable too, whatever --show-secrets says. Such files are made for their
+    /// owner alone (mode 0600).
     #[arg(long, requires = "pcap", hide_short_help = true)]
     pub pcap_keys: bool,
     /// Every record, header and event of every host
     #[arg(short, long, action = ArgAction::SetTrue)]
     pub verbose: bool,
     /// Show and keep credentials and tokens as they are
+    ///
+    /// Without it they are removed from the journey, and of frames of connections without TLS that may hold some the headers
+    /// alone are kept.
     #[arg(long, hide_short_help = true)]
     pub show_secrets: bool,
     /// Colours: auto, always, never

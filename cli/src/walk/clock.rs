@@ -25,6 +25,11 @@ impl Clock {
         self.start_realtime_ns
     }
 
+    /// The start on both of the kernel's clocks.
+    pub fn moment(&self) -> wire::tap::Moment {
+        wire::tap::Moment { realtime_ns: self.start_realtime_ns, at: self.start }
+    }
+
     /// Microseconds until now.
     pub fn us(&self) -> u64 {
         self.us_at(Instant::now())

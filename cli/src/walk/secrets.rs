@@ -193,7 +193,7 @@ fn string_end(text: &str) -> usize {
 }
 
 /// Fields that are credentials or grant them.
-fn is_secret_field(name: &str) -> bool {
+pub fn is_secret_field(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     matches!(name.as_str(), "authorization" | "cookie" | "proxy-authorization" | "set-cookie") || is_secret_name(&name)
 }
@@ -233,6 +233,12 @@ pub fn without_userinfo(text: &str) -> String {
         };
     }
     kept + rest
+}
+
+/// The values of the secret parameters of a query.
+pub fn of_query(query: &str) -> impl Iterator<Item = &str> {
+    let named = query.split(['&', ';']).filter_map(|parameter| parameter.split_once('='));
+    named.filter(|(name, _)| is_secret_name(name)).map(|(_, value)| value)
 }
 
 /// A text in which the values of secret parameters of queries are removed: what stands behind `?`, `&` or `;` and a

@@ -1,5 +1,7 @@
 //! Payloads that nobody is to keep, taken out of a capture: credentials that crossed a link without TLS. Pure.
 
+mod said;
+
 use std::{collections::HashSet, net::SocketAddr};
 
 use journey::capture::{Capture, Frame, LinkKind};
@@ -8,6 +10,7 @@ use crate::{
     decode::{Decoded, Network, Transport, decode},
     flow::{self, Fragment},
 };
+pub use said::{Said, said};
 
 /// A conversation: 6 for TCP, 17 for UDP, and its two ends in either order.
 pub type Conversation = (u8, SocketAddr, SocketAddr);

@@ -20,8 +20,8 @@ impl Refused {
     pub(super) fn new(step: &'static str, error: io::Error) -> Self {
         let how = match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::EPERM | Errno::EACCES) => Some(
-                "run visit as root, or let it capture for good (sudo setcap cap_net_raw+ep \"$(command -v visit)\"), or visit \
-                 the lab, which has a network of its own"
+                "run visit as root (in a container: --user 0:0 --cap-add NET_RAW), or let it capture for good (sudo setcap \
+                 cap_net_raw+ep \"$(command -v visit)\"), or visit the lab, which has a network of its own"
                     .to_owned(),
             ),
             Some(Errno::EAFNOSUPPORT | Errno::EPROTONOSUPPORT) => {

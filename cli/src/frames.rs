@@ -1,0 +1,118 @@
+//! The frames of a visit that is made from this machine's own interfaces: on the internet, and in a lab that runs
+//! elsewhere. The lab inside this program records its network itself.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`ours`] | which of the machine's frames are the visit's |
+//! | [`secrets`] | what is taken out of a capture, whoever made it |
+
+pub mod ours;
+pub mod secrets;
+
+use std::{net::IpAddr, time::Duration};
+
+use journey::{
+    Engine, Hop,
+    capture::{Capture, Captured, Kernel, Neighbour, Socket},
+};
+use tokio::task::spawn_blocking;
+use wire::{
+    kernel::{self, Counters, RouteKind, Routed},
+    net::Limits,
+    tap::{Filter, Refused, Tap},
+};
+use world::AddressBook;
+
+use crate::{args, walk::clock::Clock};
+use ours::Hand;
+
+/// How long connections may take to be closed by both sides, once the visit is over.
+pub const LAST_FRAMES: Duration = Duration::from_secs(1);
+
+/// Whether anybody asked for frames. Those of a machine's interfaces are taken for nobody else: it costs time, and needs a
+/// right.
+pub fn are_wanted(output: &args::Output) -> bool {
+    output.packets || output.layers.is_some() || output.pcap.is_some()
+}
+
+/// What a visit says that nobody asked for frames of.
+pub fn not_asked_for() -> Captured {
+    Captured::NotObservable { why: "nobody asked for frames".to_owned(), how: Some("--packets".to_owned()) }
+}
+
+/// What each visit of a series says.
+pub fn not_of_a_series() -> Captured {
+    Captured::NotObservable {
+        why: "no frames are kept where the same is visited again and again".to_owned(),
+        how: Some("without -n".to_owned()),
+    }
+}
+
+/// A capture under way.
+#[derive(Debug)]
+pub struct Tapped {
+    tap: Tap,
+    neighbours: Vec<Neighbour>,
+    sockets: Vec<Socket>,
+    counters: Counters,
+}
+
+impl Tapped {
+    /// Begins, on all interfaces: which ones the visit will use is not known before.
+    pub fn start() -> Result<Self, Refused> {
+        // What a kernel does not tell is left out: the frames are there without it.
+        let neighbours = kernel::neighbours().unwrap_or_default();
+        let sockets = kernel::sockets().unwrap_or_default();
+        let counters = kernel::counters().unwrap_or_default();
+        Ok(Self { tap: Tap::start(Limits::default().bytes)?, neighbours, sockets, counters })
+    }
+
+    /// Ends when the visit's connections are over, and keeps what is the visit's.
+    pub async fn end(self, hops: &[Hop], engine: Engine, book: Option<&AddressBook>, clock: Clock) -> Captured {
+        let filter = ours::filter(ours::conversations(hops, engine, book), hand);
+        let (begin, ours) = (clock.moment(), filter.clone());
+        let Self { tap, neighbours, sockets, counters } = self;
+        // On a thread of its own, which stands in the same network as this one. Meanwhile the runtime goes on, and closes
+        // what a visit that failed has let go of.
+        let stopped = spawn_blocking(move || tap.stop(&ours, begin, std::time::Instant::now() + LAST_FRAMES)).await;
+        let Ok(capture) = stopped else {
+            return Captured::NotObservable { why: "the thread that took frames has failed".to_owned(), how: None };
+        };
+        let kernels = vec![knew(&filter, neighbours, &sockets, &counters)];
+        Captured::Frames(Box::new(Capture { began_ns: clock.start_realtime_ns(), kernels, ..capture }))
+    }
+}
+
+/// What this machine's kernel knew. Its neighbours and sockets that the visit had nothing to do with are not kept.
+fn knew(
+    filter: &Filter,
+    mut neighbours_before: Vec<Neighbour>,
+    sockets_before: &[Socket],
+    counters: &Counters,
+) -> Kernel {
+    let mut neighbours_after = kernel::neighbours().unwrap_or_default();
+    for neighbours in [&mut neighbours_before, &mut neighbours_after] {
+        neighbours.retain(|neighbour| filter.neighbours.contains(&neighbour.ip));
+    }
+    let mut sockets = kernel::sockets().unwrap_or_default();
+    // Where this side's port is not known, those that were there before are others'.
+    let is_new = |socket: &Socket| {
+        !sockets_before
+            .iter()
+            .any(|old| (&old.protocol, old.local, old.remote) == (&socket.protocol, socket.local, socket.remote))
+    };
+    sockets.retain(|socket| is_new(socket) && ours::is_ours(filter, socket));
+    let counters = kernel::counters().map(|now| kernel::grown(counters, &now)).unwrap_or_default();
+    Kernel { host: lab::YOU.to_owned(), neighbours_before, neighbours_after, sockets, counters }
+}
+
+/// Whom this machine's kernel hands packets to that are for an address.
+fn hand(to: IpAddr) -> Option<Hand> {
+    let Ok(Routed::Way(route)) = kernel::route(to) else { return None };
+    let next = match (route.kind, route.gateway) {
+        (_, Some(gateway)) => Some(gateway),
+        (RouteKind::Unicast, None) => Some(to),
+        _ => None,
+    };
+    Some(Hand { interface: route.interface.index, next })
+}
