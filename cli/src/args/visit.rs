@@ -16,7 +16,7 @@ pub struct Visit {
     /// http://, https://, tcp://HOST:PORT and udp://HOST:PORT.
     #[arg(value_name = "URL", required_unless_present = "compare")]
     pub urls: Vec<String>,
-    /// Visit in the lab, whatever the name; --lab=loopback, --lab=wire: how it runs
+    /// Visit in the lab, whatever the name; WAY: wire, loopback
     ///
     /// In `wire` every host has a network namespace, addresses and a MAC of its own, behind switches and a router, and every
     /// frame is seen; it needs no root, but a kernel that lets users have namespaces. On `loopback` sockets stand in for the
@@ -24,7 +24,7 @@ pub struct Visit {
     #[arg(long, value_name = "WAY", value_enum, num_args = 0..=1, default_missing_value = "auto", require_equals = true,
         hide_possible_values = true)]
     pub lab: Option<LabWay>,
-    /// Disturb the lab's network: wire:loss=20%, wire:delay=40ms, wire:duplicate, wire:cut-link (repeatable)
+    /// Disturb the lab's network, as wire:loss=20% does (repeatable)
     ///
     /// wire:FAULT[=AMOUNT][,PARAMETER=VALUE…] with loss=SHARE, delay=TIME, duplicate=SHARE or cut-link, and at=HOST (frames
     /// from and to it), frames=arp|icmp|udp|tcp|syn|syn-ack|fin|data, first=N, every=N, after=N, seed=N. Frames are counted
