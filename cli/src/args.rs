@@ -145,6 +145,9 @@ pub struct Show {
     /// Every frame of the visit unfolded, header by header, on the model: osi, five, four
     #[arg(long, value_name = "MODEL", value_enum, hide_possible_values = true)]
     pub layers: Option<Model>,
+    /// Write its frames for Wireshark, and show nothing; - is stdout
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub pcap: Option<PathBuf>,
     /// Every record, every header, every event of every host
     #[arg(short, long)]
     pub verbose: bool,

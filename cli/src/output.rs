@@ -2,10 +2,8 @@
 
 use std::{io, path::Path};
 
-use anyhow::{anyhow, ensure};
-use journey::{Journey, capture::Captured};
+use anyhow::ensure;
 use serde::Serialize;
-use wire::pcapng::About;
 
 use crate::{
     Stopped,
@@ -93,36 +91,9 @@ impl<'a> Output<'a> {
             })?;
         }
         if let (Some(file), Kept::Journey(journey)) = (&self.args.pcap, record) {
-            self.write_frames(file, journey, keys)?;
+            pcap::of_journey(file, journey, keys, self.args.silent)?;
         }
         shown
-    }
-
-    fn write_frames(&self, file: &Path, journey: &Journey, keys: &str) -> Result<(), Stopped> {
-        let capture = match &journey.capture {
-            Captured::Frames(capture) => capture,
-            Captured::NotObservable { why, how } => {
-                let how = how.as_ref().map_or_else(String::new, |how| format!(" (what helps: {how})"));
-                return Err(anyhow!("there are no frames for --pcap {}: {why}{how}", file.display()).into());
-            }
-        };
-        let names = journey.hosts.iter().flat_map(|host| host.addresses.iter().map(|ip| (*ip, host.name.clone())));
-        let names: Vec<_> = names.collect();
-        let base_ns = u64::try_from(capture.began_ns).unwrap_or_default();
-        let about = About { base_ns, names: &names, keys: Some(keys).filter(|keys| !keys.is_empty()) };
-        let written = pcap::write(file, capture, about, &mut io::stdout()).map_err(|failed| Stopped::Save {
-            file: failed.file,
-            option: "--pcap",
-            source: failed.source,
-        })?;
-        if self.args.silent {
-            return Ok(());
-        }
-        if !written.is_empty() {
-            let files: Vec<String> = written.iter().map(|file| report::clean(&file.display().to_string())).collect();
-            write_to(io::stderr(), &format!("frames written to {}\n", files.join(", ")))?;
-        }
-        pcap::remarks(capture).iter().try_for_each(|remark| write_to(io::stderr(), &format!("{remark}\n")))
     }
 
     /// Shows one record as JSON or as this screen.

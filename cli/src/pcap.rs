@@ -5,10 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use journey::capture::{Capture, Frame};
+use anyhow::anyhow;
+use journey::{
+    Journey,
+    capture::{Capture, Captured, Frame},
+};
 use wire::pcapng::{self, About};
 
-use crate::{kept, report};
+use crate::{Stopped, kept, report, write_to};
 
 /// Why a file could not be written. The text names the file.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +22,35 @@ pub struct Failed {
     pub file: String,
     /// Why.
     pub source: io::Error,
+}
+
+/// Writes the frames of a journey, and says on stderr where they are; `keys` are those of its TLS sessions, if they are
+/// wanted in there.
+pub fn of_journey(file: &Path, journey: &Journey, keys: &str, silent: bool) -> Result<(), Stopped> {
+    let capture = match &journey.capture {
+        Captured::Frames(capture) => capture,
+        Captured::NotObservable { why, how } => {
+            let how = how.as_ref().map_or_else(String::new, |how| format!(" (what helps: {how})"));
+            return Err(anyhow!("there are no frames for --pcap {}: {why}{how}", file.display()).into());
+        }
+    };
+    let names: Vec<_> =
+        journey.hosts.iter().flat_map(|host| host.addresses.iter().map(|ip| (*ip, host.name.clone()))).collect();
+    let base_ns = u64::try_from(capture.began_ns).unwrap_or_default();
+    let about = About { base_ns, names: &names, keys: Some(keys).filter(|keys| !keys.is_empty()) };
+    let written = write(file, capture, about, &mut io::stdout()).map_err(|failed| Stopped::Save {
+        file: failed.file,
+        option: "--pcap",
+        source: failed.source,
+    })?;
+    if silent {
+        return Ok(());
+    }
+    if !written.is_empty() {
+        let files: Vec<String> = written.iter().map(|file| report::clean(&file.display().to_string())).collect();
+        write_to(io::stderr(), &format!("frames written to {}\n", files.join(", ")))?;
+    }
+    remarks(capture).iter().try_for_each(|remark| write_to(io::stderr(), &format!("{remark}\n")))
 }
 
 /// Writes the frames of every link to a file, and tells to which ones. A single link's are in the file of that name; of

@@ -1,10 +1,12 @@
 //! `visit show`: a kept journey or series, shown again without a network.
 
+use anyhow::anyhow;
+
 use crate::{
     Stopped,
     args::Show,
     kept::{self, Kept},
-    print,
+    pcap, print,
     report::{self, Detail, Style},
 };
 
@@ -14,6 +16,12 @@ pub fn run(show: &Show) -> Result<u8, Stopped> {
     let style = Style::detect(show.color);
     let layers = show.layers.map(Into::into);
     let detail = Detail { verbose: show.verbose, head: show.include, packets: show.packets, layers };
+    if let Some(file) = &show.pcap {
+        let Kept::Journey(journey) = &kept else {
+            return Err(anyhow!("{} holds a series, which keeps no frames", show.file.display()).into());
+        };
+        return pcap::of_journey(file, journey, "", false).map(|()| 0);
+    }
     print(&match (&kept, show.json) {
         (Kept::Journey(journey), true) => report::json(&**journey),
         (Kept::Journey(journey), false) => report::screen(journey, &style, detail),
