@@ -34,11 +34,12 @@ RUN find . -name '*.rs' -exec touch {} + && $BUILD
 RUN mkdir -p /out/bin \
  && cd target/*-linux-*/release && cp visit nameserver resolver app /out/bin/ \
  && cp -r /src/lab /out/lab && chmod -R a+rX /out \
- && mkdir -p -m 700 /own/data
+ && mkdir -p -m 711 /own/data
 
 FROM scratch
 COPY --from=build /out /
-# Where the lab's certificate authority is kept: a volume there begins as this user's own.
+# Where the lab's certificate authority is kept: a volume there begins as this user's own. Others find the certificate in
+# it by its name, which a program that captures has to: it is root without root's rights over files. The key is its owner's.
 COPY --from=build --chown=65534:65534 /own /
 USER 65534:65534
 ENTRYPOINT ["/bin/visit"]

@@ -1,5 +1,7 @@
 //! Plays every scenario of `scenarios/` in every chosen way; each is a test of its own.
 
+mod containers;
+
 use std::{fs, process::ExitCode};
 
 use e2e::{
@@ -44,7 +46,11 @@ fn main() -> ExitCode {
             .with_ignored_flag(refused.is_some())
         })
     });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let mut trials: Vec<Trial> = trials.collect();
+    if ways.contains(&Way::Compose) {
+        trials.extend(containers::trials());
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 fn fail(why: &str) -> ExitCode {

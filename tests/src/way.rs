@@ -190,6 +190,11 @@ impl Drop for Containers {
 }
 
 impl Stage {
+    /// The containers as they are.
+    pub fn containers() -> Self {
+        Self::Compose(Containers { stopped: Vec::new() })
+    }
+
     /// Runs `visit` with these arguments.
     pub fn visit(&self, args: &[&str]) -> Result<Output, String> {
         let mut command = match self {

@@ -26,7 +26,8 @@ const LONGEST_FILE: u64 = 64 * 1024;
 
 const PRIVATE: u32 = 0o600;
 const PUBLIC: u32 = 0o644;
-/// Of directories, as the XDG Base Directory Specification has it for what a program makes.
+/// Of directories, as the XDG Base Directory Specification has it for what a program makes. One that others are to find the
+/// certificate in (mode 711) is made by whoever wants that.
 const DIRECTORY: u32 = 0o700;
 
 /// Where the user's data is: `$VISIT_DATA`, else `$XDG_DATA_HOME/visit`, else `$HOME/.local/share/visit`. `variable` is
@@ -41,7 +42,14 @@ pub fn data_dir(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> 
 /// The certificate of the authority that is kept in that directory, in PEM; `None` where none is.
 pub fn certificate_of(dir: &Path) -> Result<Option<String>, Error> {
     rights::check_directory(dir)?;
-    read(&dir.join(CERTIFICATE), |_| Ok(()))
+    let path = dir.join(CERTIFICATE);
+    match read(&path, |_| Ok(())) {
+        // Of the two this is the one that others may read.
+        Err(Error::Read { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
+            Err(Error::Closed { path })
+        }
+        read => read,
+    }
 }
 
 pub(crate) fn open(dir: &Path, scope: &Scope, now: SystemTime) -> Result<Authority, Error> {

@@ -45,6 +45,16 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The certificate is there for everybody, and its directory is not.
+    #[error(
+        "the certificate of the lab's authority, {}, is closed to this user, as its directory is: its owner opens that \
+         with chmod o+x; the volume of a lab in containers is made anew by docker compose down --volumes",
+        path.display()
+    )]
+    Closed {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file is not what was written there.
     #[error("{} is no certificate authority of the lab: {why}; remove it, and a new one is made", path.display())]
     Garbage {

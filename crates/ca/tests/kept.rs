@@ -182,6 +182,16 @@ fn in_memory_where_nothing_can_be_written() {
     assert!(matches!(open(Some(&below_a_file)), Err(Error::Read { .. })));
 }
 
+/// Where others are to read the certificate, the directory is made so before, and stays so.
+#[test]
+fn a_directory_that_others_may_enter() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    open(dir.path());
+    let modes = ["", "lab-ca.key", "lab-ca.pem"].map(|name| mode(&dir.path().join(name)));
+    assert_eq!(modes, [0o711, 0o600, 0o644]);
+}
+
 #[test]
 fn threads_that_start_at_once_get_the_same() {
     for _ in 0..20 {
