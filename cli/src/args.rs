@@ -163,6 +163,9 @@ pub enum LabCommand {
     Serve(Serve),
 }
 
+/// Clients that the built-in world's addresses are enough for.
+pub const MOST_CLIENTS: usize = 252;
+
 /// How to serve the lab.
 #[derive(Clone, Debug, Args)]
 pub struct Serve {
@@ -177,7 +180,7 @@ pub struct Serve {
     pub wire: bool,
     /// Put so many clients into that network, each a host of its own
     #[arg(long, value_name = "N", requires = "wire", default_value_t = 1,
-        value_parser = clap::value_parser!(u16).range(1..=252))]
+        value_parser = clap::value_parser!(u16).range(1..=MOST_CLIENTS as i64))]
     pub clients: u16,
     /// Have every client visit so often, tell what came of it, and end
     #[arg(long, value_name = "N", requires = "wire", value_parser = clap::value_parser!(u32).range(1..=10_000))]

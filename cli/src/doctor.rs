@@ -13,7 +13,6 @@ use std::{
 use journey::MadeBy;
 use nix::{
     errno::Errno,
-    sys::resource::{Resource, getrlimit},
     time::{ClockId, clock_getres},
     unistd::{AccessFlags, eaccess},
 };
@@ -29,9 +28,10 @@ use world::World;
 
 use crate::{
     Stopped,
-    args::Doctor,
+    args::{Doctor, MOST_CLIENTS},
     print,
     report::{self, Style},
+    room::{self, Size},
     walk::{calls::errno, system},
 };
 
@@ -199,33 +199,25 @@ fn way(check: &'static str, to: IpAddr) -> Check {
     }
 }
 
-/// Files and sockets of the lab inside this program, for each host and for the router: namespace, runtime, a switch's port,
-/// listening sockets, and as many for what is under way. A test holds the lab to it.
-const FILES_PER_HOST: u64 = 16;
-/// Those of the program itself.
-const FILES: u64 = 32;
-
 fn open_files() -> Check {
     let check = "open files";
-    let (soft, hard) = match getrlimit(Resource::RLIMIT_NOFILE) {
+    let (soft, hard) = match room::file_limits() {
         Ok(limits) => limits,
         Err(why) => {
             return Check::no(check, format!("getrlimit: {why}"), "how many there may be is not known", "ulimit -n");
         }
     };
-    let fit = |limit: u64| (limit.saturating_sub(FILES) / FILES_PER_HOST).saturating_sub(1);
-    let hosts = World::built_in().hosts.len() as u64;
-    let found = format!("{soft} at once, and up to {hard} if asked for (RLIMIT_NOFILE)");
-    let means = format!(
-        "room for a lab of {} hosts, up to {}: {FILES_PER_HOST} each and {FILES} besides; the built-in one has {hosts}",
-        fit(soft),
-        fit(hard)
-    );
-    if fit(soft) >= hosts {
-        Check::yes(check, found, means)
-    } else {
-        let needed = (hosts + 1) * FILES_PER_HOST + FILES;
-        Check::no(check, found, means, format!("ulimit -n {}", needed.next_power_of_two()))
+    let found = format!("{soft} at once, and up to {hard} if asked for (RLIMIT_NOFILE); a lab asks");
+    let most = Size::of(&World::built_in(), &[], MOST_CLIENTS, MOST_CLIENTS);
+    let one = Size::of(&World::built_in(), &[], 1, 1);
+    let takes = format!("the lab with one client takes up to {}", one.files());
+    match most.fitting(hard) {
+        0 => Check::no(check, found, format!("no lab has room: {takes}"), room::more_files(one.files())),
+        fitting => {
+            let fitting =
+                if fitting == MOST_CLIENTS as u64 { "all that it can have".to_owned() } else { fitting.to_string() };
+            Check::yes(check, found, format!("{takes}; clients that have room at once: {fitting}"))
+        }
     }
 }
 

@@ -4,11 +4,17 @@ use std::{os::fd::AsRawFd, sync::Arc};
 
 use anyhow::{Context, anyhow, ensure};
 use journey::{LabNetwork, capture::Captured};
-use lab::{Lab, Options, Way, YOU};
-use wire::sys::namespace::{self, Allowed, Namespace, Refusal};
+use lab::{Lab, Options, ROUTER, Way, YOU};
+use wire::{
+    net::Net,
+    sys::namespace::{self, Allowed, Namespace, Refusal},
+};
 use world::{Inside, fault::Fault};
 
-use crate::args::LabWay;
+use crate::{
+    args::LabWay,
+    room::{self, Size},
+};
 
 /// The variable that says how the lab runs where the command line does not.
 pub const VARIABLE: &str = "VISIT_LAB";
@@ -66,10 +72,14 @@ impl Footing {
         Ok(Arc::new(Namespace::open(you).with_context(ended)?))
     }
 
-    /// Starts the lab.
-    pub fn start(&self, options: Options, clients: usize, faults: &[Fault]) -> anyhow::Result<Lab> {
-        let way = if self.way == LabWay::Wire { Way::Wire { clients } } else { Way::Loopback };
-        let lab = Lab::start(Options { way, ..options })?;
+    /// Starts the lab, of whose clients so many visit at once.
+    pub fn start(&self, options: Options, clients: usize, at_once: usize, faults: &[Fault]) -> anyhow::Result<Lab> {
+        let (way, clients) = match self.way {
+            LabWay::Wire => (Way::Wire { clients }, clients),
+            LabWay::Auto | LabWay::Loopback => (Way::Loopback, 0),
+        };
+        room::make(Size::of(&options.world, &options.without, clients, at_once))?;
+        let lab = Lab::start(Options { way, ..options }).map_err(room::explained)?;
         if faults.is_empty() {
             return Ok(lab);
         }
@@ -77,14 +87,9 @@ impl Footing {
             let why = self.refusal.map_or_else(|| "it is on loopback here".to_owned(), |refusal| refusal.to_string());
             anyhow!("--fault disturbs the lab's own network, and the lab has none: {why}")
         })?;
-        let known: Vec<&str> = net.hosts().map(|(name, _)| name).collect();
         for fault in faults {
             if let Some(at) = &fault.at {
-                ensure!(
-                    known.contains(&at.as_str()),
-                    "--fault {fault}: there is no host {at:?} in the lab; hosts: {}",
-                    known.join(", ")
-                );
+                ensure!(net.host(at).is_some(), "--fault {fault}: there is no host {at:?} in the lab; {}", hosts(&lab));
             }
         }
         net.set_faults(faults.iter().cloned());
@@ -121,6 +126,17 @@ impl Footing {
                 how: Some(refusal.ways_out()),
             },
         }
+    }
+}
+
+/// The names of its hosts; many clients are not listed.
+fn hosts(lab: &Lab) -> String {
+    let names = lab.net().into_iter().flat_map(Net::hosts).map(|(name, _)| name);
+    let serves = |name: &&str| *name == ROUTER || *name == YOU || lab.book().host(name).is_some();
+    let (known, clients): (Vec<&str>, Vec<&str>) = names.partition(serves);
+    match clients.len() {
+        0 => format!("hosts: {}", known.join(", ")),
+        more => format!("hosts: {}, client2 to client{}", known.join(", "), more + 1),
     }
 }
 

@@ -8,6 +8,7 @@
 //! | [`payload`] | what is sent to `tcp://` and `udp://` |
 //! | [`plan`] | what it means: whose network, whose resolver |
 //! | [`ground`] | what the lab inside this program stands on |
+//! | [`room`] | whether this machine has room for it |
 //! | [`visitor`] | one visit after the other, and what they share |
 //! | [`walk`] | the stages, measured |
 //! | [`redirect`] | one hop after the other |
@@ -36,6 +37,7 @@ pub mod pcap;
 pub mod plan;
 pub mod redirect;
 pub mod report;
+pub mod room;
 pub mod series;
 pub mod serve;
 pub mod show;
@@ -113,7 +115,7 @@ impl<E: Into<anyhow::Error>> From<E> for Stopped {
 }
 
 #[allow(clippy::print_stderr)]
-fn complain(text: &str) {
+pub(crate) fn complain(text: &str) {
     // Line by line: some messages show the lines of a file.
     let lines: Vec<String> = text.trim_end().lines().map(report::clean).collect();
     eprintln!("visit: {}", lines.join("\n"));

@@ -1,6 +1,7 @@
 //! `visit lab serve --clients N --repeat R`: many clients of the lab visit the same URL, so many at once.
 
 use std::{
+    io,
     num::NonZero,
     sync::{
         Mutex, PoisonError,
@@ -10,11 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Parser;
 use journey::{
-    Journey, LabNetwork, Place, Series,
+    Journey, LabNetwork, Place, Reason, Series, StageName,
+    outcome::exit,
     series::{Visit, Wanted},
+    stage::Failure,
 };
 use lab::{Lab, ROUTER, YOU};
 use serde::Serialize;
@@ -22,7 +25,16 @@ use tokio_util::sync::CancellationToken;
 use wire::{net::Net, sys::namespace::Namespace};
 use world::AddressBook;
 
-use crate::{Stopped, args::Cli, visitor::Visitor};
+use crate::{
+    Stopped,
+    args::{self, Cli},
+    room,
+    visitor::Visitor,
+    walk::{
+        secrets::Secrets,
+        target::{self, Scheme},
+    },
+};
 
 /// What is to be done.
 #[derive(Clone, Debug)]
@@ -67,23 +79,52 @@ struct Done {
     last: Option<Journey>,
 }
 
-/// Has every client of the lab visit.
-pub fn run(lab: &Lab, plan: Plan, interrupt: &CancellationToken) -> Result<Load, Stopped> {
+/// More visits are not kept in mind at once: each is shown in brief, and all of them are compared at the end.
+const MOST_VISITS: u64 = 100_000;
+
+/// Whether it can be done, before a lab is started for it; the error has what to exit with.
+pub fn check(url: &str, clients: usize, repeat: u32) -> Result<(), (String, u8)> {
+    if let Err(broken) = target::parse(url, Secrets::Removed) {
+        let (_, Failure { reason, what }) = *broken;
+        return Err((what, exit::code(StageName::Url, reason)));
+    }
+    let visits = clients as u64 * u64::from(repeat);
+    if visits > MOST_VISITS {
+        let what =
+            format!("{clients} clients that visit {repeat} times are {visits} visits; {MOST_VISITS} are the most");
+        return Err((what, exit::USAGE));
+    }
+    Ok(())
+}
+
+/// Has every client of the lab visit; `None` where the user stopped it before the first had begun.
+pub fn run(lab: &Lab, plan: Plan, interrupt: &CancellationToken) -> Result<Option<Load>, Stopped> {
     let net = lab.net().context("there are no clients without a network of their own (--wire)")?;
+    let visit = command_line(&plan.url)?;
     let clients: Vec<&Namespace> = clients(net, lab.book());
     let at_once = plan.concurrency.map_or(clients.len(), NonZero::get).clamp(1, clients.len());
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Done::default());
+    // One that cannot go on ends the others too.
+    let stop = interrupt.child_token();
     let before = net.taken_in();
     let began = Instant::now();
     let work = || -> Result<(), Stopped> {
         while let Some(client) = clients.get(next.fetch_add(1, Ordering::Relaxed)) {
-            client.run(|| visits(lab.book(), &plan, interrupt, &done))??;
+            client.enter().context("a client's namespace")?;
+            visits(lab.book(), &visit, &plan, &stop, &done)?;
         }
         Ok(())
     };
+    let work = || work().inspect_err(|_| stop.cancel());
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..at_once).map(|_| scope.spawn(work)).collect();
+        let start = |nth| thread::Builder::new().name(format!("client {nth}")).spawn_scoped(scope, work);
+        let started: io::Result<Vec<_>> = (1..=at_once).map(start).collect();
+        let workers = started.inspect_err(|_| stop.cancel()).map_err(|error| {
+            let error =
+                anyhow::Error::new(error).context(format!("not all of {at_once} clients have a thread to visit on"));
+            room::explained(error)
+        })?;
         workers
             .into_iter()
             .try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -91,13 +132,12 @@ pub fn run(lab: &Lab, plan: Plan, interrupt: &CancellationToken) -> Result<Load,
     let elapsed = began.elapsed();
     let after = net.taken_in();
     let Done { visits, last } = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let mut last = last.ok_or_else(|| anyhow!("no visit was made"))?;
+    let Some(mut last) = last else { return Ok(None) };
     let ready_us = micros(lab.ready_in());
     last.place = Place::EmbeddedLab { ready_us, hosts: lab.running().count(), network: plan.network };
-    let wanted =
-        Wanted { visits: plan.repeat.saturating_mul(u32::try_from(clients.len()).unwrap_or(u32::MAX)), interval_us: 0 };
-    let interrupted = interrupt.is_cancelled();
-    Ok(Load {
+    let wanted = u32::try_from(clients.len()).unwrap_or(u32::MAX).saturating_mul(plan.repeat);
+    let interrupted = visits.len() < usize::try_from(wanted).unwrap_or(usize::MAX);
+    Ok(Some(Load {
         clients: clients.len(),
         repeat: plan.repeat,
         concurrency: at_once,
@@ -106,8 +146,34 @@ pub fn run(lab: &Lab, plan: Plan, interrupt: &CancellationToken) -> Result<Load,
         hosts: net.hosts().count(),
         frames: after.0 - before.0,
         frame_bytes: after.1 - before.1,
-        series: Series::new(&wanted, &last, visits, interrupted),
-    })
+        series: Series::new(&Wanted { visits: wanted, interval_us: 0 }, &last, visits, interrupted),
+    }))
+}
+
+impl Load {
+    /// What to exit with: that of the first visit that failed, unless the user stopped it.
+    pub fn exit_code(&self) -> u8 {
+        if self.series.interrupted {
+            return exit::INTERRUPTED;
+        }
+        let failed = self.series.visits.iter().find(|visit| visit.failed());
+        failed.map_or(exit::REACHED, |visit| visit.exit_code)
+    }
+}
+
+/// What a client's visit is told: the URL and nothing else. Nobody is there but the lab, so what this machine's environment
+/// says of resolvers is not meant for it.
+fn command_line(url: &str) -> Result<args::Visit, Stopped> {
+    let scheme = target::parse(url, Secrets::Removed).ok().map(|(_, target)| target.scheme);
+    let mut line = vec!["visit", "--lab"];
+    if matches!(scheme, Some(Scheme::Tcp | Scheme::Udp)) {
+        // What this program's stdin has is not for each of them.
+        line.extend(["--send", ""]);
+    }
+    line.extend(["--", url]);
+    let mut visit = Cli::try_parse_from(line)?.visit;
+    visit.names.resolver = None;
+    Ok(visit)
 }
 
 fn micros(time: Duration) -> u64 {
@@ -122,19 +188,50 @@ fn clients<'a>(net: &'a Net, book: &AddressBook) -> Vec<&'a Namespace> {
     clients.into_iter().map(|(_, namespace)| namespace).collect()
 }
 
-/// One client's visits, from where the calling thread stands.
-fn visits(book: &AddressBook, plan: &Plan, interrupt: &CancellationToken, done: &Mutex<Done>) -> Result<(), Stopped> {
-    let cli = Cli::try_parse_from(["visit", &plan.url])?;
+/// One client's visits, from where the calling thread stands. One that was cut short by the user is left out: it says
+/// nothing of what was visited.
+fn visits(
+    book: &AddressBook,
+    visit: &args::Visit,
+    plan: &Plan,
+    stop: &CancellationToken,
+    done: &Mutex<Done>,
+) -> Result<(), Stopped> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut visitor = Visitor::of_client(&cli.visit, book.clone(), interrupt.clone())?;
+    let mut visitor = Visitor::of_client(visit, book.clone(), stop.clone())?;
     for _ in 0..plan.repeat {
-        if interrupt.is_cancelled() {
+        if stop.is_cancelled() {
             break;
         }
         let journey = runtime.block_on(visitor.visit(&plan.url))?;
         let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-        done.visits.push(Visit::of(&journey));
+        if journey.outcome.reason != Some(Reason::Interrupted) {
+            done.visits.push(Visit::of(&journey));
+        }
         done.last = Some(journey);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_done() {
+        let seen = |url, clients, repeat| check(url, clients, repeat).map_err(|(_, code)| code);
+        assert_eq!(seen("www.example.local", 252, 396), Ok(()));
+        assert_eq!(seen("www.example.local", 252, 397), Err(exit::USAGE));
+        assert_eq!(seen("http://[", 1, 1), Err(3));
+        assert_eq!(seen("ftp://www.example.local", 1, 1), Err(1));
+    }
+
+    #[test]
+    fn a_url_is_a_url() {
+        for url in ["show", "lab", "--walk", "-4", "http://www.example.local/"] {
+            let visit = command_line(url).unwrap();
+            assert_eq!((visit.urls, visit.names.walk, visit.names.v4), (vec![url.to_owned()], None, false));
+        }
+        assert_eq!(command_line("tcp://www.example.local:8080").unwrap().request.send.as_deref(), Some(""));
+    }
 }

@@ -1,39 +1,47 @@
 //! `visit lab serve`: the embedded lab in the foreground.
 
+use std::{num::NonZero, thread};
+
 use anyhow::anyhow;
-use lab::Options;
+use journey::outcome::exit;
+use lab::{Lab, Options};
 use service::start::stop_on_signals;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use world::{Files, World};
 
 use crate::{
     Stopped,
     args::{LabWay, Serve},
+    complain,
     ground::Footing,
-    load, print, report,
+    load::{self, Load},
+    print, report, room,
 };
 
 /// Runs the lab until Ctrl-C or SIGTERM; returns the exit code.
 pub fn run(serve: &Serve) -> Result<u8, Stopped> {
+    let clients = usize::from(serve.clients);
+    if let Some(repeat) = serve.repeat
+        && let Err((what, code)) = load::check(&serve.url, clients, repeat)
+    {
+        complain(&what);
+        return Ok(code);
+    }
+    let at_once = serve.repeat.map_or(1, |_| serve.concurrency.map_or(clients, NonZero::get));
     let options = options(serve)?;
-    service::start::raise_file_limit();
     let footing = Footing::prepare(if serve.wire { LabWay::Wire } else { LabWay::Loopback })?;
     // Signals are taken over before the address book is printed: who reads it may stop the lab at once.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let stop = CancellationToken::new();
     runtime.block_on(async {
         tokio::spawn(stop_on_signals(stop.clone())?);
-        let lab = footing.start(options, serve.clients.into(), &serve.fault)?;
+        let lab = footing.start(options, clients, at_once, &serve.fault)?;
         if let Some(repeat) = serve.repeat {
             let network = footing.network(&lab, &serve.fault);
-            let (url, concurrency) = (serve.url.clone(), serve.concurrency);
-            let plan = load::Plan { url, repeat, concurrency, network };
-            let stop = stop.clone();
-            // Beside this thread, which goes on to listen for signals.
-            let done = tokio::task::spawn_blocking(move || load::run(&lab, plan, &stop)).await??;
-            let style = report::Style::detect(serve.color);
-            print(&if serve.json { report::json(&done) } else { report::load(&done, &style) })?;
-            return Ok(done.series.visits.iter().map(|visit| visit.exit_code).find(|code| *code != 0).unwrap_or(0));
+            let plan = load::Plan { url: serve.url.clone(), repeat, concurrency: serve.concurrency, network };
+            let (_lab, done) = beside(lab, plan, stop).await?;
+            return tell(serve, done?.as_ref());
         }
         let mut book = lab.book().clone();
         book.inside = footing.inside(&lab);
@@ -47,6 +55,33 @@ pub fn run(serve: &Serve) -> Result<u8, Stopped> {
         drop(lab);
         Ok(0)
     })
+}
+
+/// Has the clients visit, beside this thread, which goes on to listen for signals.
+async fn beside(
+    lab: Lab,
+    plan: load::Plan,
+    stop: CancellationToken,
+) -> anyhow::Result<(Lab, Result<Option<Load>, Stopped>)> {
+    let (tell, told) = oneshot::channel();
+    let visit = move || {
+        let done = load::run(&lab, plan, &stop);
+        // Nobody has gone away: it is waited for below.
+        let _ = tell.send((lab, done));
+    };
+    let thread = thread::Builder::new().name("clients".to_owned()).spawn(visit);
+    thread.map_err(|error| room::explained(anyhow::Error::new(error).context("no thread for the clients")))?;
+    Ok(told.await?)
+}
+
+fn tell(serve: &Serve, done: Option<&Load>) -> Result<u8, Stopped> {
+    let Some(done) = done else {
+        complain("interrupted before the first visit");
+        return Ok(exit::INTERRUPTED);
+    };
+    let style = report::Style::detect(serve.color);
+    print(&if serve.json { report::json(done) } else { report::load(done, &style) })?;
+    Ok(done.exit_code())
 }
 
 fn options(serve: &Serve) -> anyhow::Result<Options> {

@@ -136,7 +136,7 @@ impl<'a> Visitor<'a> {
             return Ok(self.inside.clone().filter(|_| matches!(ground, Ground::Running { .. })));
         }
         if self.lab.is_none() {
-            let started = self.footing.start(lab::Options::default(), 1, &visit.fault);
+            let started = self.footing.start(lab::Options::default(), 1, 1, &visit.fault);
             self.lab = Some(started.map_err(|error| anyhow!("the lab inside this program does not start: {error}"))?);
         }
         Ok(self.lab.as_ref().and_then(ground::seat))

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use lab::YOU;
+use lab::{ROUTER, YOU};
 use world::{AddressBook, BookService, Inside, Protocol};
 
 use super::{
     page::{Ink, Page, Style, dim, piece, plain},
     words,
 };
+
+/// More clients are counted, not shown.
+const MOST_CLIENTS: usize = 3;
 
 /// The hosts with their addresses and the sockets that stand in for them, and what to type next.
 pub fn book(book: &AddressBook, ready_in: Duration, style: &Style) -> String {
@@ -51,7 +54,7 @@ pub fn book(book: &AddressBook, ready_in: Duration, style: &Style) -> String {
     page.gap();
     page.line(0, &[piece(Ink::Bold, "To try")]);
     if let Some(inside) = &book.inside {
-        to_enter(&mut page, inside);
+        to_enter(&mut page, book, inside);
         return page.into_text();
     }
     if let Some((_, dns)) = book.resolver() {
@@ -74,7 +77,7 @@ pub fn book(book: &AddressBook, ready_in: Duration, style: &Style) -> String {
 }
 
 /// How to run programs at the hosts of a lab that has a network of its own.
-fn to_enter(page: &mut Page, inside: &Inside) {
+fn to_enter(page: &mut Page, book: &AddressBook, inside: &Inside) {
     page.line(2, &[plain("  visit lab serve --wire --json > book.json   "), dim("instead, and, elsewhere:")]);
     page.line(2, &[plain("  VISIT_WORLD=book.json visit --packets www.example.local")]);
     if let Some(enter) = inside.enter(YOU) {
@@ -82,8 +85,20 @@ fn to_enter(page: &mut Page, inside: &Inside) {
         page.line(4, &[plain(format!("  {enter} dig @10.78.1.53 www.example.test"))]);
     }
     page.line(2, &[dim("  and at the others, by --net=")]);
-    for (host, net) in inside.hosts.iter().filter(|(host, _)| *host != YOU) {
+    let one = |page: &mut Page, host: &str| {
+        let Some(net) = inside.hosts.get(host) else { return };
         page.line(6, &[piece(Ink::Host, format!("    {host:9} ")), plain(net.display().to_string())]);
+    };
+    let others = inside.hosts.keys().map(String::as_str).filter(|host| *host != YOU);
+    let serves = |host: &&str| *host == ROUTER || book.hosts.iter().any(|known| known.name == **host);
+    let (servers, mut clients): (Vec<&str>, Vec<&str>) = others.partition(serves);
+    // By their numbers: client2 is before client10.
+    clients.sort_by_key(|client| (client.len(), client.to_string()));
+    let rest = clients.split_off(clients.len().min(MOST_CLIENTS));
+    servers.into_iter().chain(clients).for_each(|host| one(page, host));
+    if let Some(last) = rest.last() {
+        let more = format!("    and {} up to ", words::count(rest.len(), "more client"));
+        page.line(6, &[dim(more), piece(Ink::Host, *last), dim(": .inside.hosts of --json has all")]);
     }
 }
 

@@ -34,6 +34,9 @@ pub fn load(load: &Load, style: &Style) -> String {
         bytes(load.frame_bytes)
     );
     page.line(0, &[dim(ready)]);
+    if load.concurrency > 1 {
+        page.line(0, &[dim("The visits are in the order of their ends: the cold one is that which ended first")]);
+    }
     page.gap();
     page.into_text() + &series(&load.series, style, Detail::default())
 }

@@ -65,7 +65,7 @@ impl Running {
         let thread = thread::Builder::new()
             .name(format!("host {}", told.name))
             .spawn(life)
-            .map_err(|error| LabError::NotReady { host: told.name.clone(), why: format!("no thread: {error}") })?;
+            .map_err(|source| LabError::Thread { host: told.name.clone(), source })?;
         Ok(Self { thread, signals, ended })
     }
 

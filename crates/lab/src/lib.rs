@@ -107,6 +107,14 @@ pub enum LabError {
         /// Why.
         source: std::io::Error,
     },
+    /// A host has no thread to run on.
+    #[error("host {host}: no thread for it: {source}")]
+    Thread {
+        /// The host.
+        host: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// There is no network.
     #[error(transparent)]
     Net(#[from] NetError),

@@ -87,6 +87,8 @@ impl Refusal {
         let read = |file: &str| fs::read_to_string(file).ok().map(|text| text.trim().to_owned());
         match (self.step, self.errno) {
             (Step::User, Errno::ENOSPC) => Some("user.max_user_namespaces allows no more user namespaces".to_owned()),
+            (Step::Net, Errno::ENOSPC) => Some("user.max_net_namespaces allows no more network namespaces".to_owned()),
+            (Step::Probe, Errno::EAGAIN) => Some("this user may have no more processes (ulimit -u)".to_owned()),
             (Step::User, Errno::EUSERS) => Some("user namespaces are nested too deep".to_owned()),
             (Step::User, Errno::EINVAL) => Some("this kernel has no user namespaces".to_owned()),
             (Step::User, Errno::EPERM)
@@ -111,6 +113,8 @@ impl Refusal {
     pub fn ways_out(&self) -> String {
         let here = match (self.step, self.errno) {
             (Step::User, Errno::ENOSPC) => Some("`sysctl user.max_user_namespaces=1000`"),
+            (Step::Net, Errno::ENOSPC) => Some("`sysctl user.max_net_namespaces=1000`"),
+            (Step::Probe, Errno::EAGAIN) => Some("a larger `ulimit -u`"),
             (Step::User, Errno::EPERM) if self.cause().is_some_and(|cause| cause.contains("userns_clone")) => {
                 Some("`sysctl kernel.unprivileged_userns_clone=1`")
             }
