@@ -7,9 +7,12 @@ use journey::{Journey, capture::Captured};
 use libtest_mimic::{Failed, Trial};
 use wire::flow::{Ending, Flows, Side};
 
+/// A test; what is wrong, where something is.
+type Test = fn() -> Result<(), String>;
+
 /// The tests.
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn() -> Result<(), String>); 3] = [
+    let tests: [(&str, Test); 3] = [
         ("compose::captures_its_own_interface", captures),
         ("compose::without_the_right_to_capture", refused),
         ("compose::no_namespaces_in_a_container", no_namespaces),

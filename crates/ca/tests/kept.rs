@@ -186,7 +186,7 @@ fn in_memory_where_nothing_can_be_written() {
 #[test]
 fn a_directory_that_others_may_enter() {
     let dir = tempfile::tempdir().unwrap();
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
     open(dir.path());
     let modes = ["", "lab-ca.key", "lab-ca.pem"].map(|name| mode(&dir.path().join(name)));
     assert_eq!(modes, [0o711, 0o600, 0o644]);
