@@ -10,6 +10,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use clap::Parser;
 use lab::{Lab, Options};
 use peer::run;
 use world::Protocol;
@@ -31,6 +32,46 @@ fn program(nth: usize) -> String {
     assert_eq!(programs.len(), 4);
     assert!(programs[nth].lines().count() <= 10, "more than ten lines:\n{}", programs[nth]);
     programs[nth].clone()
+}
+
+/// The words of a command as a shell has them, up to a comment, a pipe or a redirection.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
+    for c in line.chars() {
+        match c {
+            '\'' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            '#' | '|' | '>' | '&' if !quoted && word.is_none() => break,
+            ';' if !quoted => break,
+            ' ' if !quoted => words.extend(word.take()),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+#[test]
+fn every_command_is_one() {
+    let mut seen = 0;
+    for file in ["../docs/lessons.md", "../README.md"] {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        for block in text.split("\n```\n").skip(1) {
+            for line in block.lines().filter(|line| line.starts_with("visit ")) {
+                // The first line of a screen is no command where more stands in it.
+                if line.contains("  ") && !line.contains('#') {
+                    continue;
+                }
+                let words = words(line);
+                let parsed = visit::args::Cli::try_parse_from(&words);
+                assert!(parsed.is_ok(), "{file}: {line}: {}", parsed.unwrap_err());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 60, "{seen} commands");
 }
 
 /// A program that runs until it is dropped.
