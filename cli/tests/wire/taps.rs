@@ -1,6 +1,6 @@
 //! On interfaces: in a lab that runs elsewhere, on loopback, and where the kernel refuses it.
 
-use std::{net::UdpSocket, path::Path, thread};
+use std::{fs, net::UdpSocket, path::Path, thread};
 
 use journey::{
     Journey,
@@ -140,6 +140,8 @@ fn a_lab_on_loopback() {
     // The questions too, and no link layer.
     assert!(count(&user.path("a.pcapng"), "udp") >= 2);
     assert_eq!(count(&user.path("a.pcapng"), "arp"), 0);
+    let file = String::from_utf8_lossy(&fs::read(user.path("a.pcapng")).unwrap()).into_owned();
+    assert!(file.contains("facts of the link layer are not observable"), "the file does not say so");
 }
 
 fn refused() {

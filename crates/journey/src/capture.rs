@@ -95,6 +95,22 @@ pub enum LinkKind {
     Ip,
 }
 
+impl LinkKind {
+    /// Why facts of the link layer are not observable there, where they are not.
+    pub fn no_link_layer(self) -> Option<&'static str> {
+        match self {
+            Self::Segment | Self::Ethernet => None,
+            Self::Loopback => Some(
+                "facts of the link layer are not observable on a loopback interface: its addresses are zeros that the kernel \
+                 makes up, there is no ARP, and checksums are not filled in",
+            ),
+            Self::Ip => Some(
+                "facts of the link layer are not observable on an interface that has none: its frames begin with the IP header",
+            ),
+        }
+    }
+}
+
 /// An interface on a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Port {

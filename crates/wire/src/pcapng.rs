@@ -28,10 +28,6 @@ pub struct About<'a> {
 const ETHERNET: u16 = 1;
 const RAW: u16 = 101;
 
-/// What is said of a loopback interface.
-const NO_LINK: &str = "This is the machine's loopback interface: facts of the link layer are not observable here. Its \
-    addresses are zeros that the kernel makes up, there is no ARP, and checksums are not filled in";
-
 /// The name of whoever visits.
 const YOU: &str = "you";
 
@@ -107,8 +103,8 @@ fn interface(link: &Link) -> Block {
     {
         block.option(6, &mac);
     }
-    if link.kind == LinkKind::Loopback {
-        block.comment(NO_LINK);
+    if let Some(why) = link.kind.no_link_layer() {
+        block.comment(why);
     }
     // Times are in units of 10^-9 s.
     block.option(9, &[9]);
