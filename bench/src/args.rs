@@ -46,6 +46,8 @@ pub(crate) enum Part {
     Visit,
     /// The start of the lab inside visit
     Lab,
+    /// The lab with a network of its own: beside loopback, many hosts, and what its switches carry
+    Wire,
 }
 
 impl Args {
@@ -92,7 +94,7 @@ mod tests {
         Args::command().debug_assert();
         let parts = |line: &[&str]| Args::parse_from(["bench"].iter().chain(line)).parts();
         assert_eq!(parts(&[]), Part::value_variants());
-        assert_eq!(parts(&["--quick"]).len(), 4);
+        assert_eq!(parts(&["--quick"]).len(), 5);
         assert_eq!(parts(&["visit", "dns"]), [Part::Dns, Part::Visit]);
         assert!(Args::try_parse_from(["bench", "dsn"]).is_err());
     }

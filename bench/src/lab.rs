@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::{
     args::Effort,
     contest::{self, Contestant, Measure},
+    interrupt,
     process::{Guarded, command, wait_readable},
     programs::Programs,
     section::Section,
@@ -48,23 +49,51 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Vec<Section
 }
 
 fn start(visit: &Path) -> Result<(Vec<f64>, usize)> {
-    let mut command = command(visit);
-    let began = Instant::now();
-    let lab = Guarded::spawn(command.args(["lab", "serve", "--json"]).stdout(Stdio::piped()))?;
-    let pid = lab.pid().as_raw_pid();
-    let stdout = lab.child().stdout.as_ref().context("it is piped")?;
-    wait_readable(stdout, LIMIT)?;
-    let ready = began.elapsed();
-    let memory = tree::status_bytes(pid, "VmRSS").context("/proc does not tell its memory")?;
-    let threads = tree::threads(pid).context("/proc does not tell its threads")?;
-    let book: Value = stdout_json(&lab)?;
-    let hosts = book["hosts"].as_array().map_or(0, Vec::len);
+    let lab = Serving::start(visit, &[])?;
+    let memory = tree::status_bytes(lab.pid(), "VmRSS").context("/proc does not tell its memory")?;
+    let threads = tree::threads(lab.pid()).context("/proc does not tell its threads")?;
+    let hosts = lab.book["hosts"].as_array().map_or(0, Vec::len);
     ensure!(hosts > 0, "its address book has no hosts");
+    let ready = lab.ready;
     let told = Instant::now();
     lab.end()?;
     let end = told.elapsed();
     let values = vec![ready.as_secs_f64() * 1e3, tree::mebibytes(memory), threads as f64, end.as_secs_f64() * 1e3];
     Ok((values, hosts))
+}
+
+/// A lab in the foreground.
+pub(crate) struct Serving {
+    process: Guarded,
+    /// Its address book.
+    pub(crate) book: Value,
+    /// From the start of the process until the book began to come.
+    pub(crate) ready: Duration,
+}
+
+impl Serving {
+    /// Starts `visit lab serve --json` with these words behind it.
+    pub(crate) fn start(visit: &Path, args: &[&str]) -> Result<Self> {
+        interrupt::check()?;
+        let mut command = command(visit);
+        command.args(["lab", "serve", "--json"]).args(args);
+        let began = Instant::now();
+        let process = Guarded::spawn(command.stdout(Stdio::piped()))?;
+        wait_readable(process.child().stdout.as_ref().context("it is piped")?, LIMIT)?;
+        let ready = began.elapsed();
+        let book = stdout_json(&process)?;
+        Ok(Self { process, book, ready })
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> i32 {
+        self.process.pid().as_raw_pid()
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn end(self) -> Result<()> {
+        self.process.end()
+    }
 }
 
 /// The first JSON value on its stdout; the process goes on.

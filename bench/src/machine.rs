@@ -69,7 +69,7 @@ pub(crate) fn peers(part: crate::args::Part) -> &'static [Peer] {
     match part {
         Part::Dns => &[peer::NAMED, peer::NSD, peer::KNOTD, peer::DNSPERF],
         Part::Http => &[peer::NGINX, peer::WRK],
-        Part::Visit => &[peer::CURL],
+        Part::Visit | Part::Wire => &[peer::CURL],
         Part::Lab => &[],
     }
 }

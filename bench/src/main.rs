@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`args`] | what was said; how often and how long |
-//! | [`dns`], [`http`], [`visit`], [`lab`] | the parts of a run |
+//! | [`dns`], [`http`], [`visit`], [`lab`], [`wire`] | the parts of a run |
 //! | [`private`] | a network in which curl can be given a resolver |
 //! | [`programs`], [`peer`] | our programs, and those of others |
 //! | [`contest`] | several that are measured in turn |
@@ -31,6 +31,7 @@ mod stats;
 mod table;
 mod tree;
 mod visit;
+mod wire;
 
 use std::{path::Path, process::ExitCode};
 
@@ -72,7 +73,9 @@ fn measure(args: &Args) -> Result<u8> {
     let scratch =
         tempfile::Builder::new().prefix("visit-bench-").tempdir().context("cannot make a temporary folder")?;
     let parts = args.parts();
-    let peers: Vec<_> = parts.iter().flat_map(|part| machine::peers(*part)).copied().collect();
+    let mut peers: Vec<_> = parts.iter().flat_map(|part| machine::peers(*part)).copied().collect();
+    // Of two parts, one after the other.
+    peers.dedup_by_key(|peer| peer.name);
     let machine = machine::Machine::read(&peers, scratch.path());
     // A build ends by itself at Ctrl-C, as it is a process of the same terminal.
     let programs = match &args.programs {
@@ -102,6 +105,7 @@ fn measure_part(part: Part, programs: &Programs, effort: Effort, scratch: &Path)
         Part::Http => http::measure(programs, effort, scratch),
         Part::Visit => visit::measure(programs, effort, scratch),
         Part::Lab => lab::measure(programs, effort),
+        Part::Wire => wire::measure(programs, effort, scratch),
     }
 }
 

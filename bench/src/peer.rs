@@ -32,6 +32,7 @@ pub(crate) const NGINX: Peer = Peer { name: "nginx", package: "nginx-light", ver
 pub(crate) const WRK: Peer = Peer { name: "wrk", package: "wrk", version: "-v" };
 pub(crate) const CURL: Peer = Peer { name: "curl", package: "curl", version: "--version" };
 pub(crate) const UNSHARE: Peer = Peer { name: "unshare", package: "util-linux", version: "--version" };
+pub(crate) const NSENTER: Peer = Peer { name: "nsenter", package: "util-linux", version: "--version" };
 pub(crate) const IP: Peer = Peer { name: "ip", package: "iproute2", version: "-V" };
 
 /// Servers are often here, which an ordinary user's search path leaves out.

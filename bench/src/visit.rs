@@ -19,16 +19,17 @@ use crate::{
 pub(crate) const PART: &str = "visit";
 const OURS: &str = "visit";
 /// A single visit takes no longer than this; both programs are told so as well.
-const LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 const MAX_TIME: [&str; 2] = ["--max-time", "5"];
 
 const BESIDE_CURL: [Measure; 3] = measures(Some((OURS, Limit::TimesPeer(1.0))), None);
 /// A visit in the lab, whose start is part of it, stays within these.
 const IN_THE_LAB: [Measure; 3] = measures(Some((OURS, Limit::Most(60.0))), Some((OURS, Limit::Most(30.0))));
 
-type Budget = Option<(&'static str, Limit)>;
+pub(crate) type Budget = Option<(&'static str, Limit)>;
 
-const fn measures(wall: Budget, memory: Budget) -> [Measure; 3] {
+/// What is measured of whole processes.
+pub(crate) const fn measures(wall: Budget, memory: Budget) -> [Measure; 3] {
     [
         Measure { name: "wall time", unit: "ms", budget: wall },
         Measure { name: "CPU", unit: "ms", budget: None },
@@ -54,7 +55,7 @@ fn literal(programs: &Programs, effort: Effort, scratch: &Path) -> Result<Sectio
     let app = start_app(&programs.app, &scratch.join("literal"))?;
     let url = format!("http://{}/", app.server.address);
     let floor = Contestant::new("true", Ok(command("true")))?;
-    let mut contestants = [ours(programs, &[&url])?, curl(&[&url])?, floor];
+    let mut contestants = [ours(programs, OURS, &[&url])?, curl(&[&url])?, floor];
     let rows = contest(&format!("{PART}, address in the URL"), &BESIDE_CURL, &mut contestants, effort)?;
     let notes = vec![
         format!(
@@ -72,7 +73,7 @@ fn secure(programs: &Programs, effort: Effort, scratch: &Path) -> Result<Section
     let app = start_app(&programs.app, &scratch.join("secure"))?;
     let url = format!("https://{}/", app.https);
     let ca = app.ca.display().to_string();
-    let mut contestants = [ours(programs, &["--cacert", &ca, &url])?, curl(&["--cacert", &ca, &url])?];
+    let mut contestants = [ours(programs, OURS, &["--cacert", &ca, &url])?, curl(&["--cacert", &ca, &url])?];
     let rows = contest(&format!("{PART}, https"), &BESIDE_CURL, &mut contestants, effort)?;
     let notes = vec![format!(
         "https://127.0.0.1:PORT/, the page of app by HTTP/2; both trust its authority by --cacert; {} whole processes each, \
@@ -85,7 +86,7 @@ fn secure(programs: &Programs, effort: Effort, scratch: &Path) -> Result<Section
 
 /// The same URL with a name in it, and the same resolver, which has the answer already. In the network of `private`.
 pub(crate) fn by_name(programs: &Programs, effort: Effort, resolver: &str, url: &str) -> Result<Section> {
-    let mut contestants = [ours(programs, &["--resolver", resolver, url])?, curl(&[url])?];
+    let mut contestants = [ours(programs, OURS, &["--resolver", resolver, url])?, curl(&[url])?];
     let rows = contest(&format!("{PART}, by name"), &BESIDE_CURL, &mut contestants, effort)?;
     let notes = vec![
         format!(
@@ -103,7 +104,7 @@ pub(crate) fn by_name(programs: &Programs, effort: Effort, resolver: &str, url: 
 /// Everything in one process: the lab starts, is visited and ends.
 fn embedded(programs: &Programs, effort: Effort, scratch: &Path) -> Result<Section> {
     const URL: &str = "www.example.local";
-    let mut contestants = [ours(programs, &[URL])?];
+    let mut contestants = [ours(programs, OURS, &[URL])?];
     let mut rows = contest(&format!("{PART}, embedded"), &IN_THE_LAB, &mut contestants, effort)?;
     let mut reported = vec![Vec::new(); 2];
     for _ in 0..effort.starts {
@@ -128,10 +129,11 @@ fn embedded(programs: &Programs, effort: Effort, scratch: &Path) -> Result<Secti
     Ok(Section { part: PART.into(), title, notes, peer: None, rows })
 }
 
-fn ours(programs: &Programs, args: &[&str]) -> Result<Contestant<Command>> {
+/// A visit under that name.
+pub(crate) fn ours(programs: &Programs, name: &str, args: &[&str]) -> Result<Contestant<Command>> {
     let mut visit = command(&programs.visit);
     visit.args(MAX_TIME).args(args);
-    Contestant::new(OURS, Ok(visit))
+    Contestant::new(name, Ok(visit))
 }
 
 fn curl(args: &[&str]) -> Result<Contestant<Command>> {
@@ -145,7 +147,8 @@ fn curl(args: &[&str]) -> Result<Contestant<Command>> {
     Contestant::new(CURL.name, Ok(curl))
 }
 
-fn contest(
+/// Runs all in turn, after once that does not count.
+pub(crate) fn contest(
     what: &str,
     measures: &[Measure],
     contestants: &mut [Contestant<Command>],
