@@ -1,6 +1,6 @@
 //! What is recorded of a network: its frames, and what the kernels of its hosts knew before and after.
 
-use std::{io, mem, thread};
+use std::{io, mem, thread, time::SystemTime};
 
 use journey::capture::{Bytes, Capture, Fate, Frame, Kernel, Learned, LinkKind, Neighbour, Socket};
 
@@ -32,29 +32,29 @@ const OVERHEAD: usize = 128;
 pub struct Recording<'a> {
     net: &'a Net,
     learned: Vec<Vec<Learned>>,
-    before: Vec<(String, Facts)>,
+    before: Vec<(String, Known)>,
     dropped: u64,
     follower: Follower,
     // How many of the frames the follower has seen.
     followed: usize,
 }
 
-/// What a kernel knew.
+/// What a kernel knew: what there is to compare.
 #[derive(Debug, Default)]
-struct Facts {
+struct Known {
     neighbours: Vec<Neighbour>,
-    sockets: Vec<Socket>,
     counters: Counters,
 }
 
 impl<'a> Recording<'a> {
     /// Begins: every frame from now on is recorded.
     pub(super) fn begin(net: &'a Net, limits: Limits) -> Self {
-        let before = facts(net);
+        let before = of_hosts(net, known);
         let shared = net.fabric.shared();
         let mut state = shared.lock();
         let (learned, dropped) = (shared.learned(&state), state.dropped);
-        state.record = Some(Record { taken: Vec::new(), bytes: 0, limit: limits.bytes, lost: 0 });
+        let since_ns = Some(now_ns());
+        state.record = Some(Record { since_ns, taken: Vec::new(), bytes: 0, limit: limits.bytes, lost: 0 });
         drop(state);
         Self { net, learned, before, dropped, follower: Follower::default(), followed: 0 }
     }
@@ -98,12 +98,13 @@ impl<'a> Recording<'a> {
         // The kernel stamps a frame on the sender's CPU and lines it up later: two of them can change places.
         frames.sort_by_key(|frame| frame.at_ns);
         let before = mem::take(&mut self.before);
-        let kernels = before.into_iter().zip(facts(self.net)).map(|((host, before), (_, after))| Kernel {
+        let after = of_hosts(self.net, || Ok((known()?, sockets()?)));
+        let kernels = before.into_iter().zip(after).map(|((host, before), (_, (after, sockets)))| Kernel {
             host,
             counters: kernel::grown(&before.counters, &after.counters),
             neighbours_before: before.neighbours,
             neighbours_after: after.neighbours,
-            sockets: after.sockets,
+            sockets,
         });
         let kernels = kernels.collect();
         Capture { began_ns: begin_ns, links, frames, lost: record.lost + dropped, cut, kernels }
@@ -117,28 +118,45 @@ impl Drop for Recording<'_> {
     }
 }
 
-/// What every host's kernel knows now, asked at the same time. What cannot be had is left out: it is not what the network
-/// is for.
-fn facts(net: &Net) -> Vec<(String, Facts)> {
+/// What every host's kernel says now, asked at the same time. What cannot be had is left out: it is not what the network is
+/// for.
+fn of_hosts<T: Default + Send>(net: &Net, ask: impl Fn() -> io::Result<T> + Sync) -> Vec<(String, T)> {
     thread::scope(|scope| {
+        let ask = &ask;
         let mut asked = Vec::new();
         for (host, namespace) in net.hosts() {
-            asked.push((host, scope.spawn(|| namespace.enter().and_then(|()| facts_here()).unwrap_or_default())));
+            let work = move || namespace.enter().and_then(|()| ask());
+            asked.push((host.to_owned(), thread::Builder::new().spawn_scoped(scope, work)));
         }
-        asked.into_iter().map(|(host, asked)| (host.to_owned(), asked.join().unwrap_or_default())).collect()
+        let said = |asked: thread::ScopedJoinHandle<'_, io::Result<T>>| asked.join().ok()?.ok();
+        asked.into_iter().map(|(host, asked)| (host, asked.ok().and_then(said).unwrap_or_default())).collect()
     })
 }
 
-fn facts_here() -> io::Result<Facts> {
+fn known() -> io::Result<Known> {
+    Ok(Known { neighbours: kernel::neighbours()?, counters: kernel::counters()? })
+}
+
+/// Asked for at the end alone: to tell the sockets of a namespace the kernel goes through those of all.
+fn sockets() -> io::Result<Vec<Socket>> {
     let mut sockets = kernel::sockets()?;
     // What never leaves the host is no part of the network: admin ports are there.
     sockets.retain(|socket| !socket.local.ip().is_loopback());
-    Ok(Facts { neighbours: kernel::neighbours()?, sockets, counters: kernel::counters()? })
+    Ok(sockets)
+}
+
+/// CLOCK_REALTIME, in which the kernel stamps frames.
+fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// The frames so far.
 #[derive(Debug)]
 pub(super) struct Record {
+    /// Frames that were sent before, and that the switch comes to only now, are no part of it. None once they are through:
+    /// should the clock be set back later, nothing is left out.
+    since_ns: Option<i64>,
     taken: Vec<Taken>,
     bytes: usize,
     limit: usize,
@@ -158,6 +176,10 @@ struct Taken {
 
 impl Record {
     pub(super) fn take(&mut self, at_ns: i64, link: usize, port: usize, fate: Fate, len: usize, frame: &[u8]) {
+        if self.since_ns.is_some_and(|since| at_ns < since) {
+            return;
+        }
+        self.since_ns = None;
         if self.bytes + frame.len() + OVERHEAD > self.limit {
             self.lost += 1;
             return;
@@ -165,5 +187,20 @@ impl Record {
         self.bytes += frame.len() + OVERHEAD;
         let len = u32::try_from(len).unwrap_or(u32::MAX);
         self.taken.push(Taken { at_ns, link, port, fate, len, bytes: frame.to_vec() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_before_is_no_part_of_it() {
+        let mut record = Record { since_ns: Some(100), taken: Vec::new(), bytes: 0, limit: 1000, lost: 0 };
+        for at_ns in [98, 99, 100, 101, 50] {
+            record.take(at_ns, 0, 0, Fate::Seen, 1, &[0]);
+        }
+        assert_eq!(record.taken.iter().map(|taken| taken.at_ns).collect::<Vec<_>>(), [100, 101, 50]);
+        assert_eq!(record.lost, 0);
     }
 }
