@@ -58,6 +58,13 @@ impl Ground {
         self.net()?.host(name).cloned()
     }
 
+    /// The network ends, and whoever waits for it waits less.
+    pub(crate) fn tell_to_stop(&mut self) {
+        if let Self::Wire(net) = self {
+            net.tell_to_stop();
+        }
+    }
+
     pub(crate) fn net(&self) -> Option<&Net> {
         match self {
             Self::Loopback(_) => None,

@@ -241,7 +241,8 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        // All are told before the first is waited for.
+        // All are told before the first is waited for, and before them what takes longest.
+        self.ground.tell_to_stop();
         for host in self.hosts.values() {
             host.tell_to_stop();
         }

@@ -139,6 +139,12 @@ impl Net {
         (state.frames, state.bytes)
     }
 
+    /// Ends it, without waiting: nothing is sent on from now on. The kernel closes the switches' socket only when all CPUs
+    /// have passed by (an RCU grace period), which takes some milliseconds that others can use.
+    pub fn tell_to_stop(&mut self) {
+        self.fabric.tell_to_stop();
+    }
+
     /// Records every frame from now on.
     pub fn record(&self, limits: Limits) -> Recording<'_> {
         Recording::begin(self, limits)

@@ -109,6 +109,11 @@ impl Fabric {
         self.shared.lock().rules = Rules::new(faults);
     }
 
+    /// Tells the switches to stop; does not wait.
+    pub(super) fn tell_to_stop(&mut self) {
+        drop(self.stop.take());
+    }
+
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
     }
@@ -116,7 +121,7 @@ impl Fabric {
 
 impl Drop for Fabric {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        self.tell_to_stop();
         if let Some(thread) = self.thread.take() {
             // A panic of the thread has been printed by it.
             let _ = thread.join();
