@@ -23,14 +23,29 @@ pub const VARIABLE: &str = "VISIT_LAB";
 #[derive(Debug)]
 pub struct Footing {
     way: LabWay,
+    // Whether it is that way by itself, and another would do.
+    is_auto: bool,
     allowed: Option<Allowed>,
-    refusal: Option<Refusal>,
+    refusal: Option<Refused>,
+}
+
+/// Why the lab has no network of its own.
+#[derive(Clone, Debug)]
+struct Refused {
+    why: String,
+    how: String,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { why: refusal.to_string(), how: refusal.ways_out() }
+    }
 }
 
 impl Default for Footing {
     /// Loopback, which asks for nothing.
     fn default() -> Self {
-        Self { way: LabWay::Loopback, allowed: None, refusal: None }
+        Self { way: LabWay::Loopback, is_auto: false, allowed: None, refusal: None }
     }
 }
 
@@ -53,11 +68,14 @@ impl Footing {
             return Ok(Self::default());
         }
         match (namespace::prepare(), way) {
-            (Ok(allowed), _) => Ok(Self { way: LabWay::Wire, allowed: Some(allowed), refusal: None }),
+            (Ok(allowed), _) => {
+                let is_auto = way == LabWay::Auto;
+                Ok(Self { way: LabWay::Wire, is_auto, allowed: Some(allowed), refusal: None })
+            }
             (Err(refusal), LabWay::Wire) => {
                 Err(anyhow!("the lab cannot have a network of its own here: {refusal}; {}", refusal.ways_out()))
             }
-            (Err(refusal), _) => Ok(Self { way: LabWay::Loopback, allowed: None, refusal: Some(refusal) }),
+            (Err(refusal), _) => Ok(Self { refusal: Some(refusal.into()), ..Self::default() }),
         }
     }
 
@@ -72,28 +90,47 @@ impl Footing {
         Ok(Arc::new(Namespace::open(you).with_context(ended)?))
     }
 
-    /// Starts the lab, of whose clients so many visit at once.
-    pub fn start(&self, options: Options, clients: usize, at_once: usize, faults: &[Fault]) -> anyhow::Result<Lab> {
+    /// Starts the lab, of whose clients so many visit at once. Where it may have namespaces, and the kernel then refuses what
+    /// else a network takes, it is on loopback, unless that was ruled out.
+    pub fn start(&mut self, options: Options, clients: usize, at_once: usize, faults: &[Fault]) -> anyhow::Result<Lab> {
+        let lab = match self.try_start(options.clone(), clients, at_once) {
+            Err(error) if self.is_auto => {
+                let how =
+                    "`--lab=wire` to insist, run it as root, or `docker compose up` and visit from there".to_owned();
+                let refusal = Some(Refused { why: format!("{error:#}"), how });
+                *self = Self { refusal, ..Self::default() };
+                self.try_start(options, 0, 1)?
+            }
+            started => started?,
+        };
+        self.disturb(&lab, faults)?;
+        Ok(lab)
+    }
+
+    fn try_start(&self, options: Options, clients: usize, at_once: usize) -> anyhow::Result<Lab> {
         let (way, clients) = match self.way {
             LabWay::Wire => (Way::Wire { clients }, clients),
             LabWay::Auto | LabWay::Loopback => (Way::Loopback, 0),
         };
         room::make(Size::of(&options.world, &options.without, clients, at_once))?;
-        let lab = Lab::start(Options { way, ..options }).map_err(room::explained)?;
+        Lab::start(Options { way, ..options }).map_err(room::explained)
+    }
+
+    fn disturb(&self, lab: &Lab, faults: &[Fault]) -> anyhow::Result<()> {
         if faults.is_empty() {
-            return Ok(lab);
+            return Ok(());
         }
         let net = lab.net().ok_or_else(|| {
-            let why = self.refusal.map_or_else(|| "it is on loopback here".to_owned(), |refusal| refusal.to_string());
+            let why = self.refusal.as_ref().map_or("it is on loopback here", |refused| &refused.why);
             anyhow!("--fault disturbs the lab's own network, and the lab has none: {why}")
         })?;
         for fault in faults {
             if let Some(at) = &fault.at {
-                ensure!(net.host(at).is_some(), "--fault {fault}: there is no host {at:?} in the lab; {}", hosts(&lab));
+                ensure!(net.host(at).is_some(), "--fault {fault}: there is no host {at:?} in the lab; {}", hosts(lab));
             }
         }
         net.set_faults(faults.iter().cloned());
-        Ok(lab)
+        Ok(())
     }
 
     /// The files of this process by which others find this lab's namespaces.
@@ -108,7 +145,7 @@ impl Footing {
     /// How the hosts of this lab are joined, as a journey tells it.
     pub fn network(&self, lab: &Lab, faults: &[Fault]) -> LabNetwork {
         match lab.net() {
-            None => LabNetwork::Loopback { why: self.refusal.map(|refusal| refusal.to_string()) },
+            None => LabNetwork::Loopback { why: self.refusal.as_ref().map(|refused| refused.why.clone()) },
             Some(net) => LabNetwork::Wire {
                 segments: net.links().iter().map(|link| link.name.clone()).collect(),
                 faults: faults.iter().map(ToString::to_string).collect(),
@@ -119,11 +156,11 @@ impl Footing {
     /// Why no frames are seen of a lab that has no network of its own.
     pub fn no_frames(&self) -> Captured {
         let why = "the lab is on loopback, where sockets stand in for its addresses: there is no link to capture on";
-        match self.refusal {
+        match &self.refusal {
             None => Captured::NotObservable { why: why.to_owned(), how: Some("--lab=wire".to_owned()) },
-            Some(refusal) => Captured::NotObservable {
-                why: format!("{why}. It has no network of its own, since this was refused: {refusal}"),
-                how: Some(refusal.ways_out()),
+            Some(Refused { why: refused, how }) => Captured::NotObservable {
+                why: format!("{why}. It has no network of its own, since this was refused: {refused}"),
+                how: Some(how.clone()),
             },
         }
     }

@@ -30,7 +30,7 @@ pub fn run(serve: &Serve) -> Result<u8, Stopped> {
     }
     let at_once = serve.repeat.map_or(1, |_| serve.concurrency.map_or(clients, NonZero::get));
     let options = options(serve)?;
-    let footing = Footing::prepare(if serve.wire { LabWay::Wire } else { LabWay::Loopback })?;
+    let mut footing = Footing::prepare(if serve.wire { LabWay::Wire } else { LabWay::Loopback })?;
     // Signals are taken over before the address book is printed: who reads it may stop the lab at once.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let stop = CancellationToken::new();

@@ -23,7 +23,8 @@ type Test = fn() -> Result<(), Failed>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let refused = namespace::probe().err();
+    // Where this is set, what a machine refuses is no reason to leave a test out.
+    let refused = namespace::probe().err().filter(|_| std::env::var_os("VISIT_E2E_REQUIRED").is_none());
     if let Some(why) = &refused {
         say(&format!("every test but that of usage is ignored, since this machine refuses it: {why}"));
     }

@@ -39,7 +39,7 @@ pub use self::wire::{ROUTER, YOU};
 const READY_LIMIT: Duration = Duration::from_secs(10);
 
 /// What to run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// The world.
     pub world: World,
@@ -118,7 +118,7 @@ pub enum LabError {
     /// There is no network.
     #[error(transparent)]
     Net(#[from] NetError),
-    /// The world does not say where its hosts ground.
+    /// The world does not say where its hosts stand.
     #[error("this world has no network.segments and no network.you, so it cannot be run with a network of its own")]
     NoSegments,
     /// There are not enough addresses.
@@ -196,9 +196,6 @@ impl Lab {
         }
         for (name, host) in &hosts {
             host.wait_ready(READY_LIMIT).map_err(|why| LabError::NotReady { host: name.clone(), why })?;
-        }
-        if let Some(net) = ground.net() {
-            net.forget();
         }
         Ok(Self { book, hosts, authority, ready_in: begin.elapsed(), ground })
     }

@@ -77,12 +77,15 @@ fn further(world: &World, count: usize) -> Result<Vec<Vec<IpAddr>>, LabError> {
     if free.len() < count {
         return Err(LabError::TooManyClients { wanted: count + 1, most: free.len() + 1, segment: segment.v4 });
     }
-    let both = |v4: Ipv4Addr| {
+    let mut taken = taken;
+    let mut both = |v4: Ipv4Addr| {
         let written = u128::from_str_radix(&v4.octets()[3].to_string(), 16).unwrap_or_default();
-        let v6 = segment.v6.network().to_bits() | written;
-        vec![IpAddr::V4(v4), IpAddr::V6(v6.into())]
+        let at = |number: u128| IpAddr::V6((segment.v6.network().to_bits() | number).into());
+        // Where another has that one, the first that is free behind what is written so.
+        let v6 = [written].into_iter().chain(0x1000..).map(at).find(|ip| taken.insert(*ip))?;
+        Some(vec![IpAddr::V4(v4), v6])
     };
-    Ok(free.into_iter().map(both).collect())
+    Ok(free.into_iter().filter_map(&mut both).collect())
 }
 
 #[cfg(test)]

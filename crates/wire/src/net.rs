@@ -128,11 +128,6 @@ impl Net {
         self.fabric.set_faults(faults);
     }
 
-    /// Has the switches forget what they learned while hosts came up, as if they were plugged in now.
-    pub fn forget(&self) {
-        self.fabric.shared().lock().forget();
-    }
-
     /// How many frames its switches have taken in so far, and how many bytes these had.
     pub fn taken_in(&self) -> (u64, u64) {
         let state = self.fabric.shared().lock();
@@ -145,7 +140,7 @@ impl Net {
         self.fabric.tell_to_stop();
     }
 
-    /// Records every frame from now on.
+    /// Records every frame from now on. One at a time: a second one would take the frames of the first.
     pub fn record(&self, limits: Limits) -> Recording<'_> {
         Recording::begin(self, limits)
     }

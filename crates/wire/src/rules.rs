@@ -25,12 +25,29 @@ pub struct Verdict {
     pub lost: Option<String>,
     /// The hosts that it does not get to, and why.
     pub not_to: Vec<(String, String)>,
+    /// What else is done to it.
+    pub altered: Vec<Altered>,
+}
+
+/// What a fault does to a frame that it does not lose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Altered {
+    /// To the frame that this host gets; to all of them where there is none.
+    pub to: Option<String>,
     /// How much later it comes.
     pub delay: Duration,
     /// How often it comes besides the first time.
     pub copies: u32,
-    /// The faults that delayed or doubled it, as they are written.
-    pub altered: Vec<String>,
+    /// The fault, as it is written.
+    pub why: String,
+}
+
+impl Verdict {
+    /// How much later the frame that this host gets comes, and how often besides the first time.
+    pub fn for_host(&self, host: &str) -> (Duration, u32) {
+        let meant = self.altered.iter().filter(|altered| altered.to.as_deref().is_none_or(|to| to == host));
+        meant.fold((Duration::ZERO, 0), |(delay, copies), altered| (delay + altered.delay, copies + altered.copies))
+    }
 }
 
 impl Rules {
@@ -74,20 +91,17 @@ impl Rule {
         if fault.first.is_some_and(|first| nth > first) || fault.every.is_some_and(|every| nth % every != 0) {
             return;
         }
+        let to = on_its_way_out.map(|host| (*host).to_owned());
+        let mut alter =
+            |delay, copies| verdict.altered.push(Altered { to: to.clone(), delay, copies, why: fault.to_string() });
         match (fault.kind, fault.amount) {
             (_, Amount::Share(share)) if share < 1.0 && !self.chance.random_bool(share) => {}
             (Kind::Loss | Kind::CutLink, _) => match on_its_way_out {
-                Some(host) => verdict.not_to.push((host.to_owned(), fault.to_string())),
+                Some(host) => verdict.not_to.push(((*host).to_owned(), fault.to_string())),
                 None => verdict.lost = Some(fault.to_string()),
             },
-            (Kind::Delay, Amount::Time(time)) => {
-                verdict.delay += time;
-                verdict.altered.push(fault.to_string());
-            }
-            (Kind::Duplicate, _) => {
-                verdict.copies += 1;
-                verdict.altered.push(fault.to_string());
-            }
+            (Kind::Delay, Amount::Time(delay)) => alter(delay, 0),
+            (Kind::Duplicate, _) => alter(Duration::ZERO, 1),
             // A share of a delay cannot be written.
             (Kind::Delay, Amount::Share(_)) => {}
         }
@@ -142,9 +156,11 @@ mod tests {
         let one = |_| match rules.judge(from, &["app1", "router"], frame) {
             Verdict { lost: Some(_), .. } => 'x',
             Verdict { not_to, .. } if !not_to.is_empty() => '-',
-            Verdict { copies: 1.., .. } => '2',
-            Verdict { delay, .. } if !delay.is_zero() => 'd',
-            _ => '.',
+            verdict => match verdict.for_host("app1") {
+                (_, 1..) => '2',
+                (delay, _) if !delay.is_zero() => 'd',
+                _ => '.',
+            },
         };
         (0..times).map(one).collect()
     }
@@ -168,6 +184,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_meant_for_one_host_leaves_the_others_alone() {
+        let faults = ["wire:delay=5ms,at=app1", "wire:delay=1ms", "wire:duplicate,at=app1"];
+        let mut rules = Rules::new(faults.map(|fault| fault.parse().unwrap()));
+        let verdict = rules.judge("you", &["app1", "router"], &udp());
+        assert_eq!(verdict.for_host("app1"), (Duration::from_millis(6), 1));
+        assert_eq!(verdict.for_host("router"), (Duration::from_millis(1), 0));
+        let verdict = rules.judge("app1", &["router"], &udp());
+        assert_eq!(verdict.for_host("router"), (Duration::from_millis(6), 1));
+    }
+
+    #[test]
     fn chance_follows_the_seed() {
         let seven = course("wire:loss=20%,seed=7", "you", &udp(), 1000);
         assert_eq!(seven, course("wire:loss=20%,seed=7", "you", &udp(), 1000));
@@ -181,6 +208,6 @@ mod tests {
         let faults = ["wire:loss,first=1", "wire:duplicate,first=1"].map(|fault| fault.parse().unwrap());
         let mut rules = Rules::new(faults);
         assert!(rules.judge("you", &[], &udp()).lost.is_some());
-        assert_eq!(rules.judge("you", &[], &udp()).altered, ["wire:duplicate,first=1"]);
+        assert_eq!(rules.judge("you", &[], &udp()).altered[0].why, "wire:duplicate,first=1");
     }
 }

@@ -171,7 +171,7 @@ fn faults() {
         let began = Instant::now();
         let client = net.run("near", || TcpStream::connect("10.9.2.10:80")).unwrap();
         let took = began.elapsed();
-        assert!((1_000..2_000).contains(&took.as_millis()), "{took:?}");
+        assert!(took >= Duration::from_secs(1), "{took:?}");
         let (mut accepted, _) = server.accept().unwrap();
         drop(client);
         assert_eq!(accepted.read(&mut [0; 1]).unwrap(), 0);

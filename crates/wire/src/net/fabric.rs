@@ -2,8 +2,8 @@
 
 use std::{
     collections::{BinaryHeap, HashMap},
-    io,
-    os::fd::{AsFd, OwnedFd},
+    io::{self, PipeReader, PipeWriter},
+    os::fd::AsFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::Instant,
@@ -30,6 +30,9 @@ const RECEIVE_BUFFER: usize = 16 * 1024 * 1024;
 /// Longer frames there are not: the interfaces have an MTU of 1500.
 const LONGEST_FRAME: usize = 2048;
 
+/// Frames that are taken in before it is looked whether others are due.
+const AT_ONCE: usize = 64;
+
 /// Frames that wait for their time; a fault that delays cannot take all memory.
 const MOST_DELAYED: usize = 10_000;
 
@@ -38,7 +41,7 @@ const MOST_DELAYED: usize = 10_000;
 pub(super) struct Fabric {
     shared: Arc<Shared>,
     // Closed to stop the thread, which then sees the other end hang up.
-    stop: Option<OwnedFd>,
+    stop: Option<PipeWriter>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -62,6 +65,10 @@ pub(super) struct State {
     tables: Vec<Table>,
     rules: Rules,
     pub(super) record: Option<Record>,
+    /// Whether anybody has recorded yet.
+    pub(super) is_watched: bool,
+    /// Frames that wait for their time.
+    pub(super) delayed: usize,
     /// Frames taken in, and their bytes.
     pub(super) frames: u64,
     pub(super) bytes: u64,
@@ -90,6 +97,8 @@ impl Fabric {
             tables: vec![Table::default(); wired.segments.len()],
             rules: Rules::default(),
             record: None,
+            is_watched: false,
+            delayed: 0,
             frames: 0,
             bytes: 0,
             dropped: 0,
@@ -99,7 +108,7 @@ impl Fabric {
             ports: wired.ports().map(port).collect(),
             state: Mutex::new(state),
         });
-        let (stopped, stop) = nix::unistd::pipe()?;
+        let (stopped, stop) = io::pipe()?;
         let switching = Switching::new(socket, Arc::clone(&shared));
         let thread = thread::Builder::new().name("switch".to_owned()).spawn(move || switching.until(&stopped))?;
         Ok(Self { shared, stop: Some(stop), thread: Some(thread) })
@@ -168,7 +177,7 @@ struct Switching {
 struct Delayed {
     due: Instant,
     nth: u64,
-    to: Vec<usize>,
+    to: usize,
     frame: Vec<u8>,
 }
 
@@ -195,7 +204,7 @@ impl Switching {
         Self { socket, shared, by_index, by_segment, delayed: BinaryHeap::new(), nth: 0 }
     }
 
-    fn until(mut self, stopped: &OwnedFd) {
+    fn until(mut self, stopped: &PipeReader) {
         let mut buffer = [0; LONGEST_FRAME];
         loop {
             let mut waited =
@@ -209,12 +218,10 @@ impl Switching {
             if waited[1].any().unwrap_or(false) {
                 return;
             }
-            // An interface that goes down makes one error of each, and no more.
-            while let Some(received) = match self.socket.receive(&mut buffer) {
-                Ok(received) => Some(received),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-                Err(_) => None,
-            } {
+            // A few at a time: what waits for its time must not wait for a lull.
+            for _ in 0..AT_ONCE {
+                // Besides that there is none, an interface that goes down is an error, once.
+                let Ok(received) = self.socket.receive(&mut buffer) else { break };
                 if received.kind == PacketKind::Outgoing {
                     continue;
                 }
@@ -235,9 +242,7 @@ impl Switching {
         let mut state = shared.lock();
         state.frames += 1;
         state.bytes += len as u64;
-        let table = &mut state.tables[segment];
-        table.learn(source, port, now);
-        let forward = table.forward(destination, port, now);
+        let forward = state.tables[segment].forward(destination, port, now);
         let mut to: Vec<usize> = match forward {
             Forward::To(other) => vec![other],
             Forward::Flood => self.by_segment[&segment].iter().copied().filter(|other| *other != port).collect(),
@@ -245,24 +250,36 @@ impl Switching {
         };
         let verdict = self.judged(&mut state.rules, port, &to, frame, len);
         to.retain(|port| !verdict.not_to.iter().any(|(host, _)| *host == shared.ports[*port].host));
-        let fate = self.fate(&verdict, forward, &to);
+        // What got lost on its way in was never heard.
+        if verdict.lost.is_none() {
+            state.tables[segment].learn(source, port, now);
+        }
+        let fate = self.fate(&verdict, forward, &to, len);
         let is_lost = matches!(fate, Fate::Dropped { .. });
         if let Some(record) = &mut state.record {
             record.take(at_ns, segment, port, fate, len, frame);
         }
-        drop(state);
         if is_lost {
             return;
         }
-        for _ in 0..=verdict.copies {
-            if verdict.delay.is_zero() {
-                self.send(&to, frame);
-            } else if self.delayed.len() < MOST_DELAYED {
-                self.nth += 1;
-                let due = Instant::now() + verdict.delay;
-                self.delayed.push(Delayed { due, nth: self.nth, to: to.clone(), frame: frame.to_vec() });
+        let received = Instant::now();
+        for port in to {
+            let (delay, copies) = verdict.for_host(&shared.ports[port].host);
+            for _ in 0..=copies {
+                if delay.is_zero() {
+                    self.send(port, frame);
+                } else {
+                    self.nth += 1;
+                    self.delayed.push(Delayed {
+                        due: received + delay,
+                        nth: self.nth,
+                        to: port,
+                        frame: frame.to_vec(),
+                    });
+                }
             }
         }
+        state.delayed = self.delayed.len();
     }
 
     fn judged(&self, rules: &mut Rules, from: usize, to: &[usize], frame: &[u8], len: usize) -> Verdict {
@@ -274,9 +291,15 @@ impl Switching {
         rules.judge(host(&from), &to, &decode(LinkKind::Segment, frame, len))
     }
 
-    fn fate(&self, verdict: &Verdict, forward: Forward, to: &[usize]) -> Fate {
+    fn fate(&self, verdict: &Verdict, forward: Forward, to: &[usize], len: usize) -> Fate {
         if let Some(why) = &verdict.lost {
             return Fate::Dropped { why: why.clone() };
+        }
+        if len > LONGEST_FRAME {
+            return Fate::Dropped { why: format!("it is longer than {LONGEST_FRAME} bytes") };
+        }
+        if self.delayed.len() >= MOST_DELAYED && verdict.altered.iter().any(|altered| !altered.delay.is_zero()) {
+            return Fate::Dropped { why: format!("{MOST_DELAYED} frames wait for their time already") };
         }
         let not_to = verdict.not_to.iter().map(|(host, why)| format!("not to {host}: {why}"));
         if to.is_empty() {
@@ -286,7 +309,11 @@ impl Switching {
             };
             return Fate::Dropped { why };
         }
-        let altered: Vec<String> = not_to.chain(verdict.altered.iter().cloned()).collect();
+        let altered = verdict.altered.iter().map(|altered| match &altered.to {
+            Some(host) => format!("to {host}: {}", altered.why),
+            None => altered.why.clone(),
+        });
+        let altered: Vec<String> = not_to.chain(altered).collect();
         Fate::Passed {
             to: to.iter().map(|port| self.shared.host_at(*port)).collect(),
             flooded: forward == Forward::Flood,
@@ -294,11 +321,9 @@ impl Switching {
         }
     }
 
-    fn send(&self, to: &[usize], frame: &[u8]) {
-        for port in to {
-            // A port whose interface is not up yet, or not any more, loses what is sent to it, as a cable does.
-            let _ = self.socket.send(self.shared.ports[*port].index, frame);
-        }
+    fn send(&self, port: usize, frame: &[u8]) {
+        // A port whose interface is not up yet, or not any more, loses what is sent to it, as a cable does.
+        let _ = self.socket.send(self.shared.ports[port].index, frame);
     }
 
     fn send_due(&mut self) {
@@ -307,7 +332,8 @@ impl Switching {
             && next.due <= now
         {
             let Some(next) = self.delayed.pop() else { return };
-            self.send(&next.to, &next.frame);
+            self.send(next.to, &next.frame);
+            self.shared.lock().delayed = self.delayed.len();
         }
         if let Ok((_, dropped @ 1..)) = self.socket.statistics() {
             self.shared.lock().dropped += u64::from(dropped);

@@ -83,8 +83,9 @@ pub(super) struct WiredInterface {
     pub(super) port_index: u32,
 }
 
-/// Numbers of interfaces begin here; `lo` is 1.
-const FIRST_INDEX: u32 = 2;
+/// Numbers of interfaces begin here: `lo` is 1, and where tunnels are built into the kernel each new namespace has some
+/// behind it.
+const FIRST_INDEX: u32 = 1000;
 
 impl Plan {
     pub(super) fn wired(&self) -> Result<Wired, PlanError> {
@@ -185,7 +186,7 @@ mod tests {
         let wired = plan(hosts).wired().unwrap();
         let ports: Vec<_> =
             wired.ports().map(|(host, i)| (host.name.as_str(), i.mac.to_string(), i.port_index)).collect();
-        let expected = [("a", "02:00:0a:4e:02:51".to_owned(), 2), ("b", "02:06:00:00:00:0b".to_owned(), 3)];
+        let expected = [("a", "02:00:0a:4e:02:51".to_owned(), 1000), ("b", "02:06:00:00:00:0b".to_owned(), 1001)];
         assert_eq!(ports, expected);
         let links = wired.links();
         assert_eq!(links[0].ports[0].addresses, ["fd00::a/64", "10.78.2.81/24"]);

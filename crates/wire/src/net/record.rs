@@ -32,44 +32,51 @@ const OVERHEAD: usize = 128;
 pub struct Recording<'a> {
     net: &'a Net,
     learned: Vec<Vec<Learned>>,
-    before: Vec<(String, Known)>,
+    before: Vec<(String, Option<Known>)>,
     dropped: u64,
+    // What was taken out of the switches' hands so far, and followed.
+    taken: Vec<Taken>,
     follower: Follower,
-    // How many of the frames the follower has seen.
-    followed: usize,
 }
 
 /// What a kernel knew: what there is to compare.
 #[derive(Debug, Default)]
 struct Known {
     neighbours: Vec<Neighbour>,
-    counters: Counters,
+    counters: Option<Counters>,
 }
 
 impl<'a> Recording<'a> {
     /// Begins: every frame from now on is recorded.
     pub(super) fn begin(net: &'a Net, limits: Limits) -> Self {
-        let before = of_hosts(net, known);
+        let before = of_hosts(net, || Ok(known()));
         let shared = net.fabric.shared();
         let mut state = shared.lock();
+        // As if they were plugged in now: while hosts come up, they say things of their own.
+        if !mem::replace(&mut state.is_watched, true) {
+            state.forget();
+        }
         let (learned, dropped) = (shared.learned(&state), state.dropped);
         let since_ns = Some(now_ns());
         state.record = Some(Record { since_ns, taken: Vec::new(), bytes: 0, limit: limits.bytes, lost: 0 });
         drop(state);
-        Self { net, learned, before, dropped, follower: Follower::default(), followed: 0 }
+        Self { net, learned, before, dropped, taken: Vec::new(), follower: Follower::default() }
     }
 
-    /// Whether every connection that was seen so far is over.
+    /// Whether every connection that was seen so far is over, and no frame waits for its time.
     pub fn is_over(&mut self) -> bool {
-        let state = self.net.fabric.shared().lock();
-        let taken = state.record.as_ref().map_or(&[][..], |record| &record.taken);
-        for (index, frame) in taken.iter().enumerate().skip(self.followed) {
+        let mut state = self.net.fabric.shared().lock();
+        let new = state.record.as_mut().map(|record| mem::take(&mut record.taken)).unwrap_or_default();
+        let delayed = state.delayed;
+        // The switches do not wait for what follows.
+        drop(state);
+        for frame in new {
             let decoded = decode(LinkKind::Segment, &frame.bytes, frame.len as usize);
             let arrived = matches!(frame.fate, Fate::Passed { .. });
-            self.follower.see(index, frame.link, frame.at_ns, &decoded, arrived);
+            self.follower.see(self.taken.len(), frame.link, frame.at_ns, &decoded, arrived);
+            self.taken.push(frame);
         }
-        self.followed = taken.len();
-        self.follower.all_over(|_| true)
+        delayed == 0 && self.follower.all_over(|_| true)
     }
 
     /// Ends; what is [not over](Self::is_over) is said to be cut. Times are told from `begin_ns` on, of CLOCK_REALTIME.
@@ -77,37 +84,45 @@ impl<'a> Recording<'a> {
         let cut = (!self.is_over()).then(|| "a connection was still open when the record ended".to_owned());
         let shared = self.net.fabric.shared();
         let mut state = shared.lock();
-        let record = state.record.take().expect("it was put there when this began");
+        let record = state.record.take();
         let (learned, dropped) = (shared.learned(&state), state.dropped - self.dropped);
         drop(state);
         let mut links = self.net.links.clone();
         for (link, (before, after)) in links.iter_mut().zip(mem::take(&mut self.learned).into_iter().zip(learned)) {
             (link.learned_before, link.learned_after) = (before, after);
         }
+        let lost = record.as_ref().map_or(0, |record| record.lost) + dropped;
         let frame = |taken: Taken| Frame {
             at_ns: taken.at_ns - begin_ns,
             link: taken.link,
             from: Some(shared.host_at(taken.port)),
             fate: taken.fate,
             len: taken.len,
+            cut: (taken.bytes.len() < taken.len as usize).then(|| "it is longer than any frame here".to_owned()),
             bytes: Bytes(taken.bytes),
-            cut: None,
             unfilled_checksum: None,
         };
-        let mut frames: Vec<Frame> = record.taken.into_iter().map(frame).collect();
+        let late = record.map(|record| record.taken).unwrap_or_default();
+        let mut frames: Vec<Frame> = mem::take(&mut self.taken).into_iter().chain(late).map(frame).collect();
         // The kernel stamps a frame on the sender's CPU and lines it up later: two of them can change places.
         frames.sort_by_key(|frame| frame.at_ns);
         let before = mem::take(&mut self.before);
-        let after = of_hosts(self.net, || Ok((known()?, sockets()?)));
-        let kernels = before.into_iter().zip(after).map(|((host, before), (_, (after, sockets)))| Kernel {
-            host,
-            counters: kernel::grown(&before.counters, &after.counters),
-            neighbours_before: before.neighbours,
-            neighbours_after: after.neighbours,
-            sockets,
+        let after = of_hosts(self.net, || Ok((known(), sockets().unwrap_or_default())));
+        let kernels = before.into_iter().zip(after).map(|((host, before), (_, after))| {
+            let (after, sockets) = after.unwrap_or_default();
+            let counters = |known: &Known| known.counters.clone();
+            // What grew is known where both are.
+            let grown = before.as_ref().and_then(counters).zip(after.counters.as_ref());
+            Kernel {
+                host,
+                counters: grown.map(|(before, after)| kernel::grown(&before, after)).unwrap_or_default(),
+                neighbours_before: before.unwrap_or_default().neighbours,
+                neighbours_after: after.neighbours,
+                sockets,
+            }
         });
         let kernels = kernels.collect();
-        Capture { began_ns: begin_ns, links, frames, lost: record.lost + dropped, cut, kernels }
+        Capture { began_ns: begin_ns, links, frames, lost, cut, kernels }
     }
 }
 
@@ -118,9 +133,8 @@ impl Drop for Recording<'_> {
     }
 }
 
-/// What every host's kernel says now, asked at the same time. What cannot be had is left out: it is not what the network is
-/// for.
-fn of_hosts<T: Default + Send>(net: &Net, ask: impl Fn() -> io::Result<T> + Sync) -> Vec<(String, T)> {
+/// What every host's kernel says now, asked at the same time; `None` where its namespace could not be entered.
+fn of_hosts<T: Send>(net: &Net, ask: impl Fn() -> io::Result<T> + Sync) -> Vec<(String, Option<T>)> {
     thread::scope(|scope| {
         let ask = &ask;
         let mut asked = Vec::new();
@@ -129,12 +143,13 @@ fn of_hosts<T: Default + Send>(net: &Net, ask: impl Fn() -> io::Result<T> + Sync
             asked.push((host.to_owned(), thread::Builder::new().spawn_scoped(scope, work)));
         }
         let said = |asked: thread::ScopedJoinHandle<'_, io::Result<T>>| asked.join().ok()?.ok();
-        asked.into_iter().map(|(host, asked)| (host, asked.ok().and_then(said).unwrap_or_default())).collect()
+        asked.into_iter().map(|(host, asked)| (host, asked.ok().and_then(said))).collect()
     })
 }
 
-fn known() -> io::Result<Known> {
-    Ok(Known { neighbours: kernel::neighbours()?, counters: kernel::counters()? })
+/// What the calling thread's kernel knows. What it does not tell is left out: it is not what the network is for.
+fn known() -> Known {
+    Known { neighbours: kernel::neighbours().unwrap_or_default(), counters: kernel::counters().ok() }
 }
 
 /// Asked for at the end alone: to tell the sockets of a namespace the kernel goes through those of all.

@@ -14,11 +14,7 @@ use nix::{
     errno::Errno,
     fcntl::{OFlag, open},
     sched::{CloneFlags, setns, unshare},
-    sys::{
-        socket,
-        stat::Mode,
-        wait::{WaitStatus, waitpid},
-    },
+    sys::{socket, stat::Mode, wait::waitpid},
     unistd::{ForkResult, getgid, getuid},
 };
 
@@ -114,12 +110,13 @@ impl Refusal {
         let here = match (self.step, self.errno) {
             (Step::User, Errno::ENOSPC) => Some("`sysctl user.max_user_namespaces=1000`"),
             (Step::Net, Errno::ENOSPC) => Some("`sysctl user.max_net_namespaces=1000`"),
-            (Step::Probe, Errno::EAGAIN) => Some("a larger `ulimit -u`"),
             (Step::User, Errno::EPERM) if self.cause().is_some_and(|cause| cause.contains("userns_clone")) => {
                 Some("`sysctl kernel.unprivileged_userns_clone=1`")
             }
-            (Step::User, Errno::EPERM) => Some("outside the container, or in one that may (SYS_ADMIN and NET_ADMIN)"),
-            _ if self.cause().is_some() => Some("`sysctl kernel.apparmor_restrict_unprivileged_userns=0`"),
+            (Step::User, Errno::EPERM) => Some("run it outside the container"),
+            _ if self.cause().is_some_and(|cause| cause.contains("apparmor")) => {
+                Some("`sysctl kernel.apparmor_restrict_unprivileged_userns=0`")
+            }
             _ => None,
         };
         let here = here.map_or_else(String::new, |here| format!("{here}, or "));
@@ -174,7 +171,7 @@ pub fn join(user: &Path) -> io::Result<()> {
 /// Does all of it in a child, which ends at once.
 fn try_in_child(way: Allowed) -> Result<Allowed, Refusal> {
     let no_probe = |errno| Refusal { step: Step::Probe, errno };
-    let (told, tell) = nix::unistd::pipe().map_err(no_probe)?;
+    let (told, tell) = io::pipe().map_err(|error| no_probe(Errno::from_raw(error.raw_os_error().unwrap_or(0))))?;
     // SAFETY: until it ends, the child makes system calls and nothing else: it allocates nothing, takes no lock and
     // returns to nobody, so it does not matter what other threads held when it was made.
     #[allow(unsafe_code)]
@@ -185,9 +182,11 @@ fn try_in_child(way: Allowed) -> Result<Allowed, Refusal> {
                 Allowed::Privileged => Ok(()),
                 Allowed::UserNamespace => enter_user_namespace(),
             };
-            if let Err(refusal) = entered.and_then(|()| has_network()) {
-                let _ = nix::unistd::write(&tell, &[refusal.step as u8, refusal.errno as i32 as u8]);
-            }
+            let said = match entered.and_then(|()| has_network()) {
+                Ok(()) => [DONE, 0],
+                Err(refusal) => [refusal.step as u8, refusal.errno as i32 as u8],
+            };
+            let _ = nix::unistd::write(&tell, &said);
             // SAFETY: ends the child without running anything of the parent's.
             #[allow(unsafe_code)]
             unsafe {
@@ -197,17 +196,32 @@ fn try_in_child(way: Allowed) -> Result<Allowed, Refusal> {
         ForkResult::Parent { child } => {
             drop(tell);
             let mut said = [0; 2];
-            let length = nix::unistd::read(&told, &mut said).map_err(no_probe)?;
-            let ended = waitpid(child, None).map_err(no_probe)?;
-            match (length, ended) {
-                (0, WaitStatus::Exited(_, 0)) => Ok(way),
-                (2, _) => {
-                    let step = Step::ALL.into_iter().find(|step| *step as u8 == said[0]).unwrap_or(Step::Probe);
-                    Err(Refusal { step, errno: Errno::from_raw(said[1].into()) })
+            let length = again(|| nix::unistd::read(&told, &mut said));
+            // What it was is known by what it said: where this process was started with SIGCHLD ignored, the kernel has taken
+            // it away already.
+            let _ = again(|| waitpid(child, None));
+            match (length, said) {
+                (Ok(2), [DONE, _]) => Ok(way),
+                (Ok(2), [step, errno]) => {
+                    let step = Step::ALL.into_iter().find(|known| *known as u8 == step).unwrap_or(Step::Probe);
+                    Err(Refusal { step, errno: Errno::from_raw(errno.into()) })
                 }
-                // A system call filter that kills instead of refusing.
-                _ => Err(Refusal { step: Step::Probe, errno: Errno::EPERM }),
+                // It said nothing: a system call filter that kills instead of refusing.
+                _ => Err(no_probe(Errno::EPERM)),
             }
+        }
+    }
+}
+
+/// What a child says that could do all.
+const DONE: u8 = 0xff;
+
+/// Makes a call again that a signal has cut short.
+fn again<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            done => return done,
         }
     }
 }
