@@ -49,7 +49,12 @@ pub(super) fn observed<'a>(page: &mut Page, journey: &'a Journey) -> Option<&'a 
     match &journey.capture {
         Captured::Frames(capture) => Some(capture),
         Captured::NotObservable { why, how } => {
-            let how = how.as_ref().map_or_else(String::new, |how| format!(" (with {how} they are)"));
+            // An option, or what to do besides.
+            let how = match how {
+                Some(option) if option.starts_with('-') => format!(" (with {option} they are)"),
+                Some(how) => format!("; what helps: {how}"),
+                None => String::new(),
+            };
             let line = [piece(Ink::Bold, "Frames"), plain("  not observable: "), plain(why), dim(how)];
             page.line(10, &[&[plain("  ")], &line[..]].concat());
             None
