@@ -6,8 +6,15 @@ use std::process::{Command, Output};
 
 /// `visit` on a machine that allows no user namespaces, by somebody without rights.
 fn refused(args: &[&str]) -> Output {
-    let script = "ip link set lo up && echo 0 > /proc/sys/user/max_user_namespaces && \
-                  exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all \"$0\" \"$@\"";
+    inside(
+        "ip link set lo up && echo 0 > /proc/sys/user/max_user_namespaces && \
+         exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all \"$0\" \"$@\"",
+        args,
+    )
+}
+
+/// `visit` as root of a user namespace and of a network of its own, behind this script.
+fn inside(script: &str, args: &[&str]) -> Output {
     let mut command = Command::new("unshare");
     command.args(["--map-root-user", "--net", "--mount", "sh", "-c", script]).arg(env!("CARGO_BIN_EXE_visit"));
     let data = concat!(env!("CARGO_TARGET_TMPDIR"), "/data");
@@ -40,6 +47,27 @@ fn the_lab_is_on_loopback_and_says_why() {
     assert_eq!(journey["place"]["network"]["why"], WHY);
     assert_eq!(journey["capture"]["state"], "not_observable");
     assert!(journey["capture"]["how"].as_str().unwrap().contains("sysctl user.max_user_namespaces"), "{journey:#}");
+}
+
+#[test]
+fn what_is_refused_later_is_told_as_well() {
+    // As in a container: namespaces, and no writing to /proc/sys.
+    let read_only = "ip link set lo up && mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && \
+                     exec \"$0\" \"$@\"";
+    let output = inside(read_only, &["www.example.local"]);
+    let screen = flat(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{screen}{}", flat(&output.stderr));
+    assert!(screen.contains("it could have no network of its own (host router: forwarding: Read-only"), "{screen}");
+    let output = inside(read_only, &["--lab=wire", "www.example.local"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(flat(&output.stderr).contains("host router: forwarding: Read-only"), "{}", flat(&output.stderr));
+}
+
+#[test]
+fn whoever_ignores_its_children_has_the_network_too() {
+    let output = inside("ip link set lo up && trap '' CHLD && exec \"$0\" \"$@\"", &["www.example.local"]);
+    let screen = flat(&output.stdout);
+    assert!(screen.contains("its own network, 2 segments and a router"), "{screen}{}", flat(&output.stderr));
 }
 
 #[test]
