@@ -29,7 +29,11 @@ pub fn story(journey: &Value) -> Value {
 pub fn difference(one: &Value, other: &Value) -> Option<String> {
     match (one, other) {
         (Value::Object(a), Value::Object(b)) => {
-            a.iter().find_map(|(key, value)| Some(format!("{key}: {}", difference(value, b.get(key)?)?)))
+            let missing = a.keys().find(|key| !b.contains_key(*key)).map(|key| format!("only in the first: {key}"));
+            let added = b.keys().find(|key| !a.contains_key(*key)).map(|key| format!("only in the second: {key}"));
+            let differs =
+                || a.iter().find_map(|(key, value)| Some(format!("{key}: {}", difference(value, b.get(key)?)?)));
+            missing.or(added).or_else(differs)
         }
         (Value::Array(a), Value::Array(b)) => {
             let missing = a.iter().find(|value| !b.contains(value)).map(|value| format!("only in the first: {value}"));
@@ -145,6 +149,9 @@ mod tests {
         check(json!({"a": [1]}), json!({"a": [1, 2]}), Some("a: only in the second: 2"));
         check(json!({"a": [1, 2]}), json!({"a": [2, 1]}), Some("a: in another order: [1,2] and [2,1]"));
         check(json!({"a": {"b": 1}}), json!({"a": {"b": 2}}), Some("a: b: 1 and 2"));
+        check(json!({"a": 1, "b": 1}), json!({"a": 2}), Some("only in the first: b"));
+        check(json!({"a": 1}), json!({"a": 1, "b": null}), Some("only in the second: b"));
+        check(json!({"c": {"a": 1}}), json!({"c": {}}), Some("c: only in the first: a"));
     }
 
     #[test]
