@@ -14,7 +14,8 @@ use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
 use super::{netlink::Netlink, tcp};
 
-/// The TCP sockets in whatever state, and the UDP ones, ordered by protocol and address.
+/// The TCP sockets in whatever state, and the UDP ones, ordered by protocol and address. An error where the kernel cannot
+/// tell all of them: ENOENT where it has no `udp_diag`.
 pub fn sockets() -> io::Result<Vec<Socket>> {
     let mut netlink = Netlink::open(NETLINK_SOCK_DIAG)?;
     let mut all = Vec::new();
