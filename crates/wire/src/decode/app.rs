@@ -41,7 +41,7 @@ pub enum App {
 /// A record of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsRecord {
-    /// A handshake message by its name; `None` where it is encrypted.
+    /// A handshake message by its name; `None` where it is encrypted, or too little of it is here.
     Handshake(Option<&'static str>),
     /// Change cipher spec; TLS 1.3 sends it for old middleboxes' sake alone (RFC 8446 appendix D.4).
     ChangeCipherSpec,
@@ -200,45 +200,89 @@ fn path(target: &str) -> String {
 }
 
 fn tls(bytes: &[u8]) -> Option<App> {
-    let mut records = Vec::new();
+    let (mut records, mut handshakes) = (Vec::new(), Handshakes::default());
     for (header, body) in TlsRecords(bytes) {
-        let record = match header[0] {
-            20 => TlsRecord::ChangeCipherSpec,
-            21 => TlsRecord::Alert,
-            22 => {
-                let before = records.len();
-                handshakes(body, usize::from(u16::from_be_bytes([header[3], header[4]])), &mut records);
-                if records.len() > before {
-                    continue;
-                }
-                TlsRecord::Handshake(None)
-            }
-            _ => TlsRecord::ApplicationData,
+        let names = handshakes.of(header, body);
+        let found = match header[0] {
+            20 => vec![TlsRecord::ChangeCipherSpec],
+            21 => vec![TlsRecord::Alert],
+            22 if names.is_empty() => vec![TlsRecord::Handshake(None)],
+            22 => names.into_iter().map(|(_, name)| TlsRecord::Handshake(Some(name))).collect(),
+            _ => vec![TlsRecord::ApplicationData],
         };
-        if records.last() != Some(&record) {
-            records.push(record);
+        for record in found {
+            if records.last() != Some(&record) {
+                records.push(record);
+            }
         }
     }
     (!records.is_empty()).then_some(App::Tls(records))
 }
 
-/// The messages in a handshake record, as far as they are not encrypted: such a one has a length that fits nowhere.
-fn handshakes(mut body: &[u8], length: usize, records: &mut Vec<TlsRecord>) {
-    let cut = length - body.len();
-    while let Some((&[kind, a, b, c], rest)) = body.split_first_chunk() {
-        let size = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-        // Only certificates are so long that they go on in the next record.
-        let fits = size <= rest.len() + cut || kind == 11 && size < 1 << 17;
-        let Some(name) = handshake(kind).filter(|_| fits) else { return };
-        if records.last() != Some(&TlsRecord::Handshake(Some(name))) {
-            records.push(TlsRecord::Handshake(Some(name)));
+/// The handshake messages in records one behind the other, as far as they are not encrypted. Whether they are is told by
+/// their lengths: one message behind the other fills a record to its end, and what is encrypted does not read like that.
+#[derive(Debug, Default)]
+pub(crate) struct Handshakes {
+    is_ciphered: bool,
+    /// The message that goes on in the next record, and how many bytes of it are to come.
+    rest: Option<(Named, usize)>,
+}
+
+/// A handshake message: its type, and the name of that.
+type Named = (u8, &'static str);
+
+impl Handshakes {
+    /// Those in the next record, by its header and as much of it as is here. None where it is encrypted, is no
+    /// handshake, or where too little of it is here.
+    pub(crate) fn of(&mut self, header: &[u8; 5], body: &[u8]) -> Vec<Named> {
+        let before = self.rest.take();
+        // Behind it all is encrypted in TLS 1.2. In 1.3 a ClientHello may come that is asked for again (RFC 8446 appendix D.4).
+        self.is_ciphered |= header[0] == 20;
+        if header[0] != 22 {
+            return Vec::new();
         }
-        body = rest.get(size..).unwrap_or_default();
+        let length = usize::from(u16::from_be_bytes([header[3], header[4]]));
+        match self.read(before, length, body) {
+            Some(found) if !self.is_ciphered || matches!(found[..], [(1, _)]) => found,
+            _ => {
+                self.rest = None;
+                Vec::new()
+            }
+        }
+    }
+
+    fn read(&mut self, before: Option<(Named, usize)>, length: usize, body: &[u8]) -> Option<Vec<Named>> {
+        let mut found: Vec<_> = before.iter().map(|(message, _)| *message).collect();
+        // Where a message ends, and the next begins.
+        let mut at = before.map_or(0, |(_, rest)| rest);
+        while at < length {
+            if at + 4 > length {
+                return None;
+            }
+            // The others are in a later segment.
+            let Some(&[kind, a, b, c]) = body.get(at..).and_then(<[u8]>::first_chunk) else { return Some(found) };
+            let size = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+            let name = handshake(kind)?;
+            let end = at + 4 + size;
+            // Only certificates are so long that they go on in the next record.
+            let fits = end <= length || kind == 11 && size < 1 << 17;
+            // A HelloRequest is alone (RFC 5246 §7.4.1.1). Zeros in a row are how an encrypted record may begin: with the
+            // explicit part of a nonce (RFC 5288 §3).
+            if !fits || kind == 0 && length != 4 {
+                return None;
+            }
+            found.push((kind, name));
+            at = end;
+        }
+        if let (Some(message), true) = (found.last(), at > length) {
+            self.rest = Some((*message, at - length));
+        }
+        Some(found)
     }
 }
 
 /// The name of a handshake message (RFC 8446 §4, and RFC 5246 §7.4 for TLS 1.2).
-pub(crate) fn handshake(kind: u8) -> Option<&'static str> {
+fn handshake(kind: u8) -> Option<&'static str> {
     Some(match kind {
         0 => "HelloRequest",
         1 => "ClientHello",

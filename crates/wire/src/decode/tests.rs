@@ -206,6 +206,19 @@ fn applications_by_their_first_bytes() {
         "TLS ServerHello, ChangeCipherSpec, application data",
     );
     check(&bytes("16030300100badc0de00000000000000000000000000"), "TLS handshake, encrypted");
+    // A Finished of TLS 1.2: the nonce's explicit part is zero, and the rest looks like nothing.
+    let finished = format!("1603030028{}{}", "00".repeat(8), "5a".repeat(32));
+    check(&bytes(&finished), "TLS handshake, encrypted");
+    check(&bytes(&format!("140303000101{finished}")), "TLS ChangeCipherSpec, handshake, encrypted");
+    check(&bytes("16030300080e0000005a5a5a5a"), "TLS handshake, encrypted");
+    check(&bytes("16030300060e0000005a5a"), "TLS handshake, encrypted");
+    check(&bytes("14030300010116030300040e000000"), "TLS ChangeCipherSpec, handshake, encrypted");
+    check(&bytes("1603030004000000000e"), "TLS HelloRequest");
+    check(&bytes("16030300080e0000000e000000"), "TLS ServerHelloDone");
+    // A certificate goes on in the next record, and something is behind it there; a hello that is asked for again.
+    check(&bytes("16030300060b00000400011603030006020302030e00"), "TLS Certificate, handshake, encrypted");
+    check(&bytes("16030300060b0000040001160303000602030e000000"), "TLS Certificate, ServerHelloDone");
+    check(&bytes("1403030001011603010200010001fc0303"), "TLS ChangeCipherSpec, ClientHello");
     check(&bytes("15030300020100"), "TLS alert");
     check(&bytes("1603090002"), "");
     // DNS is known by its port, and over TCP by its length.

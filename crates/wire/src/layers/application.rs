@@ -9,7 +9,7 @@ use hickory_proto::{
 };
 
 use super::{Fields, Header, Protocol, size};
-use crate::decode::app::{self, PREFACE, TlsRecords};
+use crate::decode::app::{self, Handshakes, PREFACE, TlsRecords};
 
 /// The application's own headers in what a segment or datagram carries, as far as they are known; where they end. `whole`
 /// is where all of the payload ends, also where not all is kept.
@@ -133,11 +133,11 @@ fn http(fields: &mut Fields<'_>) -> usize {
     bytes.len()
 }
 
-/// A header for each record, type, version and length, and behind it what is in it: encrypted, or a handshake's message,
-/// which begins with its type.
+/// A header for each record, type, version and length, and behind it what is in it: encrypted, or a handshake's messages.
 fn tls(frame: &[u8], payload: Range<usize>, headers: &mut Vec<Header>) -> usize {
-    let mut at = payload.start;
+    let (mut at, mut handshakes) = (payload.start, Handshakes::default());
     for (header, body) in TlsRecords(&frame[payload]) {
+        let messages = handshakes.of(header, body);
         let range = at..at + header.len();
         let mut fields = Fields::of(frame, range.clone());
         let kind = match header[0] {
@@ -161,10 +161,12 @@ fn tls(frame: &[u8], payload: Range<usize>, headers: &mut Vec<Header>) -> usize 
             continue;
         }
         let mut fields = Fields::of(frame, range.end..at);
-        let name = body.first().filter(|_| header[0] == 22).and_then(|kind| app::handshake(*kind));
-        let content = match (name, header[0]) {
-            (Some(name), _) => format!("{name} ({})", body[0]),
-            (None, 20 | 21) => kind.to_owned(),
+        let content = match header[0] {
+            20 | 21 => kind.to_owned(),
+            22 if !messages.is_empty() => {
+                messages.iter().map(|(kind, name)| format!("{name} ({kind})")).collect::<Vec<_>>().join(", ")
+            }
+            22 if body.len() < length.min(4) => "not enough of it here".to_owned(),
             _ => "encrypted".to_owned(),
         };
         fields.add("fragment", 0..body.len(), content);

@@ -115,6 +115,27 @@ fn tls_record_by_record() {
 }
 
 #[test]
+fn what_is_in_tls_records() {
+    let check = |records: &str, expected: &[&str]| {
+        let mut tls = frame("REQUEST")[..66].to_vec();
+        tls.extend(crate::decode::samples::bytes(records));
+        let total = u16::try_from(tls.len() - 14).unwrap();
+        tls[16..18].copy_from_slice(&total.to_be_bytes());
+        let headers = unfold(SEGMENT, &tls, tls.len());
+        let fragments = headers.iter().filter(|header| header.protocol == Protocol::TlsFragment);
+        let said: Vec<_> = fragments.map(|header| header.fields[0].meaning.as_str()).collect();
+        assert_eq!(said, expected, "{records}");
+    };
+    check("160301000401000000", &["ClientHello (1)"]);
+    check("1603030008020000000e000000", &["ServerHello (2), ServerHelloDone (14)"]);
+    let finished = format!("1603030028{}{}", "00".repeat(8), "5a".repeat(32));
+    check(&format!("140303000101{finished}"), &["change cipher spec", "encrypted"]);
+    check(&finished, &["encrypted"]);
+    check("16030300280000", &["not enough of it here"]);
+    check("170303000400000000", &["encrypted"]);
+}
+
+#[test]
 fn where_a_protocol_is() {
     let check = |protocol: Protocol, expected: [&str; 3], is_clean: bool| {
         let place = |model: Model| {
