@@ -4,6 +4,7 @@
 //! over, those of the visit are kept and the others are forgotten; they are never shown, and never written anywhere.
 
 mod filter;
+mod others;
 mod refused;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use journey::capture::{Bytes, Capture, Fate, Frame, Link, LinkKind, Port};
+use journey::capture::{Bytes, Capture, Fate, Frame, Link, LinkKind, Port, Socket};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::{
@@ -26,6 +27,7 @@ use crate::{
     sys::packet::{PacketKind, PacketSocket, Received},
 };
 pub use filter::{Endpoint, Filter};
+use others::Others;
 pub use refused::Refused;
 
 /// Bytes of a frame that are kept. Devices that cut segments themselves are handed up to 64 KiB at once.
@@ -33,6 +35,14 @@ const LONGEST: usize = 128 * 1024;
 
 /// What the kernel may hold back for a thread that does not come to run.
 const RECEIVE_BUFFER: usize = 8 * 1024 * 1024;
+
+/// Frames that are taken at a time: more than the kernel holds back in [`RECEIVE_BUFFER`], which it doubles, and of which
+/// a frame takes half a KiB at least (socket(7)). Whoever has taken so many has taken all that had come when he began,
+/// though ever more may come.
+const AT_A_TIME: usize = 1 << 15;
+
+/// How long it is waited for stamps.
+const LONGEST_UNSTAMPED: Duration = Duration::from_millis(20);
 
 /// What costs memory besides a frame's bytes.
 const OVERHEAD: usize = 128;
@@ -73,8 +83,9 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// Takes every frame from now on, `limit` bytes of them at most. When it has returned, capture has begun.
-    pub fn start(limit: usize) -> Result<Self, Refused> {
+    /// Takes every frame from now on, `limit` bytes of them at most. When it has returned, capture has begun. Connections
+    /// among the sockets `before` are somebody else's, and take no room.
+    pub fn start(limit: usize, before: &[Socket]) -> Result<Self, Refused> {
         let step = |step: &'static str| move |error: io::Error| Refused::new(step, error);
         let socket = PacketSocket::open().map_err(step("opening a packet socket"))?;
         // With a smaller one more may be lost, which is counted.
@@ -83,8 +94,9 @@ impl Tap {
         socket.aux_data().map_err(step("asking for VLAN tags and checksums"))?;
         let (woken, end) = io::pipe().map_err(step("opening a pipe"))?;
         socket.bind(None).map_err(step("binding the packet socket to all interfaces"))?;
-        stamped(&socket);
+        stamped(|buffer| socket.receive(buffer), Instant::now() + LONGEST_UNSTAMPED);
         let drain = Drain {
+            others: Others::among(before),
             socket,
             begun: Moment::now(),
             step_ns: 0,
@@ -121,14 +133,16 @@ impl Tap {
 /// time after it was asked, and stamps a frame that has none when it is read. A datagram to ourselves over loopback tells: it
 /// is queued here when it has been sent, so an earlier stamp is its own. Where there is no loopback, or it takes too long,
 /// the first frames' times are those of their reading.
-fn stamped(socket: &PacketSocket) {
+fn stamped(mut receive: impl FnMut(&mut [u8]) -> io::Result<Received>, latest: Instant) {
     let Ok(here) = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) else { return };
     let Ok(address) = here.local_addr() else { return };
-    let latest = Instant::now() + Duration::from_millis(20);
     let mut buffer = [0; 64];
     while Instant::now() < latest && here.send_to(&[0], address).is_ok() {
         let (sent, mut is_stamped) = (Moment::now().realtime_ns, false);
-        while let Ok(received) = socket.receive(&mut buffer) {
+        // Where much passes there is always one more.
+        while Instant::now() < latest
+            && let Ok(received) = receive(&mut buffer)
+        {
             // Behind 14 bytes of Ethernet and 20 of IP: its port.
             let is_ours = received.hatype == libc::ARPHRD_LOOPBACK && buffer[34..36] == address.port().to_be_bytes();
             is_stamped |= is_ours && received.at_ns <= sent;
@@ -163,6 +177,7 @@ struct Drain {
     taken: Vec<Taken>,
     bytes: usize,
     limit: usize,
+    others: Others,
     lost: u64,
     failed: Option<String>,
 }
@@ -180,15 +195,15 @@ impl Drain {
             {
                 self.failed = Some(format!("waiting for frames failed: {error}"));
             }
-            self.drain();
+            self.drain(PacketSocket::receive);
             if is_end || self.failed.is_some() {
                 return self;
             }
         }
     }
 
-    /// Takes what has come.
-    fn drain(&mut self) {
+    /// Takes what has come; of what comes meanwhile not more than [`AT_A_TIME`].
+    fn drain(&mut self, receive: impl Fn(&PacketSocket, &mut [u8]) -> io::Result<Received>) {
         let now = Moment::now();
         let step = now.realtime_ns.saturating_sub(self.begun.realtime_ns).saturating_sub(self.begun.until(now.at));
         // Below this it is not the clock that was set, but the time between two readings.
@@ -196,8 +211,8 @@ impl Drain {
             self.step_ns = step;
         }
         let mut buffer = vec![0; LONGEST];
-        loop {
-            match self.socket.receive(&mut buffer) {
+        for _ in 0..AT_A_TIME {
+            match receive(&self.socket, &mut buffer) {
                 Ok(received) => self.take(&received, &buffer[..received.kept]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // An interface went down; the others go on (packet(7)).
@@ -216,6 +231,9 @@ impl Drain {
         let is_outgoing = received.kind == PacketKind::Outgoing;
         // Loopback gives each frame twice: as it goes out, and as it comes in.
         if kind == LinkKind::Loopback && is_outgoing {
+            return;
+        }
+        if self.others.have(kind, frame, received.len) {
             return;
         }
         let (mut bytes, mut len) = (frame.to_vec(), received.len);
@@ -264,7 +282,7 @@ impl Drain {
             // Rounded up: a millisecond is the least that can be waited for.
             let rest = PollTimeout::try_from(rest.as_millis() + 1).unwrap_or(PollTimeout::MAX);
             let _ = poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], rest);
-            self.drain();
+            self.drain(PacketSocket::receive);
         }
     }
 }

@@ -63,7 +63,7 @@ fn at_a_host_as_on_its_segment() {
     let net = Net::build(&Plan { segments: vec!["clients".to_owned(), "servers".to_owned()], hosts }).unwrap();
     let latest = || Instant::now() + Duration::from_secs(5);
     let mut recording = net.record(Limits::default());
-    let tap = net.run("near", || Tap::start(1 << 24).map_err(io::Error::other)).unwrap();
+    let tap = net.run("near", || Tap::start(1 << 24, &[]).map_err(io::Error::other)).unwrap();
     let begin = Moment::now();
     let remote = "10.9.2.10:80".parse().unwrap();
     let local = converse(&net, remote).unwrap();

@@ -39,7 +39,7 @@ fn converse(listener: &TcpListener) -> (SocketAddr, SocketAddr) {
 fn a_connection_over_loopback() {
     testing::alone("tap::tests::a_connection_over_loopback", || {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let tap = Tap::start(LIMIT).unwrap();
+        let tap = Tap::start(LIMIT, &[]).unwrap();
         let begin = Moment::now();
         // Somebody else's, before and after.
         converse(&listener);
@@ -72,7 +72,7 @@ fn a_connection_over_loopback() {
 fn the_deadline() {
     testing::alone("tap::tests::the_deadline", || {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let tap = Tap::start(LIMIT).unwrap();
+        let tap = Tap::start(LIMIT, &[]).unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (local, remote) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
         let capture = tap.stop(&conversation(6, local, remote), Moment::now(), Instant::now());
@@ -87,7 +87,7 @@ fn the_deadline() {
 fn the_end_is_waited_for() {
     testing::alone("tap::tests::the_end_is_waited_for", || {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let tap = Tap::start(LIMIT).unwrap();
+        let tap = Tap::start(LIMIT, &[]).unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (local, remote) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
         let (server, _) = listener.accept().unwrap();
@@ -106,7 +106,7 @@ fn the_end_is_waited_for() {
 #[test]
 fn refused_and_unreachable() {
     testing::alone("tap::tests::refused_and_unreachable", || {
-        let tap = Tap::start(LIMIT).unwrap();
+        let tap = Tap::start(LIMIT, &[]).unwrap();
         let here = UdpSocket::bind("127.0.0.1:0").unwrap();
         // Nobody is at these ports.
         let nobody = |port| SocketAddr::from(([127, 0, 0, 1], port));
@@ -117,7 +117,7 @@ fn refused_and_unreachable() {
         let kinds: Vec<_> = capture.frames.iter().map(|it| decode(&capture, it).transport).collect();
         assert!(matches!(&kinds[..], [Some(Transport::Udp(_)), Some(Transport::Icmp(_))]), "{kinds:?}");
 
-        let tap = Tap::start(LIMIT).unwrap();
+        let tap = Tap::start(LIMIT, &[]).unwrap();
         TcpStream::connect(nobody(9)).unwrap_err();
         let ours =
             Filter { endpoints: vec![Endpoint { protocol: 6, local: None, remote: nobody(9) }], ..Filter::default() };
@@ -131,7 +131,7 @@ fn no_room() {
     testing::alone("tap::tests::no_room", || {
         let here = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = here.local_addr().unwrap();
-        let tap = Tap::start(3 * (42 + 100 + OVERHEAD)).unwrap();
+        let tap = Tap::start(3 * (42 + 100 + OVERHEAD), &[]).unwrap();
         for _ in 0..5 {
             here.send_to(&[7; 100], address).unwrap();
         }
@@ -140,12 +140,48 @@ fn no_room() {
     });
 }
 
+/// A connection that was there before takes no room from the visit's.
+#[test]
+fn others_take_no_room() {
+    testing::alone("tap::tests::others_take_no_room", || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut others = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut theirs, _) = listener.accept().unwrap();
+        let tap = Tap::start(20 * (66 + OVERHEAD), &kernel::sockets().unwrap()).unwrap();
+        for _ in 0..100 {
+            others.write_all(&[7; 1000]).unwrap();
+            theirs.read_exact(&mut [0; 1000]).unwrap();
+        }
+        let (client, server) = converse(&listener);
+        let capture = tap.stop(&conversation(6, client, server), Moment::now(), soon());
+        assert_eq!((capture.lost, capture.cut.as_deref()), (0, None));
+        assert_eq!(Flows::follow(&capture).flows[0].ending(), Ending::Closed { first: Some(Side::Client) });
+    });
+}
+
+/// Where there is always one more frame, it ends all the same.
+#[test]
+fn a_flood() {
+    testing::alone("tap::tests::a_flood", || {
+        let bytes = udp(([10, 0, 0, 1], 1), ([10, 0, 0, 2], 2), 64);
+        let flood = |buffer: &mut [u8]| {
+            let kept = bytes.len().min(buffer.len());
+            buffer[..kept].copy_from_slice(&bytes[..kept]);
+            Ok(received(&bytes))
+        };
+        stamped(flood, Instant::now() + Duration::from_millis(1));
+        let mut drain = drain();
+        drain.drain(|_, buffer| flood(buffer));
+        assert_eq!(drain.taken.len() + usize::try_from(drain.lost).unwrap(), AT_A_TIME);
+    });
+}
+
 /// Without the right to, the kernel's word is told, and what helps.
 #[test]
 fn an_ordinary_user() {
     const ORDINARY: &str = "WIRE_TEST_ORDINARY";
     if std::env::var_os(ORDINARY).is_some() {
-        let refused = Tap::start(LIMIT).unwrap_err();
+        let refused = Tap::start(LIMIT, &[]).unwrap_err();
         assert_eq!((refused.step, refused.error.raw_os_error()), ("opening a packet socket", Some(libc::EPERM)));
         let captured = journey::capture::Captured::from(refused);
         let journey::capture::Captured::NotObservable { why, how } = captured else { panic!("{captured:?}") };
@@ -259,35 +295,43 @@ fn kinds() {
     check(801, 0x0800, 0x08, None);
 }
 
+fn drain() -> Drain {
+    Drain {
+        socket: PacketSocket::open().unwrap(),
+        begun: Moment::now(),
+        step_ns: 0,
+        taken: Vec::new(),
+        bytes: 0,
+        limit: LIMIT,
+        others: Others::default(),
+        lost: 0,
+        failed: None,
+    }
+}
+
+fn received(bytes: &[u8]) -> Received {
+    Received {
+        len: bytes.len(),
+        kept: bytes.len(),
+        ifindex: 3,
+        at_ns: 0,
+        kind: PacketKind::Outgoing,
+        hatype: 1,
+        protocol: 0x0800,
+        vlan: None,
+        vlan_protocol: 0,
+        checksum_unfilled: false,
+    }
+}
+
 /// A VLAN tag is back where it was on the wire, and a frame's own interface is told.
 #[test]
 fn tags() {
-    let end = Moment::now();
-    let socket = || PacketSocket::open();
     testing::alone("tap::tests::tags", || {
-        let mut drain = Drain {
-            socket: socket().unwrap(),
-            begun: end,
-            step_ns: 0,
-            taken: Vec::new(),
-            bytes: 0,
-            limit: LIMIT,
-            lost: 0,
-            failed: None,
-        };
+        let mut drain = drain();
         let bytes = udp(([10, 0, 0, 1], 1), ([10, 0, 0, 2], 2), 64);
-        let received = Received {
-            len: bytes.len(),
-            kept: bytes.len(),
-            ifindex: 3,
-            at_ns: end.realtime_ns + 7,
-            kind: PacketKind::Outgoing,
-            hatype: 1,
-            protocol: 0x0800,
-            vlan: Some(0x2007),
-            vlan_protocol: 0x88a8,
-            checksum_unfilled: false,
-        };
+        let at_ns = drain.begun.realtime_ns + 7;
+        let received = Received { at_ns, vlan: Some(0x2007), vlan_protocol: 0x88a8, ..received(&bytes) };
         drain.take(&received, &bytes);
         let taken = &drain.taken[0];
         assert_eq!((taken.at_ns, taken.len as usize, taken.bytes.len()), (7, bytes.len() + 4, bytes.len() + 4));
