@@ -4,6 +4,8 @@
 //! A payload is not rewritten: a frame with other bytes than it had would be one that never passed, and its checksum
 //! would be wrong.
 
+mod coded;
+
 use std::net::SocketAddr;
 
 use journey::{
@@ -57,24 +59,25 @@ pub fn sent(url: &str, request: &Request) -> Vec<Vec<u8>> {
     secrets.into_iter().filter(|secret| secret.len() >= SHORTEST).map(<[u8]>::to_vec).collect()
 }
 
-/// Whether there is something in it that a stage would not show.
+/// Whether there is something in it that a stage would not show, or of which nobody can tell.
 fn holds(said: &[u8], sent: &[Vec<u8>]) -> bool {
-    let is_there = |secret: &Vec<u8>| said.windows(secret.len()).any(|window| window == secret);
-    let has_shape = |text: &str| Secrets::Removed.stream(text) != text;
-    let text = String::from_utf8_lossy(said);
-    sent.iter().any(is_there) || has_shape(&text) || unchunked(&text).is_some_and(|text| has_shape(&text))
+    let has = |said: &[u8]| {
+        let is_there = |secret: &Vec<u8>| said.windows(secret.len()).any(|window| window == secret);
+        let has_shape = |text: &str| Secrets::Removed.stream(text) != text;
+        let text = String::from_utf8_lossy(said);
+        sent.iter().any(is_there) || has_shape(&text) || unchunked(&text).is_some_and(|text| has_shape(&text))
+    };
+    has(said) || coded::contents(said).iter().any(|content| content.as_deref().is_none_or(has))
 }
 
 /// A text without the lines that HTTP puts between the chunks of a content (RFC 9112 §7.1): a secret may be on both sides of
 /// one. Nothing where there are none.
 fn unchunked(text: &str) -> Option<String> {
-    let is_size =
-        |line: &str| !line.is_empty() && line.len() <= 16 && line.bytes().all(|byte| byte.is_ascii_hexdigit());
     let mut lines = text.split("\r\n").peekable();
     let mut kept = lines.next()?.to_owned();
     let mut has_some = false;
     while let Some(line) = lines.next() {
-        match lines.next_if(|_| is_size(line)) {
+        match lines.next_if(|_| coded::chunk_size(line.as_bytes()).is_some()) {
             Some(next) => {
                 has_some = true;
                 kept.push_str(next);
@@ -156,8 +159,22 @@ mod tests {
         check(b"HTTP/1.1 200 OK\r\n\r\nyou are hunter2", true);
         check(b"HTTP/1.1 200 OK\r\n\r\n{\"tok\r\n5\r\nen\":\"a\r\n2\r\nb\"}", true);
         check(b"HTTP/1.1 200 OK\r\n\r\n5\r\nhello\r\n0\r\n\r\n", false);
+        check(b"HTTP/1.1 200 OK\r\n\r\n{\"tok\r\n5;x=1\r\nen\":\"a\r\n2 ; y=\"z\"\r\nb\"}", true);
         check(b"\xff\xfe GET /?sig=1 \xff", true);
         check(b"", false);
+    }
+
+    #[test]
+    fn what_a_coded_content_holds() {
+        let check = |content: &[u8], expected: bool| {
+            let said = coded::tests::message("Content-Encoding: gzip\r\n", &coded::tests::gzip(content));
+            assert_eq!(holds(&said, &[b"hunter2".to_vec()]), expected, "{}", content.escape_ascii());
+        };
+        check(b"<p>hello</p>", false);
+        check(b"{\"access_token\":\"abcdef\"}", true);
+        check(b"you are hunter2", true);
+        // Nobody looks into this one.
+        assert!(holds(&coded::tests::message("Content-Encoding: br\r\n", b"\x8b\x02\x80hello\x03"), &[]));
     }
 
     #[test]
