@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use journey::{
     Journey,
-    capture::{Bytes, Capture, Captured, Fate, Frame},
+    capture::{Bytes, Capture, Captured, Fate, Frame, LinkKind},
 };
 use proptest::prelude::*;
 use visit::report::{self, Detail, Style};
@@ -87,6 +87,24 @@ fn where_nothing_was_captured() {
         let told = "  Frames  not observable: this record was made by a visit that captured no frames\n";
         assert!(text.replace("\n          ", " ").contains(told), "{text}");
     }
+}
+
+/// On an interface others' frames pass as well, and are not kept.
+#[test]
+fn which_frames_are_all() {
+    let check = |kinds: &[LinkKind], expected: &str| {
+        let Captured::Frames(mut capture) = saved("wire/plain").capture else { panic!() };
+        capture.links.truncate(kinds.len());
+        capture.links.iter_mut().zip(kinds).for_each(|(link, kind)| link.kind = *kind);
+        capture.frames.retain(|frame| frame.link < kinds.len());
+        let journey = Journey { capture: Captured::Frames(capture), ..saved("wire/plain") };
+        let text = frames(&journey, NARROW, Detail::default());
+        assert!(text.lines().next().unwrap().ends_with(expected), "{kinds:?}: {text}");
+    };
+    check(&[LinkKind::Segment; 2], "; all that passed");
+    check(&[LinkKind::Ethernet], "; all of this visit");
+    check(&[LinkKind::Loopback, LinkKind::Ethernet], "; all of this visit");
+    check(&[], "; all of this visit");
 }
 
 /// What an application sends is shown in full detail, but for what nobody should see.

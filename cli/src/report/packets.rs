@@ -17,7 +17,7 @@ mod tables;
 
 use journey::{
     Journey,
-    capture::{Capture, Captured, Fate, LinkKind},
+    capture::{Capture, Captured, Fate, Link, LinkKind},
 };
 use wire::flow::{Again, Segment, Why};
 
@@ -74,7 +74,7 @@ fn head(page: &mut Page, capture: &Capture) {
         _ => line.push(dim(format!(": {}", and(&links)))),
     }
     match (&capture.cut, capture.lost) {
-        (None, 0) => line.push(dim("; all that passed")),
+        (None, 0) => line.push(dim(format!("; {}", all(capture)))),
         (_, lost) => {
             if lost > 0 {
                 line.push(piece(Ink::Warn, format!("; {lost} more passed and were lost to the capture")));
@@ -89,6 +89,16 @@ fn head(page: &mut Page, capture: &Capture) {
     if kinds.contains(&LinkKind::Loopback) {
         let text = "          loopback has no link layer: no addresses, no ARP, no checksums to speak of";
         page.line(10, &[dim(text)]);
+    }
+}
+
+/// What frames these are, where none is missing: on this machine's interfaces others' are not kept.
+fn all(capture: &Capture) -> &'static str {
+    let is_segment = |link: &Link| link.kind == LinkKind::Segment;
+    if !capture.links.is_empty() && capture.links.iter().all(is_segment) {
+        "all that passed"
+    } else {
+        "all of this visit"
     }
 }
 

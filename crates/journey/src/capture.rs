@@ -221,7 +221,8 @@ pub struct Socket {
     pub remote: Option<SocketAddr>,
     /// Bytes received and not read; of a listening socket, the connections that wait to be accepted.
     pub receive_queue: u32,
-    /// Bytes sent and not acknowledged; of a listening socket, how many connections may wait.
+    /// Bytes sent and not acknowledged; of a listening socket, its backlog. Linux lets one connection more than that wait
+    /// (`sk_acceptq_is_full`).
     pub send_queue: u32,
 }
 

@@ -122,14 +122,45 @@ fn sockets(page: &mut Page, kernel: &Kernel) {
     }
     for socket in kernel.sockets.iter().filter(|socket| !is_idle(socket)) {
         let remote = socket.remote.map_or_else(String::new, |remote| format!(" ↔ {remote}"));
-        let queues = match (socket.state.as_str(), socket.receive_queue, socket.send_queue) {
-            ("LISTEN", waiting, room) => format!("  {waiting} of at most {room} wait to be accepted"),
-            (_, 0, 0) => String::new(),
-            (_, unread, unacknowledged) => {
-                format!("  {unread} bytes not read, {unacknowledged} bytes not acknowledged")
-            }
-        };
         let text = format!("{:3} {:11} {}{remote}", socket.protocol, socket.state, socket.local);
-        next(page, &[plain(text), piece(Ink::Warn, queues)]);
+        next(page, &[plain(text), piece(Ink::Warn, queues(socket))]);
+    }
+}
+
+/// What waits at a socket.
+fn queues(socket: &Socket) -> String {
+    match (socket.state.as_str(), socket.receive_queue, socket.send_queue) {
+        // Linux lets one more wait than it was told to.
+        ("LISTEN", waiting, backlog) => {
+            let full = if waiting > backlog { ": full" } else { "" };
+            format!("  {waiting} wait to be accepted, backlog {backlog}{full}")
+        }
+        (_, 0, 0) => String::new(),
+        (_, unread, unacknowledged) => format!("  {unread} bytes not read, {unacknowledged} bytes not acknowledged"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits() {
+        let check = |state: &str, receive_queue: u32, send_queue: u32, expected: &str| {
+            let socket = Socket {
+                protocol: "tcp".to_owned(),
+                state: state.to_owned(),
+                local: ([10, 0, 0, 1], 80).into(),
+                remote: None,
+                receive_queue,
+                send_queue,
+            };
+            assert_eq!(queues(&socket).trim_start(), expected);
+        };
+        check("LISTEN", 1, 1, "1 wait to be accepted, backlog 1");
+        check("LISTEN", 2, 1, "2 wait to be accepted, backlog 1: full");
+        check("LISTEN", 1, 0, "1 wait to be accepted, backlog 0: full");
+        check("ESTABLISHED", 0, 0, "");
+        check("CLOSE-WAIT", 5, 7, "5 bytes not read, 7 bytes not acknowledged");
     }
 }
