@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     if env::var_os(ALONE).is_some() {
         let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
         assert!(up.expect("`ip` starts: it is in the package iproute2").success());
-        return libtest_mimic::run(&arguments, trials(&taps::ALONE, None)).exit_code();
+        return run(&arguments, trials(&taps::ALONE, None));
     }
     // Where this is set, what a machine refuses is no reason to leave a test out.
     let refused = user::refused().filter(|_| env::var_os("VISIT_E2E_REQUIRED").is_none());
@@ -41,7 +41,13 @@ fn main() -> ExitCode {
     all.extend(trials(&taps::INSIDE, refused));
     all.extend(trials(&[("on_loopback", alone)], refused));
     all.extend(trials(&taps::REFUSED, user::not_ordinary()));
-    libtest_mimic::run(&arguments, all).exit_code()
+    run(&arguments, all)
+}
+
+fn run(arguments: &Arguments, trials: Vec<Trial>) -> ExitCode {
+    let conclusion = libtest_mimic::run(arguments, trials);
+    user::done();
+    conclusion.exit_code()
 }
 
 #[allow(clippy::print_stderr)]

@@ -14,7 +14,7 @@ use wire::{
 
 use crate::{
     peer::{ClosedPort, End, Server},
-    user::{User, count, frames},
+    user::{User, count, frames, is_cut},
 };
 
 /// Those that capture in a lab's namespace.
@@ -29,14 +29,18 @@ pub(crate) const ALONE: [(&str, fn()); 4] = [
 /// Those that must not capture.
 pub(crate) const REFUSED: [(&str, fn()); 1] = [("taps::refused", refused)];
 
-/// Links, and connections by how they ended.
-fn seen(journey: &Journey) -> (Vec<(String, LinkKind)>, Vec<Ending>) {
+/// Checks links, and connections by how they ended. Where they had no time to, they are open at the worst; false then.
+fn check_seen(journey: &Journey, link: (&str, LinkKind), expected: Ending) -> bool {
     let capture = frames(journey);
-    assert_eq!((capture.lost, &capture.cut), (0, &None));
-    let links = capture.links.iter().map(|link| (link.name.clone(), link.kind)).collect();
-    (links, Flows::follow(capture).flows.iter().map(wire::flow::Flow::ending).collect())
+    let is_whole = !is_cut(capture);
+    let links: Vec<_> = capture.links.iter().map(|link| (link.name.as_str(), link.kind)).collect();
+    let endings: Vec<_> = Flows::follow(capture).flows.iter().map(wire::flow::Flow::ending).collect();
+    let is_expected = |ending: &Ending| *ending == expected || !is_whole && *ending == Ending::Open;
+    assert!(links == [link] && endings.len() == 1 && endings.iter().all(is_expected), "{links:?} {endings:?}");
+    is_whole
 }
 
+const LOOPBACK: (&str, LinkKind) = ("lo", LinkKind::Loopback);
 const CLOSED: Ending = Ending::Closed { first: Some(Side::Client) };
 
 fn in_a_lab() {
@@ -45,7 +49,7 @@ fn in_a_lab() {
     let env = [("VISIT_WORLD", &*lab.book)];
     let (code, journey) = user.visit(&env, &["--packets", "http://www.example.local/"]);
     assert_eq!(code, 0);
-    assert_eq!(seen(&journey), (vec![("eth0".to_owned(), LinkKind::Ethernet)], vec![CLOSED]));
+    let is_whole = check_seen(&journey, ("eth0", LinkKind::Ethernet), CLOSED);
     let capture = frames(&journey);
     // The first packet waited for the resolver's address: ARP is there too, and all within the visit.
     let is_arp = |bytes: &[u8]| bytes[12..14] == [8, 6];
@@ -59,7 +63,7 @@ fn in_a_lab() {
     // The resolver, and the router to the server.
     assert_eq!(ips(&you.neighbours_after), ["10.78.1.1", "10.78.1.53"]);
     let states: Vec<_> = you.sockets.iter().map(|socket| socket.state.as_str()).collect();
-    assert_eq!(states, ["TIME-WAIT"]);
+    assert!(states == ["TIME-WAIT"] || !is_whole, "{states:?}");
 
     // Over TLS, and to a resolver that is asked over TLS; of several addresses reqwest tells one.
     let ways: [&[&str]; 3] = [
@@ -69,8 +73,9 @@ fn in_a_lab() {
     ];
     for more in ways {
         let (code, journey) = user.visit(&env, &[&["--packets", "--pcap", "a.pcapng"], more].concat());
-        let (_, endings) = seen(&journey);
-        assert!(code == 0 && !endings.is_empty(), "{more:?}: {code} {endings:?}");
+        is_cut(frames(&journey));
+        let connections = Flows::follow(frames(&journey)).flows.len();
+        assert!(code == 0 && connections > 0, "{more:?}: {code} {connections}");
         assert_eq!(count(&user.path("a.pcapng"), "_ws.malformed || tcp.checksum.status == \"Bad\""), 0, "{more:?}");
     }
 }
@@ -82,12 +87,12 @@ fn a_connection() {
     let check = |options: &[&str], is_kept: bool| {
         let (code, journey) = user.visit(&[], &[options, &[&server.url("/")]].concat());
         assert_eq!(code, 0);
-        assert_eq!(seen(&journey), (vec![("lo".to_owned(), LinkKind::Loopback)], vec![CLOSED]), "{options:?}");
+        let is_whole = check_seen(&journey, LOOPBACK, CLOSED);
         let held =
             frames(&journey).frames.iter().any(|frame| frame.bytes.0.windows(7).any(|seven| seven == b"hunter2"));
         assert_eq!(held, is_kept, "{options:?}");
         let sockets: Vec<_> = frames(&journey).kernels[0].sockets.iter().map(|it| it.state.clone()).collect();
-        assert_eq!(sockets, ["TIME-WAIT"]);
+        assert!(sockets == ["TIME-WAIT"] || !is_whole, "{options:?}: {sockets:?}");
     };
     check(&["--packets"], false);
     check(&["--layers", "osi", "--show-secrets"], true);
@@ -105,7 +110,8 @@ fn a_connection() {
 fn nothing_listens() {
     let user = User::new();
     let (code, journey) = user.visit(&[], &["--packets", &ClosedPort::new().url()]);
-    assert_eq!((code, seen(&journey).1), (7, vec![Ending::Refused]));
+    assert_eq!(code, 7);
+    check_seen(&journey, LOOPBACK, Ending::Refused);
     // Nothing was sent, and nothing was seen.
     let (_, journey) = user.visit(&[], &["--packets", "gopher://127.0.0.1/"]);
     assert_eq!((frames(&journey).frames.len(), frames(&journey).links.len()), (0, 0));
@@ -136,7 +142,7 @@ fn a_lab_on_loopback() {
     let args = ["--packets", "--pcap", "a.pcapng", "http://www.example.local/"];
     let (code, journey) = user.visit(&[("VISIT_WORLD", &*lab.book)], &args);
     assert_eq!(code, 0);
-    assert_eq!(seen(&journey), (vec![("lo".to_owned(), LinkKind::Loopback)], vec![CLOSED]));
+    check_seen(&journey, LOOPBACK, CLOSED);
     // The questions too, and no link layer.
     assert!(count(&user.path("a.pcapng"), "udp") >= 2);
     assert_eq!(count(&user.path("a.pcapng"), "arp"), 0);

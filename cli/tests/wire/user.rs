@@ -51,22 +51,45 @@ pub(crate) fn not_ordinary() -> Option<&'static str> {
     (!output.status.success()).then_some("nobody can be made an ordinary user")
 }
 
+/// `visit` where everybody may look: what is built may be where nobody else may. It is large, so there is one for all tests,
+/// until they are [`done`].
+fn program() -> PathBuf {
+    PROGRAM
+        .get_or_init(|| {
+            let folder = tempfile::tempdir().unwrap();
+            let program = folder.path().join("visit");
+            fs::copy(env!("CARGO_BIN_EXE_visit"), &program).unwrap();
+            open(&program, 0o755);
+            open(folder.path(), 0o755);
+            folder
+        })
+        .path()
+        .join("visit")
+}
+
+static PROGRAM: OnceLock<tempfile::TempDir> = OnceLock::new();
+
+fn open(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Removes what all tests shared.
+pub(crate) fn done() {
+    if let Some(folder) = PROGRAM.get() {
+        let _ = fs::remove_dir_all(folder.path());
+    }
+}
+
 /// `visit`, and a folder that it may write to.
 pub(crate) struct User {
     folder: tempfile::TempDir,
-    program: PathBuf,
 }
 
 impl User {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-        // What is built may be where nobody else may look.
-        let program = folder.path().join("visit");
-        fs::copy(env!("CARGO_BIN_EXE_visit"), &program).unwrap();
-        open(&program, 0o755);
         open(folder.path(), 0o1777);
-        Self { folder, program }
+        Self { folder }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -74,7 +97,7 @@ impl User {
     }
 
     fn command(&self) -> Command {
-        let mut command = as_ordinary(&self.program);
+        let mut command = as_ordinary(&program());
         for (name, value) in peer::program().get_envs() {
             match value {
                 Some(value) => command.env(name, value),
@@ -122,6 +145,15 @@ impl Drop for Served {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Whether a connection of the visit was not over in time: the two ends had no second to themselves. Nothing else may be
+/// missing of the capture.
+pub(crate) fn is_cut(capture: &Capture) -> bool {
+    assert_eq!(capture.lost, 0);
+    let still_open = capture.cut.as_ref().map(|cut| cut.starts_with("a connection was still open when "));
+    assert_ne!(still_open, Some(false), "{:?}", capture.cut);
+    still_open.is_some()
 }
 
 pub(crate) fn frames(journey: &Journey) -> &Capture {
