@@ -36,17 +36,30 @@ struct Lab<'a> {
 /// Measures the start and the end of `visit lab serve --wire --clients N`.
 pub(super) fn measure(programs: &Programs, effort: Effort) -> Result<Section> {
     let lab = |hosts: usize| Contestant { name: name(hosts), subject: Ok(Lab { programs, clients: hosts - OTHERS }) };
-    let mut labs = [OTHERS + 1, 100, 200].map(lab);
-    let mut rows = contest::hold(&format!("{PART}, hosts"), &MEASURES, &mut labs, effort.starts, start)?;
+    let mut rows = Vec::new();
+    for hosts in [OTHERS + 1, 100, 200] {
+        rows.extend(contest::hold(
+            &format!("{PART}, {hosts} hosts"),
+            &MEASURES,
+            &mut [lab(hosts)],
+            effort.starts,
+            start,
+        )?);
+    }
+    rows.sort_by_key(|row| MEASURES.iter().position(|measure| measure.name == row.measure));
     for (hosts, measure, limit) in [(OTHERS + 1, READY, 50.0), (OTHERS + 1, PEAK, 20.0), (100, READY, 500.0)] {
         let row = rows.iter_mut().find(|row| row.of == name(hosts) && row.measure == measure);
         row.context("every lab has a row of every measure")?.limit = Some(Limit::Most(limit));
     }
     let notes = vec![
-        format!("visit lab serve --wire --clients N: every host a network namespace; {} starts each, in turn", effort.starts),
+        format!(
+            "visit lab serve --wire --clients N: every host a network namespace; {} starts each, one size after the other: \
+             when a process has ended, the kernel has its namespaces still to clear, and a small lab after a large one would \
+             wait for that",
+            effort.starts
+        ),
         "ready: from the start of the process until its address book is printed, which it does when all hosts are ready; \
-         peak memory: VmHWM then, each host: that, over the hosts; end: from SIGTERM until the process is gone, and the \
-         kernel has its namespaces still to clear"
+         peak memory: VmHWM then, each host: that, over the hosts; end: from SIGTERM until the process is gone"
             .into(),
     ];
     Ok(section("hosts with a namespace each", notes, None, rows))
