@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use ::wire::{net::Net, sys::namespace::Namespace};
+use wire::{net::Net, sys::namespace::Namespace};
 use world::{Closed, Host, Network, World};
 
 use crate::{
     LabError, Way,
+    plan::{self, YOU},
     sockets::{HostSockets, Reserved},
-    wire::{self, YOU},
 };
 
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Ground {
     pub(crate) fn new(world: &World, way: Way) -> Result<Self, LabError> {
         match way {
             Way::Loopback => Ok(Self::Loopback(Reserved::new()?)),
-            Way::Wire { clients } => Ok(Self::Wire(Net::build(&wire::plan(world, clients)?)?)),
+            Way::Wire { clients } => Ok(Self::Wire(Net::build(&plan::plan(world, clients)?)?)),
         }
     }
 

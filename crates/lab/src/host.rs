@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use ::wire::sys::namespace::Namespace;
 use app::App;
 use nameserver::Nameserver;
 use resolver::Resolver;
 use service::{Bound, Ended, Service, Signals, Told};
+use wire::sys::namespace::Namespace;
 use world::AddressBook;
 
 use crate::LabError;

@@ -14,8 +14,8 @@
 
 mod ground;
 mod host;
+mod plan;
 mod sockets;
-mod wire;
 
 use std::{
     collections::BTreeMap,
@@ -24,16 +24,16 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use ::wire::net::{Net, NetError};
 use ca::Authority;
 use ipnet::Ipv4Net;
 use service::{Told, bind::BindError};
+use wire::net::{Net, NetError};
 use world::{AddressBook, Files, World};
 
 use ground::Ground;
 use host::Running;
 
-pub use self::wire::{ROUTER, YOU};
+pub use plan::{ROUTER, YOU};
 
 /// A service that is not ready by then never will be.
 const READY_LIMIT: Duration = Duration::from_secs(10);
@@ -60,7 +60,7 @@ pub enum Way {
     /// By sockets on loopback that stand in for the world's addresses.
     Loopback,
     /// By switches and a router, each host in a network namespace of its own. The calling thread must be allowed to make
-    /// them: see [`::wire::sys::namespace::prepare`].
+    /// them: see [`wire::sys::namespace::prepare`].
     Wire {
         /// How many clients there are; the first is [`YOU`].
         clients: usize,
