@@ -29,6 +29,8 @@ fn sound() {
         let capture = frames(&journey);
         // What is there is sound, also where not all of it came in time.
         is_cut(capture);
+        // The page is coded, which alone is no reason to leave it out.
+        assert!(capture.frames.iter().all(|frame| frame.cut.is_none()), "{args:?}");
         // A kernel that was held up for some milliseconds sends again by itself, and says so.
         let counters = capture.kernels.iter().flat_map(|kernel| &kernel.counters);
         let again =

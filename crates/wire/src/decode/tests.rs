@@ -210,6 +210,7 @@ fn applications_by_their_first_bytes() {
     let finished = format!("1603030028{}{}", "00".repeat(8), "5a".repeat(32));
     check(&bytes(&finished), "TLS handshake, encrypted");
     check(&bytes(&format!("140303000101{finished}")), "TLS ChangeCipherSpec, handshake, encrypted");
+    check(&bytes(&format!("1603030028{}", "00".repeat(40))), "TLS handshake, encrypted");
     check(&bytes("16030300080e0000005a5a5a5a"), "TLS handshake, encrypted");
     check(&bytes("16030300060e0000005a5a"), "TLS handshake, encrypted");
     check(&bytes("14030300010116030300040e000000"), "TLS ChangeCipherSpec, handshake, encrypted");

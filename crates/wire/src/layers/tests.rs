@@ -131,6 +131,7 @@ fn what_is_in_tls_records() {
     let finished = format!("1603030028{}{}", "00".repeat(8), "5a".repeat(32));
     check(&format!("140303000101{finished}"), &["change cipher spec", "encrypted"]);
     check(&finished, &["encrypted"]);
+    check(&format!("1603030028{}", "00".repeat(40)), &["encrypted"]);
     check("16030300280000", &["not enough of it here"]);
     check("170303000400000000", &["encrypted"]);
 }
