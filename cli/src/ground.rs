@@ -82,7 +82,8 @@ impl Footing {
     /// Enters the lab that runs elsewhere, where it has a network of its own; gives the place that visits are made from.
     /// Has to be called while there is one thread.
     pub fn enter(inside: &Inside, file: &str) -> anyhow::Result<Arc<Namespace>> {
-        let ended = || format!("cannot enter the network of the lab that {file} describes; has it ended?");
+        let ended =
+            || format!("cannot enter the network of the lab that {file} describes: it has ended, or is another user's");
         if let Some(user) = &inside.user {
             namespace::join(user).with_context(ended)?;
         }

@@ -70,6 +70,11 @@ pub fn write(
         let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
         return written.map(|()| Vec::new()).map_err(|source| Failed { file: "stdout".to_owned(), source });
     }
+    // Beside a folder or a device there is no place for the files of several links.
+    if files.len() != 1 && target.metadata().is_ok_and(|target| !target.is_file()) {
+        let source = io::Error::other("it is no file, and there is one for each segment to be written beside it");
+        return Err(Failed { file: target.display().to_string(), source });
+    }
     let links: Vec<_> = files.iter().map(|(link, _)| link.as_str()).collect();
     let paths = paths(target, &links);
     for (path, (_, bytes)) in paths.iter().zip(&files) {
@@ -184,6 +189,8 @@ mod tests {
         assert_eq!(stdout, fs::read(&written[1]).unwrap());
         assert_ne!(stdout, fs::read(&written[0]).unwrap());
 
+        let beside = write(folder.path(), &capture, About::default(), &mut stdout).unwrap_err();
+        assert!(beside.to_string().contains("it is no file"), "{beside}");
         let nowhere = folder.path().join("none/a.pcapng");
         let failed = write(&nowhere, &capture, About::default(), &mut stdout).unwrap_err();
         assert!(failed.to_string().contains("none/a.servers.pcapng: No such file"), "{failed}");

@@ -146,8 +146,10 @@ pub fn plan(visit: &Visit, url: &str, given: &Given, running: Option<&Ground>) -
     // A URL that cannot be read belongs to no network; its stage will say what is wrong with it. Where --connect-to leads
     // elsewhere, that is where the visit takes place.
     let in_lab = visit.lab.is_some()
-        || target::parse(url, Secrets::Removed)
-            .is_ok_and(|(_, target)| belongs_to_lab(&given.way(&target).host, running));
+        || target::parse(url, Secrets::Removed).is_ok_and(|(_, target)| {
+            let leads_to = given.way(&target).host;
+            belongs_to_lab(&leads_to, running) || is_inside(&target.host, &leads_to, running)
+        });
     Ok(match (asked, in_lab, running) {
         (Some(asked), _, None) if visit.lab.is_some() => (Ground::Embedded, asked),
         // A name of the lab, asked of a resolver of the lab: nobody else knows either.
@@ -159,6 +161,12 @@ pub fn plan(visit: &Visit, url: &str, given: &Given, running: Option<&Ground>) -
         (None, true, Some(lab)) => (lab.clone(), Asked::Lab),
         (None, false, _) => (Ground::Internet, Asked::System),
     })
+}
+
+/// Whether a name of the lab is led to one of the lab's addresses: it stays there.
+fn is_inside(host: &Host, leads_to: &Host, running: Option<&Ground>) -> bool {
+    let Host::Ip(ip) = leads_to else { return false };
+    running.is_none() && belongs_to_lab(host, None) && World::built_in().network.contains(*ip)
 }
 
 fn belongs_to_lab(host: &Host, running: Option<&Ground>) -> bool {
@@ -239,6 +247,8 @@ mod tests {
         check(&["www.example.local"], "embedded Lab");
         check(&["http://EXAMPLE.test:8080/x"], "embedded Lab");
         check(&["www.baidu.com"], "internet System");
+        check(&["--connect-to", "::10.78.2.82:80", "www.example.local"], "embedded Lab");
+        check(&["--connect-to", "::127.0.0.1:99", "www.example.local"], "internet System");
         check(&["--lab", "www.baidu.com"], "embedded Lab");
         check(&["--lab", "http://10.78.2.81/"], "embedded Lab");
         check(&["http://10.78.2.81/"], "internet System");

@@ -66,6 +66,14 @@ impl<'a> Visitor<'a> {
     /// Reads what the command line names; starts nothing. Has to be called while there is one thread.
     pub fn new(visit: &'a Visit, interrupt: CancellationToken) -> Result<Self, Stopped> {
         let running = plan::running_lab(visit.world.as_deref(), visit.lab_net)?;
+        if let (Some(Ground::Running { file, .. }), Some(LabWay::Wire | LabWay::Loopback)) = (&running, visit.lab) {
+            return Err(anyhow!(
+                "--lab=WAY says how the lab inside this program runs, and {} describes one that runs elsewhere (VISIT_WORLD \
+                 or --world)",
+                file.display()
+            )
+            .into());
+        }
         let way = Footing::chosen(visit.lab, std::env::var(ground::VARIABLE).ok().as_deref())?;
         let given = plan::given(visit)?;
         let embedded =
@@ -189,11 +197,6 @@ impl<'a> Visitor<'a> {
         let tapped =
             (frames::are_wanted(&visit.output) && !matches!(place, Place::EmbeddedLab { .. })).then(Tapped::start);
         let started_at = jiff::Timestamp::now();
-        let bounds = Bounds {
-            deadline: visit.limits.max_time.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds)),
-            connect: Duration::from_secs_f64(visit.limits.connect_timeout),
-            interrupt: self.interrupt.clone(),
-        };
         let resolvers = asked.resolvers(book, &file)?;
         let source = source(visit, book);
         if !self.tls.iter().any(|setup| *setup.source() == source) {
@@ -209,6 +212,12 @@ impl<'a> Visitor<'a> {
             _ => None,
         };
         let recording = net.filter(|_| visit.limits.repeat.is_none()).map(|net| net.record(Limits::default()));
+        // From here on it is the visit's time.
+        let bounds = Bounds {
+            deadline: visit.limits.max_time.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds)),
+            connect: Duration::from_secs_f64(visit.limits.connect_timeout),
+            interrupt: self.interrupt.clone(),
+        };
         let clock = Clock::start();
         let secrets = if visit.output.show_secrets { Secrets::Shown } else { Secrets::Removed };
         let walk = Walk {

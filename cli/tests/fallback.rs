@@ -57,10 +57,17 @@ fn what_is_refused_later_is_told_as_well() {
     let output = inside(read_only, &["www.example.local"]);
     let screen = flat(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{screen}{}", flat(&output.stderr));
-    assert!(screen.contains("it could have no network of its own (host router: forwarding: Read-only"), "{screen}");
+    assert!(screen.contains("(write to /proc/sys/net/ipv4/ip_forward: Read-only file system (EROFS)"), "{screen}");
     let output = inside(read_only, &["--lab=wire", "www.example.local"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(flat(&output.stderr).contains("host router: forwarding: Read-only"), "{}", flat(&output.stderr));
+    assert!(flat(&output.stderr).contains("ip_forward: Read-only"), "{}", flat(&output.stderr));
+    let output = inside(read_only, &["doctor"]);
+    assert!(flat(&output.stdout).contains("✘ namespaces write to /proc/sys/net/ipv4/ip_forward"), "{output:?}");
+    // What the probe does not see: too few namespaces for all hosts.
+    let few = "ip link set lo up && echo 5 > /proc/sys/user/max_net_namespaces && exec \"$0\" \"$@\"";
+    let screen = flat(&inside(few, &["www.example.local"]).stdout);
+    assert!(screen.contains("it could have no network of its own (host "), "{screen}");
+    assert!(screen.contains("Reached app1"), "{screen}");
 }
 
 #[test]

@@ -26,8 +26,8 @@ pub struct Visit {
     pub lab: Option<LabWay>,
     /// Disturb the lab's network, as wire:loss=20% does (repeatable)
     ///
-    /// `wire:FAULT=AMOUNT,PARAMETER=VALUE…` with loss=SHARE, delay=TIME, duplicate=SHARE or cut-link, and at=HOST (frames
-    /// from and to it), frames=arp|icmp|udp|tcp|syn|syn-ack|fin|data, first=N, every=N, after=N, seed=N. Frames are counted
+    /// `wire:FAULT=AMOUNT,PARAMETER=VALUE…` with loss=SHARE, delay=TIME, duplicate=SHARE (100% where none is said) or cut-link,
+    /// and at=HOST (frames from and to it), frames=all|arp|icmp|udp|tcp|syn|syn-ack|fin|data, first=N, every=N, after=N, seed=N. Frames are counted
     /// on each segment that they cross.
     #[arg(long, value_name = "FAULT")]
     pub fault: Vec<Fault>,

@@ -82,9 +82,11 @@ fn to_enter(page: &mut Page, book: &AddressBook, inside: &Inside) {
     page.line(2, &[plain("  VISIT_WORLD=book.json visit --packets www.example.local")]);
     if let Some(enter) = inside.enter(YOU) {
         page.line(2, &[dim("  or any program, at the host "), piece(Ink::Host, YOU), dim(":")]);
-        page.line(4, &[plain(format!("  {enter} dig @10.78.1.53 www.example.test"))]);
+        // In two lines that can be pasted, whatever the width.
+        page.line(4, &[plain(format!("  {} \\", enter.before))]);
+        page.line(4, &[plain(format!("    {} dig @10.78.1.53 www.example.test", enter.net))]);
     }
-    page.line(2, &[dim("  and at the others, by --net=")]);
+    page.line(2, &[dim("  and at the others, by another --net=")]);
     let one = |page: &mut Page, host: &str| {
         let Some(net) = inside.hosts.get(host) else { return };
         page.line(6, &[piece(Ink::Host, format!("    {host:9} ")), plain(net.display().to_string())]);

@@ -93,7 +93,12 @@ fn head(page: &mut Page, journey: &Journey) {
         return;
     }
     page.line(6, &[dim(format!("      {}", place(&journey.place)))]);
-    if let Place::EmbeddedLab { network, .. } = &journey.place {
+    network_notes(page, &journey.place);
+}
+
+/// What one should know of the network of a lab inside this program: why it has none, what disturbs it.
+pub(super) fn network_notes(page: &mut Page, place: &Place) {
+    if let Place::EmbeddedLab { network, .. } = place {
         match network {
             LabNetwork::Loopback { why: Some(why) } => {
                 let text = format!("      it could have no network of its own ({why}); `visit doctor` says what helps");
@@ -200,7 +205,18 @@ fn summary(journey: &Journey, hop: &Hop, stage: &Stage) -> Vec<Piece> {
         Did::Receive(receive) => response(stage, receive),
         Did::Close(close) => match &stage.note {
             Some(note) => vec![piece(Ink::Warn, note)],
-            None => closing(close),
+            None => {
+                let mut line = closing(close);
+                // Who sent the first FIN is another matter, which the frames tell.
+                if hop
+                    .received()
+                    .and_then(|receive| receive.version.as_deref())
+                    .is_some_and(|version| version.starts_with("HTTP/2"))
+                {
+                    line.push(dim(" (GOAWAY)"));
+                }
+                line
+            }
         },
     }
 }

@@ -202,7 +202,9 @@ fn tried(error: &io::Error) -> Tried {
 /// In words, where the kernel says that there is no way to an address.
 pub(super) fn unreachable(error: &io::Error) -> Option<String> {
     match error.kind() {
-        io::ErrorKind::NetworkUnreachable => Some("this machine has no route to that network".to_owned()),
+        io::ErrorKind::NetworkUnreachable => {
+            Some("no route to that network: this machine has none, or a router on the way says so".to_owned())
+        }
         io::ErrorKind::HostUnreachable => Some("nobody on the way knows that address (host unreachable)".to_owned()),
         io::ErrorKind::AddrNotAvailable => Some("this machine has no address of that family".to_owned()),
         io::ErrorKind::PermissionDenied => Some("this machine's own rules forbid it (firewall or policy)".to_owned()),

@@ -50,14 +50,23 @@ pub struct Inside {
 }
 
 impl Inside {
-    /// How to run a program at a host, as one types it in front of the program's name.
-    pub fn enter(&self, host: &str) -> Option<String> {
-        let net = self.hosts.get(host)?.display();
-        Some(match &self.user {
-            Some(user) => format!("nsenter --preserve-credentials --user={} --net={net}", user.display()),
-            None => format!("nsenter --net={net}"),
-        })
+    /// How to run a program at a host, as one types it in front of the program's name, in two parts.
+    pub fn enter(&self, host: &str) -> Option<Enter> {
+        let before = match &self.user {
+            Some(user) => format!("nsenter --preserve-credentials --user={}", user.display()),
+            None => "nsenter".to_owned(),
+        };
+        Some(Enter { before, net: format!("--net={}", self.hosts.get(host)?.display()) })
     }
+}
+
+/// How to run a program at a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enter {
+    /// The same for all hosts.
+    pub before: String,
+    /// Which host.
+    pub net: String,
 }
 
 /// A host of the book.

@@ -134,8 +134,13 @@ fn parse(text: &str) -> Result<Fault, String> {
         after: 0,
         seed: 0,
     };
+    let mut seen = Vec::new();
     for text in words {
         let (name, value) = word(text);
+        if seen.contains(&name) {
+            return Err(format!("{name} stands twice"));
+        }
+        seen.push(name);
         let value = value.ok_or_else(|| format!("{text:?} has no value; parameters: {PARAMETERS}"))?;
         match name {
             "at" => fault.at = Some(value.to_owned()),
@@ -267,5 +272,6 @@ mod tests {
         check("wire:loss,first", "has no value");
         check("wire:loss,whence=you", "parameters: at=HOST");
         check("wire:loss,frames=ip", "kinds: all, arp");
+        check("wire:loss,first=1,first=2", "first stands twice");
     }
 }

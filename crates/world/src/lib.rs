@@ -16,6 +16,6 @@ mod description;
 pub mod fault;
 mod files;
 
-pub use book::{AddressBook, BookHost, BookService, Closed, Inside, Protocol, Route};
+pub use book::{AddressBook, BookHost, BookService, Closed, Enter, Inside, Protocol, Route};
 pub use description::{App, Host, LabNet, Nameserver, Network, Renumber, Resolver, Segment, World, WorldError};
 pub use files::{FileError, Files, read_text};

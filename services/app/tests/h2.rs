@@ -277,7 +277,8 @@ fn given_up_by_the_client() {
     raw.allow(0, 1_000_000);
     raw.get(5, "/bytes/5", Some(trace(3)));
     assert_eq!(raw.stream(5).1, 5, "the connection goes on");
-    assert_eq!(written(&app.events(trace(3))).len(), 1);
+    // The client may have the last byte before its server has noted that it is out.
+    eventually("it is written", || (written(&app.events(trace(3))).len() == 1).then_some(()));
     for number in [1, 2] {
         assert!(written(&app.events(trace(number))).is_empty());
     }

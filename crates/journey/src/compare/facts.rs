@@ -110,8 +110,9 @@ fn place(place: &Place) -> String {
     match place {
         Place::EmbeddedLab { hosts, network, .. } => {
             let network = match network {
-                LabNetwork::Loopback { .. } => "on loopback",
-                LabNetwork::Wire { .. } => "with a network of its own",
+                LabNetwork::Loopback { .. } => "on loopback".to_owned(),
+                LabNetwork::Wire { faults, .. } if faults.is_empty() => "with a network of its own".to_owned(),
+                LabNetwork::Wire { faults, .. } => format!("with a network disturbed by {}", faults.join("; ")),
             };
             format!("embedded lab {network}, {hosts} hosts")
         }

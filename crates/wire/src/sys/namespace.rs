@@ -43,6 +43,8 @@ pub enum Step {
     Net,
     /// A packet socket in it.
     Packet,
+    /// Forwarding in it, for a router.
+    Forward,
     /// The process that was to try.
     Probe,
     /// This process has more than one thread.
@@ -50,8 +52,17 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 8] =
-        [Self::User, Self::Setgroups, Self::UidMap, Self::GidMap, Self::Net, Self::Packet, Self::Probe, Self::Threads];
+    const ALL: [Self; 9] = [
+        Self::User,
+        Self::Setgroups,
+        Self::UidMap,
+        Self::GidMap,
+        Self::Net,
+        Self::Packet,
+        Self::Forward,
+        Self::Probe,
+        Self::Threads,
+    ];
 
     /// The call, as it is written.
     pub fn call(self) -> &'static str {
@@ -62,6 +73,7 @@ impl Step {
             Self::GidMap => "write to /proc/self/gid_map",
             Self::Net => "unshare(CLONE_NEWNET)",
             Self::Packet => "socket(AF_PACKET)",
+            Self::Forward => "write to /proc/sys/net/ipv4/ip_forward",
             Self::Probe => "fork",
             Self::Threads => "one thread",
         }
@@ -92,6 +104,7 @@ impl Refusal {
             {
                 Some("kernel.unprivileged_userns_clone is 0".to_owned())
             }
+            (Step::Forward, Errno::EROFS) => Some("/proc/sys is read-only, as in most containers".to_owned()),
             (Step::User, Errno::EPERM) => {
                 Some("a container's system call filter (seccomp) or a chroot forbids it".to_owned())
             }
@@ -113,7 +126,7 @@ impl Refusal {
             (Step::User, Errno::EPERM) if self.cause().is_some_and(|cause| cause.contains("userns_clone")) => {
                 Some("`sysctl kernel.unprivileged_userns_clone=1`")
             }
-            (Step::User, Errno::EPERM) => Some("run it outside the container"),
+            (Step::User, Errno::EPERM) | (Step::Forward, _) => Some("run it outside the container"),
             _ if self.cause().is_some_and(|cause| cause.contains("apparmor")) => {
                 Some("`sysctl kernel.apparmor_restrict_unprivileged_userns=0`")
             }
@@ -250,7 +263,8 @@ fn has_network() -> Result<(), Refusal> {
     let refused = |errno| Refusal { step: Step::Packet, errno };
     let family = (socket::AddressFamily::Packet, socket::SockType::Raw);
     socket::socket(family.0, family.1, socket::SockFlag::SOCK_CLOEXEC, None).map_err(refused)?;
-    Ok(())
+    // The new namespace's own.
+    write_file(c"/proc/sys/net/ipv4/ip_forward", b"1").map_err(|errno| Refusal { step: Step::Forward, errno })
 }
 
 fn write_file(path: &CStr, bytes: &[u8]) -> Result<(), Errno> {

@@ -104,12 +104,12 @@ pub(super) async fn converse<S: Stream>(stream: S, connection: &Arc<Connection>)
 /// Ends a connection: the last word of TLS, FIN, and no RST before the client has read it. A client sends to the end, if
 /// only to say how much it takes; one that has let a time limit pass is not waited for once more.
 async fn close<S: Stream>(mut stream: S, connection: &Connection, is_waited_for: bool) {
-    let is_ended = connection.is_ended_by_peer();
     connection.ended(ClosedBy::Me);
     // Fails where the client has reset the connection; where it takes nothing, it is not waited for.
     let _ = timeout(linger::SILENT, stream.shutdown()).await;
     connection.record_end();
-    if is_waited_for && !is_ended {
+    // Also one that has said GOAWAY: the last word of TLS and its FIN come behind that, and would be met with a RST.
+    if is_waited_for {
         linger(&mut stream).await;
     }
 }
