@@ -9,7 +9,6 @@ use std::{
 };
 
 use ipnet::IpNet;
-use journey::capture::Mac;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
@@ -78,8 +77,7 @@ pub(super) fn build(host: &WiredHost, switch: &Ports) -> Result<Namespace, NetEr
         ports.act(up(interface.port_index), 0).map_err(at("the switch's port up"))?;
         drop(ports);
         // A router asks for whom it sends on to from its link-local address (RFC 4861 §7.2.2), others from their own.
-        let own = host.forwards.then(|| link_local(interface.mac));
-        for address in interface.addresses.iter().chain(&own) {
+        for address in interface.addresses.iter().chain(&interface.own_address(host)) {
             match ask("an address", address_of(interface, address), create) {
                 // A machine whose kernel has no IPv6, or has it switched off.
                 Err(NetError::Kernel { source, .. }) if address.addr().is_ipv6() && no_v6(&source) => has_v6 = false,
@@ -166,14 +164,6 @@ fn default_route(gateway: IpAddr) -> RouteNetlinkMessage {
 
 fn family(ip: IpAddr) -> AddressFamily {
     if ip.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
-}
-
-/// The address that an interface makes of its link-layer address (RFC 4291 §2.5.6 and appendix A).
-fn link_local(mac: Mac) -> IpNet {
-    let [a, b, c, d, e, f] = mac.0;
-    let id = [a ^ 2, b, c, 0xff, 0xfe, d, e, f];
-    let bits = (0xfe80_u128 << 112) | u128::from(u64::from_be_bytes(id));
-    IpNet::new(IpAddr::V6(bits.into()), 64).expect("64 is at most 128")
 }
 
 /// Keeps the kernel from saying what nobody asked for, as far as it can be told. These files are those of the calling

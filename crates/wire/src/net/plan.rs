@@ -142,12 +142,27 @@ impl Wired {
     }
 }
 
+/// The address that an interface makes of its link-layer address (RFC 4291 §2.5.6 and appendix A).
+fn link_local(mac: Mac) -> IpNet {
+    let [a, b, c, d, e, f] = mac.0;
+    let id = [a ^ 2, b, c, 0xff, 0xfe, d, e, f];
+    let bits = (0xfe80_u128 << 112) | u128::from(u64::from_be_bytes(id));
+    IpNet::new(IpAddr::V6(bits.into()), 64).expect("64 is at most 128")
+}
+
+impl WiredInterface {
+    /// The address that it has besides those of the plan.
+    pub(super) fn own_address(&self, host: &WiredHost) -> Option<IpNet> {
+        host.forwards.then(|| link_local(self.mac))
+    }
+}
+
 fn port((host, interface): (&WiredHost, &WiredInterface)) -> Port {
     Port {
         host: host.name.clone(),
         interface: interface.name.clone(),
         mac: Some(interface.mac),
-        addresses: interface.addresses.iter().map(ToString::to_string).collect(),
+        addresses: interface.addresses.iter().chain(&interface.own_address(host)).map(ToString::to_string).collect(),
     }
 }
 
@@ -182,6 +197,10 @@ mod tests {
 
     #[test]
     fn wired() {
+        let mut router = host("router", 0, &["10.78.2.1/24"]);
+        router.forwards = true;
+        let wired = plan(vec![router]).wired().unwrap();
+        assert_eq!(wired.links()[0].ports[0].addresses, ["10.78.2.1/24", "fe80::aff:fe4e:201/64"]);
         let hosts = vec![host("a", 0, &["fd00::a/64", "10.78.2.81/24"]), host("b", 1, &["fd00::b/64"])];
         let wired = plan(hosts).wired().unwrap();
         let ports: Vec<_> =
