@@ -1,13 +1,15 @@
-//! The frames of a visit that is made from this machine's own interfaces: on the internet, and in a lab that runs
-//! elsewhere. The lab inside this program records its network itself.
+//! The frames of a visit. The lab inside this program records its own network; a visit on the internet, or in a lab that runs
+//! elsewhere, is captured on this machine's interfaces.
 //!
 //! | module | what |
 //! |---|---|
+//! | [`watch`] | how the frames are had, if at all |
 //! | [`ours`] | which of the machine's frames are the visit's |
 //! | [`secrets`] | what is taken out of a capture, whoever made it |
 
 pub mod ours;
 pub mod secrets;
+pub mod watch;
 
 use std::{net::IpAddr, time::Duration};
 
@@ -27,21 +29,21 @@ use crate::{args, walk::clock::Clock};
 use ours::Hand;
 
 /// How long connections may take to be closed by both sides, once the visit is over.
-pub const LAST_FRAMES: Duration = Duration::from_secs(1);
+const LAST_FRAMES: Duration = Duration::from_secs(1);
 
 /// Whether anybody asked for frames. Those of a machine's interfaces are taken for nobody else: it costs time, and needs a
 /// right.
-pub fn are_wanted(output: &args::Output) -> bool {
+fn are_wanted(output: &args::Output) -> bool {
     output.packets || output.layers.is_some() || output.pcap.is_some()
 }
 
 /// What a visit says that nobody asked for frames of.
-pub fn not_asked_for() -> Captured {
+fn not_asked_for() -> Captured {
     Captured::NotObservable { why: "nobody asked for frames".to_owned(), how: Some("--packets".to_owned()) }
 }
 
 /// What each visit of a series says.
-pub fn not_of_a_series() -> Captured {
+fn not_of_a_series() -> Captured {
     Captured::NotObservable {
         why: "no frames are kept where the same is visited again and again".to_owned(),
         how: Some("without -n".to_owned()),

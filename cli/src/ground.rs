@@ -1,6 +1,6 @@
 //! What the lab inside this program stands on: a network of its own where that is possible, else sockets on loopback.
 
-use std::{os::fd::AsRawFd, sync::Arc};
+use std::{io, os::fd::AsRawFd, sync::Arc};
 
 use anyhow::{Context, anyhow, ensure};
 use journey::{LabNetwork, capture::Captured};
@@ -82,13 +82,16 @@ impl Footing {
     /// Enters the lab that runs elsewhere, where it has a network of its own; gives the place that visits are made from.
     /// Has to be called while there is one thread.
     pub fn enter(inside: &Inside, file: &str) -> anyhow::Result<Arc<Namespace>> {
-        let ended =
-            || format!("cannot enter the network of the lab that {file} describes: it has ended, or is another user's");
+        let cannot = |source: io::Error| {
+            anyhow!(
+                "cannot enter the network of the lab that {file} describes: it has ended, or is another user's ({source})"
+            )
+        };
         if let Some(user) = &inside.user {
-            namespace::join(user).with_context(ended)?;
+            namespace::join(user).map_err(cannot)?;
         }
         let you = inside.hosts.get(YOU).with_context(|| format!("{file} names no namespace of {YOU:?}"))?;
-        Ok(Arc::new(Namespace::open(you).with_context(ended)?))
+        Ok(Arc::new(Namespace::open(you).map_err(cannot)?))
     }
 
     /// Starts the lab, of whose clients so many visit at once. Where it may have namespaces, and the kernel then refuses what
@@ -98,7 +101,7 @@ impl Footing {
             Err(error) if self.is_auto => {
                 let how =
                     "`--lab=wire` to insist, run it as root, or `docker compose up` and visit from there".to_owned();
-                let refusal = Some(Refused { why: format!("{error:#}"), how });
+                let refusal = Some(Refused { why: error.to_string(), how });
                 *self = Self { refusal, ..Self::default() };
                 self.try_start(options, 0, 1)?
             }

@@ -81,7 +81,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(exit::WRITE)
         }
         Err(Stopped::Local(error)) => {
-            complain(&format!("{error:#}"));
+            complain(&error.to_string());
             let interrupted = matches!(error.downcast_ref(), Some(PayloadError::Interrupted));
             ExitCode::from(if interrupted { exit::INTERRUPTED } else { exit::LOCAL })
         }

@@ -4,22 +4,22 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use journey::{
-    Engine, Event, Journey, KnownHost, LabNetwork, MadeBy, Observer, Place, SCHEMA_VERSION, Stage, TraceId,
+    Engine, Event, Journey, KnownHost, MadeBy, Observer, Place, SCHEMA_VERSION, Stage, TraceId,
     capture::Captured,
     chronicle,
     verdict::{Case, judge},
 };
 use lab::Lab;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wire::{net::Limits, sys::namespace::Namespace};
+use wire::sys::namespace::Namespace;
 use world::AddressBook;
 
 use crate::{
     Stopped,
     args::{self, LabWay, Visit},
     collect::{self, Conversation, Recorded},
-    frames::{self, LAST_FRAMES, Tapped},
+    frames::{self, watch::Watch},
     ground::{self, Footing},
     payload::{self, Payload, PayloadError},
     plan::{self, Ground, request::Request},
@@ -36,9 +36,6 @@ use crate::{
         tree,
     },
 };
-
-/// How often it is looked whether they are.
-const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Visits as the command line says.
 #[derive(Debug)]
@@ -193,9 +190,6 @@ impl<'a> Visitor<'a> {
             Some(book) if is_raw && self.asks => collect::recorded(book).await,
             _ => Recorded::default(),
         };
-        // Before the visit's own clock, and before its first packet.
-        let tapped =
-            (frames::are_wanted(&visit.output) && !matches!(place, Place::EmbeddedLab { .. })).then(Tapped::start);
         let started_at = jiff::Timestamp::now();
         let resolvers = asked.resolvers(book, &file)?;
         let source = source(visit, book);
@@ -211,7 +205,8 @@ impl<'a> Visitor<'a> {
             (Place::EmbeddedLab { .. }, Some(lab)) => lab.net(),
             _ => None,
         };
-        let recording = net.filter(|_| visit.limits.repeat.is_none()).map(|net| net.record(Limits::default()));
+        // Before the visit's own clock, and before its first packet.
+        let watch = Watch::begin(visit, &place, net, &self.footing);
         // From here on it is the visit's time.
         let bounds = Bounds {
             deadline: visit.limits.max_time.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds)),
@@ -239,24 +234,7 @@ impl<'a> Visitor<'a> {
         let hops = redirect::walk(&walk, url, &self.request, visit.request.max_redirs).await;
         let total_us = hops.iter().flat_map(|hop| &hop.stages).filter_map(Stage::end_us).max().unwrap_or(0);
 
-        let mut capture = match (recording, &place) {
-            (Some(mut recording), _) => {
-                let latest = Instant::now() + LAST_FRAMES;
-                // Meanwhile the runtime goes on, and closes what a visit that failed has let go of.
-                while !recording.is_over() && Instant::now() < latest {
-                    sleep(LOOK_AGAIN).await;
-                }
-                Captured::Frames(Box::new(recording.end(clock.start_realtime_ns())))
-            }
-            (None, Place::EmbeddedLab { network: LabNetwork::Loopback { .. }, .. }) => self.footing.no_frames(),
-            (None, _) if visit.limits.repeat.is_some() => frames::not_of_a_series(),
-            (None, _) => match tapped {
-                Some(Ok(tapped)) => tapped.end(&hops, engine, book, clock).await,
-                Some(Err(refused)) => refused.into(),
-                None => frames::not_asked_for(),
-            },
-        };
-
+        let mut capture = watch.end(&hops, engine, book, clock).await;
         if let (Captured::Frames(capture), Secrets::Removed) = (&mut capture, secrets) {
             frames::secrets::cut(capture, &hops, &frames::secrets::sent(url, &self.request));
         }

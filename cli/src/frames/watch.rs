@@ -1,0 +1,61 @@
+//! How the frames of a visit are had: from the switches of the lab's own network, by a tap on this machine's interfaces, or
+//! not at all.
+
+use std::time::Duration;
+
+use journey::{Engine, Hop, LabNetwork, Place, capture::Captured};
+use tokio::time::{Instant, sleep};
+use wire::{
+    net::{Limits, Net, Recording},
+    tap::Refused,
+};
+use world::AddressBook;
+
+use super::{LAST_FRAMES, Tapped, are_wanted, not_asked_for, not_of_a_series};
+use crate::{args::Visit, ground::Footing, walk::clock::Clock};
+
+/// How often it is looked whether they are.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+/// What watches for frames while a visit is made.
+#[derive(Debug)]
+pub enum Watch<'a> {
+    /// The switches record them.
+    Recording(Recording<'a>),
+    /// A tap takes them.
+    Tap(Tapped),
+    /// It may not.
+    Refused(Refused),
+    /// Nobody does, and this is why.
+    Nobody(Captured),
+}
+
+impl<'a> Watch<'a> {
+    /// Begins: what passes from now on is seen. `net` is the lab's own network, where the visit is made in one.
+    pub fn begin(visit: &Visit, place: &Place, net: Option<&'a Net>, footing: &Footing) -> Self {
+        match (net, place) {
+            (_, Place::EmbeddedLab { network: LabNetwork::Loopback { .. }, .. }) => Self::Nobody(footing.no_frames()),
+            _ if visit.limits.repeat.is_some() => Self::Nobody(not_of_a_series()),
+            (Some(net), _) => Self::Recording(net.record(Limits::default())),
+            (None, _) if are_wanted(&visit.output) => Tapped::start().map_or_else(Self::Refused, Self::Tap),
+            (None, _) => Self::Nobody(not_asked_for()),
+        }
+    }
+
+    /// Ends when the connections of the visit are over, or soon after; what was seen of it.
+    pub async fn end(self, hops: &[Hop], engine: Engine, book: Option<&AddressBook>, clock: Clock) -> Captured {
+        match self {
+            Self::Recording(mut recording) => {
+                let latest = Instant::now() + LAST_FRAMES;
+                // Meanwhile the runtime goes on, and closes what a visit that failed has let go of.
+                while !recording.is_over() && Instant::now() < latest {
+                    sleep(LOOK_AGAIN).await;
+                }
+                Captured::Frames(Box::new(recording.end(clock.start_realtime_ns())))
+            }
+            Self::Tap(tapped) => tapped.end(hops, engine, book, clock).await,
+            Self::Refused(refused) => refused.into(),
+            Self::Nobody(why) => why,
+        }
+    }
+}
