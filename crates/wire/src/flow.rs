@@ -7,6 +7,7 @@
 mod end;
 mod follower;
 mod packet;
+mod path;
 mod ranges;
 mod segment;
 #[cfg(test)]
@@ -14,9 +15,10 @@ mod tests;
 
 use std::{collections::HashMap, fmt, net::SocketAddr};
 
-use journey::capture::{Capture, Fate, Frame, LinkKind};
+use journey::capture::{Capture, LinkKind};
 
-use crate::decode::{Decoded, Network, decode};
+use self::path::Path;
+use crate::decode::decode;
 pub use follower::{Follower, Limits};
 pub(crate) use packet::{Fragment, fragment, same};
 
@@ -28,6 +30,7 @@ pub struct Flows {
     /// Segments that were not followed, since there were too many connections.
     pub unfollowed: u64,
     by_frame: HashMap<usize, (usize, usize)>,
+    came_as: Vec<Option<usize>>,
 }
 
 /// A connection, as seen on one link.
@@ -181,7 +184,7 @@ pub enum Why {
     Timeout,
     /// Acknowledgments told it: three duplicates (RFC 5681 §3.2), or SACK blocks behind a hole (RFC 6675 §5).
     Fast,
-    /// The other end had sent again what this one answers.
+    /// What this one answers came again.
     Asked,
     /// It cannot be told.
     Unknown,
@@ -326,12 +329,17 @@ impl Flows {
             decode(kind, &frame.bytes.0, frame.len as usize)
         });
         let decoded: Vec<_> = decoded.collect();
-        let packets: Vec<_> = capture.frames.iter().zip(&decoded).map(|(f, d)| packet::packet(&f.bytes.0, d)).collect();
-        let arrivals = arrivals(capture, &decoded, &packets);
+        let path = Path::of(capture, &decoded);
         for (index, frame) in capture.frames.iter().enumerate() {
-            follower.note(index, frame.link, frame.at_ns, &decoded[index], arrivals[index], packets[index]);
+            follower.note(index, frame.link, frame.at_ns, &decoded[index], path.passages[index]);
         }
-        follower.into_flows()
+        let came_as = path.passages.iter().map(|passage| passage.came_as).collect();
+        Self { came_as, ..follower.into_flows() }
+    }
+
+    /// The frame that carried the same packet on the link that it crossed before, of whatever protocol, if it did.
+    pub fn came_as(&self, frame: usize) -> Option<usize> {
+        self.came_as.get(frame).copied().flatten()
     }
 
     /// The connection that a frame belongs to, and what it is there.
@@ -339,49 +347,5 @@ impl Flows {
         let &(flow, segment) = self.by_frame.get(&frame)?;
         let flow = self.flows.get(flow)?;
         Some((flow, flow.segments.get(segment)?))
-    }
-}
-
-/// Whether each frame got to the host that it is for. A packet is on one link after the other; what became of it at last
-/// tells.
-fn arrivals(capture: &Capture, decoded: &[Decoded], packets: &[Option<packet::Packet>]) -> Vec<Arrival> {
-    let mut arrivals = vec![Arrival::Unknown; capture.frames.len()];
-    // Of each packet the frame that comes next, and the first one behind that is on another link.
-    let mut onward: HashMap<u64, (usize, Option<usize>)> = HashMap::new();
-    for (index, frame) in capture.frames.iter().enumerate().rev() {
-        arrivals[index] = arrival(capture, frame, decoded[index].network.as_ref());
-        let Some(packet) = packets[index].filter(|packet| packet.is_marked) else { continue };
-        let next = onward
-            .get(&packet.hash)
-            .and_then(|&(next, behind)| if capture.frames[next].link == frame.link { behind } else { Some(next) });
-        if arrivals[index] == Arrival::Unknown {
-            arrivals[index] = next.map_or(Arrival::Unknown, |next| arrivals[next]);
-        }
-        onward.insert(packet.hash, (index, next));
-    }
-    arrivals
-}
-
-/// Whether a frame got to the host that it is for, as far as its own link tells.
-fn arrival(capture: &Capture, frame: &Frame, network: Option<&Network>) -> Arrival {
-    let link = capture.links.get(frame.link);
-    match &frame.fate {
-        Fate::Dropped { .. } => Arrival::No,
-        // What this machine sends over a wire is not seen to arrive. What it receives has arrived.
-        Fate::Seen if frame.from.is_some() && link.is_none_or(|link| link.kind != LinkKind::Loopback) => {
-            Arrival::Unknown
-        }
-        Fate::Seen => Arrival::Yes,
-        Fate::Passed { to, .. } => {
-            let Some(Network::Ip(ip)) = network else { return Arrival::Unknown };
-            let is_its =
-                |known: &String| known.split('/').next().and_then(|text| text.parse().ok()) == Some(ip.destination);
-            let mut ports = link.map_or(&[][..], |link| &link.ports).iter();
-            match ports.find(|port| port.addresses.iter().any(is_its)) {
-                Some(port) => to.contains(&port.host).into(),
-                // It is for a host behind the router.
-                None => Arrival::Unknown,
-            }
-        }
     }
 }

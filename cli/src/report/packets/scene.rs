@@ -42,14 +42,12 @@ pub(in crate::report) struct Seen<'a> {
 impl<'a> Scene<'a> {
     pub(in crate::report) fn of(journey: &'a Journey, capture: &'a Capture) -> Self {
         let mut scene = Self { journey, capture, seen: Vec::new(), flows: Flows::follow(capture) };
-        let mut packets: HashMap<Vec<u8>, usize> = HashMap::new();
         let mut datagrams: HashMap<(usize, &[u8]), usize> = HashMap::new();
         for (nth, frame) in capture.frames.iter().enumerate() {
             let link = capture.links.get(frame.link);
             let decoded = decode(kind(link), &frame.bytes.0, frame.len as usize);
             let summary = summary(&decoded, &frame.bytes.0);
-            let came_as = packet(&decoded, &frame.bytes.0).and_then(|packet| packets.insert(packet, nth));
-            let came_as = came_as.filter(|before| scene.is_new_on(frame.link, *before));
+            let came_as = scene.flows.came_as(nth);
             let is_udp = matches!(decoded.transport, Some(Transport::Udp(_)));
             // From its addresses on, so that two of the same content by others are not taken for one; IPv4's end at 20.
             let from = decoded.packet.start + if decoded.packet.is_empty() { 0 } else { 12 };
@@ -58,13 +56,6 @@ impl<'a> Scene<'a> {
             scene.seen.push(Seen { nth, frame, link, decoded, summary, came_as, again });
         }
         scene
-    }
-
-    /// Whether that frame's packet had not been on this link yet. Some packets are alike (a reset has nothing that tells it
-    /// from the next), but none crosses a link twice.
-    fn is_new_on(&self, link: usize, before: usize) -> bool {
-        let mut crossed = std::iter::successors(Some(before), |nth| self.seen[*nth].came_as);
-        crossed.all(|nth| self.seen[nth].frame.link != link)
     }
 
     /// The connection that a frame is of, and what it is there.
@@ -195,17 +186,4 @@ fn kind(link: Option<&Link>) -> LinkKind {
 /// The address of `10.78.1.100/24`.
 fn bare(text: &str) -> Option<IpAddr> {
     text.split('/').next()?.parse().ok()
-}
-
-/// What a router leaves as it is: an IP packet without its TTL and the checksum over that.
-fn packet(decoded: &Decoded, frame: &[u8]) -> Option<Vec<u8>> {
-    let Some(Network::Ip(ip)) = &decoded.network else { return None };
-    let mut packet = frame.get(decoded.packet.clone())?.to_vec();
-    let changed: &[usize] = if ip.source.is_ipv4() { &[8, 10, 11] } else { &[7] };
-    for at in changed {
-        if let Some(byte) = packet.get_mut(*at) {
-            *byte = 0;
-        }
-    }
-    Some(packet)
 }

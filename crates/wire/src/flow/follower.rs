@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, net::SocketAddr};
 
-use super::{Arrival, Flow, FlowKey, Flows, Segment, Side, packet::Packet, segment::Seen};
+use super::{Again, Arrival, Flow, FlowKey, Flows, Segment, Side, path::Passage, segment::Seen};
 use crate::decode::{Decoded, Network, Transport};
 
 /// How much is kept of what foreign hosts send.
@@ -28,7 +28,6 @@ pub struct Follower {
     // By link and the two ends, the lesser first.
     latest: HashMap<(usize, SocketAddr, SocketAddr), usize>,
     by_frame: HashMap<usize, (usize, usize)>,
-    last_packets: HashMap<(usize, u64), usize>,
     noted: usize,
     unfollowed: u64,
 }
@@ -49,7 +48,7 @@ impl Follower {
         decoded: &Decoded,
         arrival: impl Into<Arrival>,
     ) -> Option<&Segment> {
-        self.note(frame, link, at_ns, decoded, arrival.into(), None)
+        self.note(frame, link, at_ns, decoded, Passage { arrival: arrival.into(), ..Passage::default() })
     }
 
     /// Whether nothing more is to come of those connections, as far as they were seen: they are over, or nobody answered.
@@ -67,7 +66,7 @@ impl Follower {
 
     /// What was found.
     pub fn into_flows(self) -> Flows {
-        Flows { flows: self.flows, unfollowed: self.unfollowed, by_frame: self.by_frame }
+        Flows { flows: self.flows, unfollowed: self.unfollowed, by_frame: self.by_frame, came_as: Vec::new() }
     }
 
     pub(super) fn note(
@@ -76,8 +75,7 @@ impl Follower {
         link: usize,
         at_ns: i64,
         decoded: &Decoded,
-        arrival: Arrival,
-        packet: Option<Packet>,
+        passage: Passage,
     ) -> Option<&Segment> {
         let (Some(Network::Ip(ip)), Some(Transport::Tcp(tcp))) = (&decoded.network, &decoded.transport) else {
             return None;
@@ -100,18 +98,17 @@ impl Follower {
                 return None;
             }
         };
-        let flow = &mut self.flows[index];
-        let copy_of = packet.filter(|packet| packet.is_unique).and_then(|packet| {
-            let key = (link, packet.hash);
-            self.last_packets.get(&key).copied().or_else(|| {
-                if self.noted < self.limits.segments {
-                    self.last_packets.insert(key, frame);
+        // Why its sender sent it again is best told where that one sits.
+        let why =
+            passage.came_as.and_then(|before| self.by_frame.get(&before)).and_then(|&(flow, segment)| {
+                match self.flows[flow].segments.get(segment)?.again? {
+                    Again::Retransmission { why, .. } => Some(why),
+                    Again::Copy { .. } => None,
                 }
-                None
-            })
-        });
+            });
+        let flow = &mut self.flows[index];
         let from = if source == flow.key.client { Side::Client } else { Side::Server };
-        let segment = flow.see(Seen { frame, at_ns, from, arrival, copy_of }, tcp);
+        let segment = flow.see(Seen { frame, at_ns, from, passage, why }, tcp);
         if self.noted >= self.limits.segments {
             flow.unnoted += 1;
             return None;

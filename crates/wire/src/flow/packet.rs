@@ -7,32 +7,39 @@ use std::{
 
 use crate::decode::{Decoded, Network, Transport};
 
-/// What tells a TCP segment's packet from others.
+/// What tells an IP packet from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Packet {
     /// See [`same`].
     pub(super) hash: u64,
-    /// Whether packets that follow each other quickly differ in it: an identification (RFC 791 §3.2) or a timestamp (RFC 7323
-    /// §3.2).
+    /// Whether it has an identification (RFC 791 §3.2).
+    pub(super) has_identification: bool,
+    /// Whether it has a timestamp (RFC 7323 §3.2).
+    pub(super) has_timestamp: bool,
+    /// Whether packets that follow each other quickly differ in it: it has one of the two.
     pub(super) is_marked: bool,
     /// Whether its sender does not send the same one twice, not even where it repeats itself.
     pub(super) is_unique: bool,
 }
 
-/// What tells this packet from others; null where it is no TCP segment.
+/// What tells this packet from others; null where it is none of IP.
 pub(super) fn packet(bytes: &[u8], decoded: &Decoded) -> Option<Packet> {
-    let (Some(Network::Ip(ip)), Some(Transport::Tcp(tcp))) = (&decoded.network, &decoded.transport) else {
-        return None;
-    };
+    let Some(Network::Ip(ip)) = &decoded.network else { return None };
     let packet = network(bytes, decoded)?;
-    let identification = packet.get(4..6).is_some_and(|id| ip.source.is_ipv4() && id != [0, 0]);
-    let timestamp = tcp.options.timestamps.is_some();
+    let has_identification = packet.get(4..6).is_some_and(|id| ip.source.is_ipv4() && id != [0, 0]);
+    let tcp = match &decoded.transport {
+        Some(Transport::Tcp(tcp)) => Some(tcp),
+        _ => None,
+    };
+    let has_timestamp = tcp.is_some_and(|tcp| tcp.options.timestamps.is_some());
     // An acknowledgment is repeated within a tick of the clock, bytes are not.
-    let has_numbers = tcp.payload_len > 0 || tcp.flags.syn || tcp.flags.fin;
+    let has_numbers = tcp.is_some_and(|tcp| tcp.payload_len > 0 || tcp.flags.syn || tcp.flags.fin);
     Some(Packet {
         hash: same(bytes, decoded)?,
-        is_marked: identification || timestamp,
-        is_unique: identification || (timestamp && has_numbers),
+        has_identification,
+        has_timestamp,
+        is_marked: has_identification || has_timestamp,
+        is_unique: has_identification || (has_timestamp && has_numbers),
     })
 }
 

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::{Again, Arrival, Begun, Flow, FlowKey, Segment, Side, State, What, Why, end::End, ranges::Before};
+use super::{
+    Again, Arrival, Begun, Flow, FlowKey, Segment, Side, State, What, Why, end::End, path::Passage, ranges::Before,
+};
 use crate::decode::Tcp;
 
 /// A transmission of a number is looked for so far back.
@@ -14,8 +16,9 @@ pub(super) struct Seen {
     pub(super) frame: usize,
     pub(super) at_ns: i64,
     pub(super) from: Side,
-    pub(super) arrival: Arrival,
-    pub(super) copy_of: Option<usize>,
+    pub(super) passage: Passage,
+    /// Why its sender sent it again, as told on the link that it crossed before.
+    pub(super) why: Option<Why>,
 }
 
 impl Flow {
@@ -81,7 +84,7 @@ impl Flow {
             frame: seen.frame,
             at_ns: seen.at_ns,
             from: seen.from,
-            arrival: seen.arrival,
+            arrival: seen.passage.arrival,
             sequence: tcp.sequence,
             acknowledgment: flags.ack.then_some(tcp.acknowledgment),
             relative_sequence: from,
@@ -108,7 +111,7 @@ impl Flow {
             }
             if let Some(number) = number {
                 sender.acknowledges(number, receiver);
-                sender.hears_of_loss(number, what, tcp, seen.at_ns, seen.arrival);
+                sender.hears_of_loss(number, what, tcp, seen.at_ns, seen.passage.arrival);
                 sender.last = Some((number, tcp.window));
             }
             sender.is_probing = is_probe;
@@ -116,18 +119,21 @@ impl Flow {
             if flags.fin {
                 sender.closes(to - 1, receiver);
             }
-            match seen.arrival {
+            match seen.passage.arrival {
                 Arrival::Yes => receiver.hears(from, if is_probe { from } else { to }, number, sender),
                 Arrival::Unknown if length > 0 && !is_probe => receiver.may_hear(to, number),
                 _ => {}
             }
-            if let Some(number) = number.filter(|_| seen.arrival != Arrival::No) {
+            if let Some(number) = number.filter(|_| seen.passage.arrival != Arrival::No) {
                 receiver.is_told(number);
             }
-            segment.again = match seen.copy_of {
+            // A SYN ACK that asks for no fragmentation has the identification 0 at Linux: two in a row that answer two SYNs
+            // are alike.
+            let is_own_word = what == What::Answers && !seen.passage.is_told_apart && self.is_asked(seen.from, None);
+            segment.again = match seen.passage.copy_of.filter(|_| !is_own_word) {
                 Some(of) => Some(Again::Copy { of }),
                 None if is_new => None,
-                None => Some(self.retransmission(&segment, to)),
+                None => Some(self.retransmission(&segment, to, seen)),
             };
         }
         self.back_fill(&segment);
@@ -160,16 +166,46 @@ impl Flow {
         if !is_its {
             return;
         }
+        let answered = self.segments.iter().rposition(|earlier| {
+            let number = earlier.relative_acknowledgment.filter(|number| (1..=sender.next).contains(number));
+            let is_answer = segment.acknowledgment.is_none() && earlier.acknowledgment == Some(segment.sequence);
+            earlier.from != segment.from && earlier.arrival != Arrival::No && is_answer && number.is_some()
+        });
         sender.is_gone = true;
         receiver.is_gone |= segment.arrival == Arrival::Yes && is_exact;
         if segment.arrival != Arrival::No && self.reset.is_none() {
             self.reset = Some(segment.from);
             self.is_refused = is_opening && segment.from == Side::Server;
         }
+        if let Some(answered) = answered {
+            self.was_gone(segment.from, answered);
+        }
+    }
+
+    /// A reset without ACK that begins where a segment acknowledged answers that one: what got there found no connection any
+    /// more (RFC 9293 §3.10.7.1). Only of an end that had said nothing behind its SYN, or had closed, does it tell that: an
+    /// open one may also break off with such a reset, of its own accord.
+    fn was_gone(&mut self, side: Side, answered: usize) {
+        let Some(before) = answered.checked_sub(1).and_then(|before| self.segments.get(before)) else { return };
+        let is_open = match before.state(side) {
+            Some(State::Established | State::CloseWait | State::SynReceived | State::Listen) | None => true,
+            Some(State::SynSent | State::FinWait1 | State::FinWait2 | State::Closing | State::LastAck) => false,
+            Some(State::TimeWait | State::Closed) => false,
+        };
+        let speaks = |later: &Segment| later.from == side && later.what != What::Reset;
+        if is_open || self.segments[answered..].iter().any(speaks) {
+            return;
+        }
+        for segment in &mut self.segments[answered..] {
+            match side {
+                Side::Client => segment.client = Some(State::Closed),
+                Side::Server => segment.server = Some(State::Closed),
+            }
+        }
     }
 
     /// Which transmission this one repeats, and why.
-    fn retransmission(&mut self, segment: &Segment, to: i64) -> Again {
+    fn retransmission(&mut self, segment: &Segment, to: i64, seen: Seen) -> Again {
         let earlier = self.segments.iter().rev().take(LOOK_BACK);
         let previous = earlier.clone().find(|earlier| {
             let has = earlier.relative_sequence + earlier.payload_len as i64 + i64::from(earlier.is_control());
@@ -180,25 +216,35 @@ impl Flow {
         let Some(previous) = previous else {
             return Again::Retransmission { of: None, after_ns: None, why: Why::Unknown };
         };
-        let asked = |earlier: &&Segment| earlier.from != segment.from && earlier.at_ns >= previous.at_ns;
-        let is_asked = segment.what == What::Answers
-            && earlier.take_while(|e| e.frame != previous.frame).filter(asked).any(|e| e.what == What::Opens);
+        let is_asked = segment.what == What::Answers && self.is_asked(segment.from, Some(previous.frame));
         let (of, after_ns, previous_at) = (previous.frame, segment.at_ns - previous.at_ns, previous.at_ns);
         let [client, server] = &mut self.ends;
         let (sender, receiver) = if segment.from == Side::Client { (client, server) } else { (server, client) };
         let told = receiver.duplicates;
         let is_told = told.at_ns.is_some_and(|at| at >= previous_at);
-        let why = if is_asked {
+        let why = if let Some(why) = seen.why {
+            why
+        } else if is_asked {
             Why::Asked
         } else if is_told && (told.sacked_to > segment.relative_sequence || told.count >= 3) {
             sender.recovers_to = Some(sender.next);
             Why::Fast
-        } else if is_told || sender.recovers_to.is_some_and(|to| sender.acknowledged < to) {
+        } else if is_told || seen.passage.is_at_once || sender.recovers_to.is_some_and(|to| sender.acknowledged < to) {
             Why::Unknown
         } else {
             Why::Timeout
         };
         Again::Retransmission { of: Some(of), after_ns: Some(after_ns), why }
+    }
+
+    /// Whether this end was asked once more for its SYN ACK: by a SYN behind the last one, or by more SYNs than it has answered.
+    fn is_asked(&self, from: Side, last: Option<usize>) -> bool {
+        let opens =
+            |earlier: &&Segment| earlier.from != from && earlier.what == What::Opens && earlier.arrival != Arrival::No;
+        let recent = || self.segments.iter().rev().take(LOOK_BACK);
+        let answers = recent().filter(|earlier| earlier.from == from && earlier.what == What::Answers).count();
+        recent().take_while(|earlier| last.is_some_and(|last| earlier.frame != last)).any(|earlier| opens(&earlier))
+            || recent().filter(opens).count() > answers
     }
 
     /// Before a server is heard of, nothing tells what it is in. Its first word tells also what it was in.
@@ -222,6 +268,11 @@ impl Flow {
 }
 
 impl Segment {
+    /// The state of an end after it, where it is known.
+    pub fn state(&self, side: Side) -> Option<State> {
+        if side == Side::Client { self.client } else { self.server }
+    }
+
     fn is_control(&self) -> bool {
         matches!(self.what, What::Opens | What::Answers | What::Closes)
     }

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use super::*;
-use crate::decode::{Ip, Tcp, TcpFlags, TcpOptions, Transport};
+use journey::capture::{Fate, Frame};
+
+use crate::decode::{Decoded, Ip, Network, Tcp, TcpFlags, TcpOptions, Transport};
 
 /// Numbers run over 2^32 in every conversation.
 const CLIENT: u32 = 0xffff_fff0;
@@ -194,6 +196,44 @@ fn resets() {
     check(&format!("{opened} < R 90 | ESTABLISHED CLOSED Reset"), &by(Side::Server));
     // Outside it: nobody's.
     check(&format!("{opened} < R 90000 | ESTABLISHED ESTABLISHED Reset"), &[(Ending::Open, false)]);
+}
+
+/// An end that has given up answers what comes too late (RFC 9293 §3.10.7.1), which tells that it had.
+#[test]
+fn too_late() {
+    let states = |flows: &Flows| -> Vec<_> {
+        let name = |state: Option<State>| state.map_or("?", State::name);
+        flows.flows[0].segments.iter().map(|s| format!("{} {}", name(s.client), name(s.server))).collect()
+    };
+    let flows = check(
+        "> S 0                   | SYN-SENT ?                Opens
+         < SA 0 1 lost           | SYN-SENT SYN-RECEIVED     Answers
+         < SA 0 1 @1             | ESTABLISHED SYN-RECEIVED  Answers again 1 1.00 Timeout
+         > R 1 @1                | CLOSED CLOSED             Reset",
+        &[(Ending::Reset { by: Side::Client }, true)],
+    );
+    let expected = ["SYN-SENT SYN-RECEIVED", "SYN-SENT SYN-RECEIVED", "CLOSED SYN-RECEIVED", "CLOSED CLOSED"];
+    assert_eq!(states(&flows), expected);
+    let opened = "> S 0              | SYN-SENT ?                Opens
+         < SA 0 1                | ESTABLISHED SYN-RECEIVED  Answers
+         > A 1 1                 | ESTABLISHED ESTABLISHED   Acknowledges\n";
+    // It has closed, and takes nothing any more.
+    let flows = check(
+        &format!(
+            "{opened} > FA 1 1 | FIN-WAIT-1 CLOSE-WAIT Closes
+             < A 1 2 | FIN-WAIT-2 CLOSE-WAIT Acknowledges
+             < PA 1 2 9 | FIN-WAIT-2 CLOSE-WAIT Data
+             > R 2 | CLOSED CLOSED Reset"
+        ),
+        &[(Ending::Reset { by: Side::Client }, true)],
+    );
+    assert_eq!(states(&flows)[4..], ["FIN-WAIT-2 CLOSE-WAIT", "CLOSED CLOSE-WAIT", "CLOSED CLOSED"]);
+    // An open end may break off of its own accord: nothing is known of before.
+    let flows = check(
+        &format!("{opened} < PA 1 1 9 | ESTABLISHED ESTABLISHED Data\n > R 1 | CLOSED CLOSED Reset"),
+        &[(Ending::Reset { by: Side::Client }, true)],
+    );
+    assert_eq!(states(&flows)[3], "ESTABLISHED ESTABLISHED");
 }
 
 #[test]
@@ -447,6 +487,9 @@ fn frame(link: usize, to: Option<&str>, flags: &str, numbers: (u32, u32), identi
     if flags.contains('S') {
         builder = builder.syn();
     }
+    if flags.contains('R') {
+        builder = builder.rst();
+    }
     if numbers.1 > 0 {
         builder = builder.ack(numbers.1);
     }
@@ -477,6 +520,7 @@ fn over_a_router() {
         learned_before: Vec::new(),
         learned_after: Vec::new(),
     };
+    let links = || vec![link("clients", "you", "10.0.1.1/24"), link("servers", "server", "10.0.2.1/24")];
     let frames = vec![
         // Lost behind the router.
         frame(0, Some("router"), "S", (100, 0), 1),
@@ -492,8 +536,7 @@ fn over_a_router() {
         // It went to a wrong port.
         frame(0, Some("resolver"), "S.", (700, 101), 5),
     ];
-    let links = vec![link("clients", "you", "10.0.1.1/24"), link("servers", "server", "10.0.2.1/24")];
-    let flows = Flows::follow(&Capture { links, frames, ..Capture::default() });
+    let flows = Flows::follow(&Capture { links: links(), frames, ..Capture::default() });
     let found: Vec<_> = (0..9)
         .map(|frame| {
             let (_, segment) = flows.of_frame(frame).unwrap();
@@ -515,4 +558,40 @@ fn over_a_router() {
     ];
     assert_eq!(found, expected);
     assert_eq!(flows.flows.len(), 2);
+
+    // The first switch doubles the SYN, so the server answers twice, each with identification 0.
+    let by_server = |frame: Frame| Frame { from: Some("server".to_owned()), ..frame };
+    let frames = vec![
+        frame(0, Some("router"), "S", (100, 0), 1),
+        frame(1, Some("server"), "S", (100, 0), 1),
+        frame(1, Some("server"), "S", (100, 0), 1),
+        by_server(frame(1, Some("router"), "S.", (700, 101), 0)),
+        by_server(frame(1, Some("router"), "S.", (700, 101), 0)),
+        frame(0, Some("you"), "S.", (700, 101), 0),
+        frame(0, Some("you"), "S.", (700, 101), 0),
+        // Nothing tells resets from each other; as many came as were sent.
+        frame(0, Some("router"), "R", (101, 0), 0),
+        frame(1, Some("server"), "R", (101, 0), 0),
+        frame(0, Some("router"), "R", (101, 0), 0),
+        frame(1, Some("server"), "R", (101, 0), 0),
+    ];
+    let came_as = |frames: Vec<Frame>| -> (Flows, Vec<Option<usize>>) {
+        let all = 0..frames.len();
+        let flows = Flows::follow(&Capture { links: links(), frames, ..Capture::default() });
+        let came_as = all.map(|frame| flows.came_as(frame)).collect();
+        (flows, came_as)
+    };
+    let (flows, found) = came_as(frames.clone());
+    assert_eq!(found, [None, Some(0), None, None, None, Some(3), Some(4), None, Some(7), None, Some(9)]);
+    let again = |frame| flows.of_frame(frame).unwrap().1.again;
+    let repeats = |frame: usize, of| match again(frame) {
+        Some(Again::Retransmission { of: found, why, .. }) => found == Some(of) && why == Why::Asked,
+        _ => false,
+    };
+    assert_eq!(again(2), Some(Again::Copy { of: 1 }));
+    assert!(repeats(4, 3) && repeats(6, 5), "{:?} {:?}", again(4), again(6));
+    assert_eq!(flows.of_frame(7).unwrap().1.server, Some(State::Closed));
+    // Of three alike one did not come over: nobody knows which.
+    let resets = [&frames[7], &frames[7], &frames[8]].map(Frame::clone).to_vec();
+    assert_eq!(came_as(resets).1, [None, None, None]);
 }
