@@ -1,6 +1,6 @@
 //! Which frames are lost, delayed or doubled. Pure: what chance says follows from a fault's seed and the frames before.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use world::fault::{Amount, Fault, Frames, Kind};
@@ -40,6 +40,20 @@ pub struct Altered {
     pub copies: u32,
     /// The fault, as it is written.
     pub why: String,
+}
+
+impl fmt::Display for Altered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.delay.is_zero() {
+            write!(f, "held back {} ms: ", self.delay.as_secs_f64() * 1e3)?;
+        }
+        match self.copies {
+            0 => {}
+            1 => f.write_str("sent on twice: ")?,
+            copies => write!(f, "sent on {} times: ", copies + 1)?,
+        }
+        f.write_str(&self.why)
+    }
 }
 
 impl Verdict {

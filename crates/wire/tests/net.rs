@@ -159,7 +159,10 @@ fn faults() {
         assert!(echo(&net, "10.9.2.10:7") >= Duration::from_millis(40));
         with(&["wire:duplicate,frames=udp,first=1"]);
         let (told, _) = recorded(&net, "10.9.2.10:7");
-        assert_eq!(told[0], "clients near: 10.9.1.10 > 10.9.2.10 ttl 64 [router, wire:duplicate,frames=udp,first=1]");
+        assert_eq!(
+            told[0],
+            "clients near: 10.9.1.10 > 10.9.2.10 ttl 64 [router, sent on twice: wire:duplicate,frames=udp,first=1]"
+        );
         // The router sends on both.
         assert_eq!(told.iter().filter(|told| told.starts_with("servers router: 10.9.1.10 >")).count(), 2, "{told:?}");
 

@@ -310,8 +310,8 @@ impl Switching {
             return Fate::Dropped { why };
         }
         let altered = verdict.altered.iter().map(|altered| match &altered.to {
-            Some(host) => format!("to {host}: {}", altered.why),
-            None => altered.why.clone(),
+            Some(host) => format!("to {host} {altered}"),
+            None => altered.to_string(),
         });
         let altered: Vec<String> = not_to.chain(altered).collect();
         Fate::Passed {
