@@ -80,7 +80,7 @@ fn head(page: &mut Page, capture: &Capture) {
                 line.push(piece(Ink::Warn, format!("; {lost} more passed and were lost to the capture")));
             }
             if let Some(why) = &capture.cut {
-                line.push(piece(Ink::Warn, format!("; cut: {why}")));
+                line.push(piece(Ink::Warn, format!("; incomplete: {why}")));
             }
         }
     }
@@ -93,12 +93,13 @@ fn head(page: &mut Page, capture: &Capture) {
 }
 
 /// What frames these are, where none is missing: on this machine's interfaces others' are not kept.
-fn all(capture: &Capture) -> &'static str {
+fn all(capture: &Capture) -> String {
     let is_segment = |link: &Link| link.kind == LinkKind::Segment;
-    if !capture.links.is_empty() && capture.links.iter().all(is_segment) {
-        "all that passed"
-    } else {
-        "all of this visit"
+    let dropped = capture.frames.iter().filter(|frame| matches!(frame.fate, Fate::Dropped { .. })).count();
+    match dropped {
+        _ if capture.links.is_empty() || !capture.links.iter().all(is_segment) => "all of this visit".to_owned(),
+        0 => "all that passed".to_owned(),
+        dropped => format!("all that were sent, {dropped} of them lost on the way"),
     }
 }
 
@@ -133,7 +134,7 @@ fn again(segment: &Segment) -> Option<String> {
             let why = match why {
                 Why::Timeout => ": a timer ran out",
                 Why::Fast => ": acknowledgments told of a loss",
-                Why::Asked => ": the other end had sent again too",
+                Why::Asked => ": what it answers came again",
                 Why::Unknown => "",
             };
             format!("sent again{after}{why}")

@@ -22,6 +22,8 @@ pub(super) struct Beat {
     pub(super) times: usize,
     /// Whether it tells of something wrong.
     pub(super) is_odd: bool,
+    /// What went wrong with frames of others, for which one line is enough.
+    pub(super) elsewhere: Option<String>,
     pub(super) last_ns: i64,
 }
 
@@ -30,6 +32,8 @@ pub(super) struct Beat {
 pub(super) enum Kind {
     /// The opening of a connection: how many segments of three there are.
     Open(u8),
+    /// The answer to an opening that had been given up: resets are all that follows.
+    Late,
     /// Bytes of a connection: outwards or not, how many, in how many segments.
     Bytes(bool, usize, usize),
     /// What is encrypted, in both directions: bytes outwards, inwards, and in how many segments.
@@ -45,13 +49,14 @@ pub(super) enum Kind {
 }
 
 impl Beat {
-    /// Which lines go first where there is no room for all: what is wrong, then how connections began and ended and how
-    /// much they carried, then the rest as it came.
+    /// Which lines go first where there is no room for all: what is wrong with this machine's own frames, then how connections
+    /// began and ended and how much they carried, then what is wrong with others', then the rest as it came.
     pub(super) fn rank(&self) -> u8 {
         match (self.is_odd, self.kind) {
+            _ if self.elsewhere.is_some() => 2,
             (true, _) => 0,
             (false, Kind::Open(_) | Kind::Encrypted(..) | Kind::Close | Kind::Reset) => 1,
-            (false, _) => 2,
+            (false, _) => 3,
         }
     }
 
@@ -62,12 +67,12 @@ impl Beat {
             piece(Ink::Host, format!("{:11} ", self.peer)),
         ];
         line.extend(self.said.iter().cloned());
-        if self.times > 1 {
+        if self.times > 1 && self.elsewhere.is_none() {
             line.push(dim(format!("  {} times", self.times)));
         }
         let took = self.last_ns.saturating_sub(self.begun_ns);
         match self.kind {
-            Kind::Open(_) | Kind::Close if took > 0 => {
+            Kind::Open(_) | Kind::Late | Kind::Close if took > 0 => {
                 page.line_with_right(DEEP, &line, &dim(duration(took.unsigned_abs() / 1_000)));
             }
             _ => page.line(DEEP, &line),

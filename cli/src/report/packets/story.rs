@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use journey::chronicle::YOU;
+use journey::{capture::Fate, chronicle::YOU};
 use wire::{
     decode::{
         app::{App, TlsRecord},
         words::Says,
     },
-    flow::{FlowKey, Segment, What},
+    flow::{Again, FlowKey, Segment, State, What},
 };
 
 use super::{
@@ -50,7 +50,7 @@ pub(super) fn told(page: &mut Page, scene: &Scene<'_>) {
         } else if is_own {
             story.own(scene, seen, odd);
         } else if seen.is_disturbed() || !odd.is_empty() && !related.contains(&seen.nth) {
-            story.elsewhere(scene, seen, odd);
+            story.elsewhere(scene, seen, odd, related.contains(&seen.nth));
         } else {
             story.others += 1;
         }
@@ -94,8 +94,28 @@ impl Story {
         };
         let last = self.of.get(&flow.key).copied();
         let kind = last.map(|nth| self.beats[nth].kind);
+        if let (What::Opens, Some(Kind::Open(1)), Some(Again::Retransmission { after_ns: Some(ns), .. })) =
+            (segment.what, kind, segment.again)
+            && !seen.is_disturbed()
+            && !has_flaw(seen)
+        {
+            self.step(last, seen, is_out, Kind::Open(1));
+            let after = words::duration(ns.unsigned_abs() / 1_000);
+            return self.add(last, piece(Ink::Warn, format!(" ! again after {after}")));
+        }
         if odd.is_empty() && !has_flaw(seen) {
             match (segment.what, kind) {
+                (What::Answers, Some(Kind::Open(1))) if segment.state(segment.from.other()) == Some(State::Closed) => {
+                    self.step(last, seen, is_out, Kind::Late);
+                    self.add(last, piece(Ink::Bad, "  ✘ came too late: RST"));
+                    if let Some(nth) = last {
+                        self.beats[nth].label = seen.summary.protocol.to_owned();
+                        self.beats[nth].is_odd = true;
+                    }
+                    return;
+                }
+                // Said with what it answers.
+                (What::Reset, Some(Kind::Late)) => return,
                 (What::Answers, Some(Kind::Open(1))) => return self.step(last, seen, is_out, Kind::Open(2)),
                 (What::Acknowledges, Some(Kind::Open(2))) if is_out != is_answer(flow.key, scene) => {
                     return self.step(last, seen, is_out, Kind::Open(3));
@@ -169,13 +189,32 @@ impl Story {
         }
     }
 
-    fn elsewhere(&mut self, scene: &Scene<'_>, seen: &Seen<'_>, odd: Vec<Piece>) {
+    fn elsewhere(&mut self, scene: &Scene<'_>, seen: &Seen<'_>, odd: Vec<Piece>, is_related: bool) {
+        // The faults tell one kind from another; how long after another a frame came does not.
+        let kind = match &seen.frame.fate {
+            Fate::Dropped { why } => why.clone(),
+            Fate::Passed { altered: Some(what), .. } => what.clone(),
+            _ => "sent again".to_owned(),
+        };
+        let kind = (!is_related).then(|| format!("{} {kind}", seen.link_name()));
+        let is_it = |beat: &&mut Beat| beat.elsewhere.is_some() && beat.elsewhere == kind;
+        if let Some(beat) = self.beats.iter_mut().find(is_it) {
+            beat.times += 1;
+            let odd = odd.into_iter().next_back().filter(|_| seen.is_disturbed());
+            let odd = odd.unwrap_or_else(|| piece(Ink::Warn, "! sent again"));
+            let frames = format!("{} of others on {}  ", count(beat.times, "frame"), seen.link_name());
+            (beat.said, beat.label) = (vec![dim(frames), odd], String::new());
+            return;
+        }
         let on = format!("{} → {} on {}: ", scene.sender(seen), scene.receiver(seen), seen.link_name());
         let mut said = vec![dim(on), plain(seen.summary.to_string())];
         for odd in odd {
             said.extend([plain("  "), odd]);
         }
         self.push(seen, seen.summary.protocol, String::new(), said, true);
+        if let Some(beat) = self.beats.last_mut() {
+            beat.elsewhere = kind;
+        }
     }
 
     fn alone(
@@ -209,6 +248,7 @@ impl Story {
             app: None,
             times: 1,
             is_odd,
+            elsewhere: None,
             last_ns: at_ns,
         });
     }
