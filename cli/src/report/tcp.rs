@@ -20,7 +20,7 @@ pub(super) fn opened(info: &TcpInfo) -> Piece {
 
 /// What deserves a look when a connection is closed.
 pub(super) fn closing(info: &TcpInfo) -> Option<Piece> {
-    Some(piece(Ink::Warn, format!(" · {}", again(info)?)))
+    Some(piece(Ink::Warn, format!(" · {} over the connection's life, until it was closed", again(info)?)))
 }
 
 fn again(info: &TcpInfo) -> Option<String> {
