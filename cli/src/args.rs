@@ -142,7 +142,7 @@ pub struct Show {
     /// Every frame that passed, and what the kernels knew
     #[arg(long)]
     pub packets: bool,
-    /// Every frame of the visit unfolded, header by header, on the model: osi, five, four
+    /// Every frame of its own connection unfolded, header by header, on the model: osi, five, four
     #[arg(long, value_name = "MODEL", value_enum, hide_possible_values = true)]
     pub layers: Option<Model>,
     /// Write its frames for Wireshark, and show nothing; - is stdout
@@ -151,6 +151,9 @@ pub struct Show {
     /// Every record, every header, every event of every host
     #[arg(short, long)]
     pub verbose: bool,
+    /// Show credentials and tokens in frames, where the file holds them
+    #[arg(long)]
+    pub show_secrets: bool,
     /// Colours: auto, always, never
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto, hide_possible_values = true)]
     pub color: Color,

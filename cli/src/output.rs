@@ -11,6 +11,7 @@ use crate::{
     kept::{self, Kept},
     pcap,
     report::{self, Detail, Style},
+    walk::secrets::Secrets,
     write_to,
 };
 
@@ -59,7 +60,8 @@ impl<'a> Output<'a> {
             false => Style::detect(args.color),
         };
         let layers = args.layers.map(Into::into);
-        let detail = Detail { verbose: args.verbose, head: args.include, packets: args.packets, layers };
+        let secrets = if args.show_secrets { Secrets::Shown } else { Secrets::Removed };
+        let detail = Detail { verbose: args.verbose, head: args.include, packets: args.packets, layers, secrets };
         Ok(Self { args, style, detail, on_stderr, shown: 0 })
     }
 

@@ -8,6 +8,7 @@ use crate::{
     kept::{self, Kept},
     pcap, print,
     report::{self, Detail, Style},
+    walk::secrets::Secrets,
 };
 
 /// Shows what a file holds as it was shown when it was made; returns 0, whatever the journey's own exit code was.
@@ -15,7 +16,8 @@ pub fn run(show: &Show) -> Result<u8, Stopped> {
     let kept = kept::read(&show.file)?;
     let style = Style::detect(show.color);
     let layers = show.layers.map(Into::into);
-    let detail = Detail { verbose: show.verbose, head: show.include, packets: show.packets, layers };
+    let secrets = if show.show_secrets { Secrets::Shown } else { Secrets::Removed };
+    let detail = Detail { verbose: show.verbose, head: show.include, packets: show.packets, layers, secrets };
     if let Some(file) = &show.pcap {
         let Kept::Journey(journey) = &kept else {
             return Err(anyhow!("{} holds a series, which keeps no frames", show.file.display()).into());

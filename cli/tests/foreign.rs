@@ -29,7 +29,13 @@ static SAVED: LazyLock<Vec<Value>> = LazyLock::new(|| {
     all
 });
 
-const EVERYTHING: Detail = Detail { verbose: true, head: true, packets: true, layers: Some(wire::layers::Model::Osi) };
+const EVERYTHING: Detail = Detail {
+    verbose: true,
+    head: true,
+    packets: true,
+    layers: Some(wire::layers::Model::Osi),
+    secrets: visit::walk::secrets::Secrets::Removed,
+};
 
 /// Every view of this record, also beside a saved one.
 fn views(kept: &Kept) -> String {

@@ -7,11 +7,14 @@ use journey::{
     capture::{Bytes, Capture, Captured, Fate, Frame, LinkKind},
 };
 use proptest::prelude::*;
-use visit::report::{self, Detail, Style};
+use visit::{
+    report::{self, Detail, Style},
+    walk::secrets::Secrets,
+};
 use wire::layers::Model;
 
 const NARROW: Style = Style { color: false, unicode: true, width: 80 };
-const FULL: Detail = Detail { verbose: false, head: false, packets: true, layers: None };
+const FULL: Detail = Detail { verbose: false, head: false, packets: true, layers: None, secrets: Secrets::Removed };
 
 fn saved(name: &str) -> Journey {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/journeys").join(name).with_extension("json");
@@ -226,4 +229,22 @@ fn garbage_is_written_out() {
     assert!(!text.contains('\x1b'));
     let lines: Vec<&str> = text.lines().filter(|line| line.contains("2J") || line.contains("]0;")).collect();
     insta::assert_snapshot!("garbage", lines.join("\n"));
+}
+
+/// What the record holds is shown where secrets are wanted, and only there.
+#[test]
+fn secrets_in_frames() {
+    let Captured::Frames(mut capture) = saved("wire/plain").capture else { panic!() };
+    let (from, to) = (b"content-type: text", b"set-cookie: hunter");
+    for frame in &mut capture.frames {
+        if let Some(at) = frame.bytes.0.windows(from.len()).position(|part| part == from) {
+            frame.bytes.0[at..at + to.len()].copy_from_slice(to);
+        }
+    }
+    let journey = Journey { capture: Captured::Frames(capture), ..saved("wire/plain") };
+    for (secrets, is_shown) in [(Secrets::Removed, false), (Secrets::Shown, true)] {
+        let detail = Detail { layers: Some(Model::Five), secrets, ..FULL };
+        let text = frames(&journey, Style { width: 100, ..NARROW }, detail);
+        assert_eq!(text.contains("set-cookie: hunter"), is_shown, "{secrets:?}");
+    }
 }

@@ -264,7 +264,7 @@ pub struct Output {
     /// Every frame that passed, and what the kernels knew
     #[arg(long, conflicts_with = "repeat")]
     pub packets: bool,
-    /// Every frame of the visit unfolded, header by header, on the model: osi, five, four
+    /// Every frame of your own connection unfolded, header by header, on the model: osi, five, four
     #[arg(
         long,
         value_name = "MODEL",

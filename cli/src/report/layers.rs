@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 
 use journey::{Journey, StageName, capture::LinkKind, stage::Did};
-use wire::layers::{Carrier, Field, Header, Model, Protocol, model::Layer, unfold};
+use wire::{
+    decode::Transport,
+    layers::{Carrier, Field, Header, Model, Protocol, model::Layer, unfold},
+};
 
 use super::{
     packets::{
@@ -11,7 +14,7 @@ use super::{
         scene::{Scene, Seen},
     },
     page::{Ink, Page, Piece, dim, piece, plain, width},
-    words::{self, count},
+    words::count,
 };
 use crate::walk::secrets::Secrets;
 
@@ -23,7 +26,7 @@ const MOST_BYTES: usize = 6;
 const NAME: usize = 21;
 
 /// Every frame of the connection unfolded; why not, where nothing was captured.
-pub(super) fn unfolded(page: &mut Page, journey: &Journey, model: Model) {
+pub(super) fn unfolded(page: &mut Page, journey: &Journey, model: Model, secrets: Secrets) {
     page.gap();
     let Some(capture) = observed(page, journey) else { return };
     let scene = Scene::of(journey, capture);
@@ -37,7 +40,7 @@ pub(super) fn unfolded(page: &mut Page, journey: &Journey, model: Model) {
     overview(page, model, &headers().collect::<Vec<_>>());
     let is_raw = journey.hops.last().is_some_and(journey::Hop::is_raw);
     for (seen, headers) in &unfolded {
-        one_frame(page, &scene, seen, headers, Show { model, is_raw });
+        one_frame(page, seen, headers, Show { scene: &scene, model, secrets, is_raw });
     }
     page.gap();
     check_sequence(page, &unfolded.iter().map(|(seen, _)| seen.kind()).collect::<Vec<_>>());
@@ -45,8 +48,10 @@ pub(super) fn unfolded(page: &mut Page, journey: &Journey, model: Model) {
 
 /// What is shown, and how.
 #[derive(Clone, Copy)]
-struct Show {
+struct Show<'a> {
+    scene: &'a Scene<'a>,
     model: Model,
+    secrets: Secrets,
     /// Whether the application is whoever sits at the terminal, who sees the bytes anyway.
     is_raw: bool,
 }
@@ -106,10 +111,10 @@ fn overview(page: &mut Page, model: Model, headers: &[&Header]) {
     }
 }
 
-fn one_frame(page: &mut Page, scene: &Scene<'_>, seen: &Seen<'_>, headers: &[Header], show: Show) {
+fn one_frame(page: &mut Page, seen: &Seen<'_>, headers: &[Header], show: Show<'_>) {
     page.gap();
-    let hop = format!("{} → {} ", scene.sender(seen), scene.receiver(seen));
-    let length = words::bytes(u64::from(seen.frame.len));
+    let hop = format!("{} → {} ", show.scene.sender(seen), show.scene.receiver(seen));
+    let length = count(seen.frame.len as usize, "byte");
     page.line(
         4,
         &[
@@ -163,7 +168,7 @@ fn ink(layer: Layer) -> Ink {
     }
 }
 
-fn one_header(page: &mut Page, seen: &Seen<'_>, header: &Header, layer: Layer, is_new: bool, show: Show) {
+fn one_header(page: &mut Page, seen: &Seen<'_>, header: &Header, layer: Layer, is_new: bool, show: Show<'_>) {
     let name = header.protocol.name();
     let size = count(header.range.len(), "byte");
     let carried = match header.payload_len {
@@ -188,31 +193,36 @@ fn one_header(page: &mut Page, seen: &Seen<'_>, header: &Header, layer: Layer, i
         return data(page, seen, header, show);
     }
     for field in &header.fields {
-        one_field(page, seen, header, field);
+        one_field(page, seen, header, field, show);
     }
 }
 
-/// Bytes that are not unfolded. They are written out where they are known to be no secret.
-fn data(page: &mut Page, seen: &Seen<'_>, header: &Header, show: Show) {
+/// Bytes that are not unfolded. They are written out where they are known to be no secret, or secrets are wanted.
+fn data(page: &mut Page, seen: &Seen<'_>, header: &Header, show: Show<'_>) {
     let Some(field) = header.fields.first() else { return };
     let is_application = header.protocol == Protocol::Data(Carrier::Transport);
-    let bytes = if is_application && !show.is_raw { plain("") } else { plain(hex(seen, field)) };
+    let is_shown = show.is_raw || show.secrets == Secrets::Shown;
+    let bytes = if is_application && !is_shown { plain("") } else { plain(hex(seen, field)) };
     let line = [dim(format!("    {:>5}  ", field.range.start)), bytes, dim(format!("  {}", field.name))];
     page.line(6, &line);
 }
 
-fn one_field(page: &mut Page, seen: &Seen<'_>, header: &Header, field: &Field) {
+fn one_field(page: &mut Page, seen: &Seen<'_>, header: &Header, field: &Field, show: Show<'_>) {
     let at = dim(format!("    {:>5}  ", field.range.start));
     if header.protocol == Protocol::Http {
         // As text, which it is, and without what nobody should see.
         let meaning = match field.name.as_str() {
-            "first line" => Secrets::Removed.text(&field.meaning),
-            "line" | "line, not all of it here" => Secrets::Removed.stream(&field.meaning),
-            name => Secrets::Removed.field(name, &field.meaning),
+            "first line" => show.secrets.text(&field.meaning),
+            "line" | "line, not all of it here" => show.secrets.stream(&field.meaning),
+            name => show.secrets.field(name, &field.meaning),
         };
         page.line(13, &[at, dim(format!("{}: ", field.name)), plain(meaning)]);
         return;
     }
+    let meaning = match (header.protocol, field.name.as_str()) {
+        (Protocol::Tcp, "window") => window(show, seen, &field.meaning),
+        _ => field.meaning.clone(),
+    };
     let bytes = match &field.bits {
         Some(bits) => bit_text(seen, field, bits).unwrap_or_else(|| hex(seen, field)),
         None => hex(seen, field),
@@ -226,7 +236,21 @@ fn one_field(page: &mut Page, seen: &Seen<'_>, header: &Header, field: &Field) {
     let hang = 11 + HEX + 2 + if page.style().width < 80 { 0 } else { NAME + 1 };
     let gap = HEX.saturating_sub(width(&bytes));
     let name = dim(if field.meaning.is_empty() { name.trim_end() } else { &name });
-    page.line(hang, &[at, plain(bytes), plain(" ".repeat(gap + 2)), name, plain(&field.meaning)]);
+    page.line_in_column(hang, &[at, plain(bytes), plain(" ".repeat(gap + 2)), name, plain(meaning)]);
+}
+
+/// The window as it is in the header, and what it means: what the ends' SYNs said of its scale (RFC 7323 §2.3).
+fn window(show: Show<'_>, seen: &Seen<'_>, in_header: &str) -> String {
+    let (Some((_, segment)), Some(Transport::Tcp(tcp))) = (show.scene.segment(seen), &seen.decoded.transport) else {
+        return in_header.to_owned();
+    };
+    let raw = u32::from(tcp.window);
+    match segment.window {
+        Some(scaled) if scaled != raw => format!("{raw}, scaled {}", count(scaled as usize, "byte")),
+        Some(_) => in_header.to_owned(),
+        None if raw == 0 => in_header.to_owned(),
+        None => format!("{raw}, its scale was not seen"),
+    }
 }
 
 fn hex(seen: &Seen<'_>, field: &Field) -> String {

@@ -26,6 +26,7 @@ use super::{
     page::{Ink, Page, Piece, dim, piece, plain},
     words::{and, duration},
 };
+use crate::walk::secrets::Secrets;
 
 /// The short form, where frames were captured.
 pub(super) fn condensed(page: &mut Page, journey: &Journey) {
@@ -36,11 +37,11 @@ pub(super) fn condensed(page: &mut Page, journey: &Journey) {
 }
 
 /// Every frame, and the tables; why there are none, where there are none.
-pub(super) fn full(page: &mut Page, journey: &Journey, verbose: bool) {
+pub(super) fn full(page: &mut Page, journey: &Journey, verbose: bool, secrets: Secrets) {
     page.gap();
     let Some(capture) = observed(page, journey) else { return };
     head(page, capture);
-    frames::listed(page, &Scene::of(journey, capture), verbose);
+    frames::listed(page, &Scene::of(journey, capture), verbose, secrets);
     tables::shown(page, capture);
 }
 

@@ -114,6 +114,9 @@ pub(super) fn dim(text: impl AsRef<str>) -> Piece {
     piece(Ink::Dim, text)
 }
 
+/// So many columns are room for a column of text.
+const LEAST_COLUMN: usize = 16;
+
 /// Text that a terminal shows as it is: control characters, and those that change the direction of text or cannot be
 /// seen, are written out. What a server sends can thus not move the cursor, change colours, or look like something else.
 pub fn clean(text: &str) -> String {
@@ -169,6 +172,16 @@ impl Page {
 
     /// A line, broken at spaces where it is too long; its continuation is indented by `hang` columns.
     pub(super) fn line(&mut self, hang: usize, pieces: &[Piece]) {
+        // In a narrow window a deep continuation would leave no room.
+        self.place(hang.min(self.style.width / 3), pieces, self.style.width);
+        self.text.push('\n');
+    }
+
+    /// The same for the last column of a table, whose continuation is below it where some room is left there.
+    pub(super) fn line_in_column(&mut self, hang: usize, pieces: &[Piece]) {
+        if hang + LEAST_COLUMN > self.style.width {
+            return self.line(hang, pieces);
+        }
         self.place(hang, pieces, self.style.width);
         self.text.push('\n');
     }
@@ -179,6 +192,7 @@ impl Page {
             return self.line(hang, pieces);
         }
         let taken = width(&right.text);
+        let hang = hang.min(self.style.width / 3);
         let column = self.place(hang, pieces, self.style.width.saturating_sub(taken + 2));
         let mut gap = self.style.width.saturating_sub(column + taken);
         if gap == 0 {
@@ -193,8 +207,6 @@ impl Page {
 
     /// Writes pieces, breaking at spaces; returns the column after the last one.
     fn place(&mut self, hang: usize, pieces: &[Piece], limit: usize) -> usize {
-        // In a narrow window a deep continuation would leave no room.
-        let hang = hang.min(self.style.width / 3);
         let mut column = 0;
         for piece in pieces {
             let mut chunk = String::new();

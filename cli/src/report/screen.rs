@@ -15,6 +15,7 @@ use super::{
     waterfall::waterfall,
     words::{self, count, duration},
 };
+use crate::walk::secrets::Secrets;
 
 /// More addresses than these are counted, not shown.
 const MOST_ADDRESSES: usize = 6;
@@ -33,6 +34,8 @@ pub struct Detail {
     pub packets: bool,
     /// The frames of the connection, layer by layer.
     pub layers: Option<Model>,
+    /// What the frames of these views say as it is, credentials and tokens too.
+    pub secrets: Secrets,
 }
 
 /// A journey for people.
@@ -71,11 +74,11 @@ pub fn screen(journey: &Journey, style: &Style, detail: Detail) -> String {
         }
     }
     match detail.packets {
-        true => packets::full(&mut page, journey, detail.verbose),
+        true => packets::full(&mut page, journey, detail.verbose, detail.secrets),
         false => packets::condensed(&mut page, journey),
     }
     if let Some(model) = detail.layers {
-        layers::unfolded(&mut page, journey, model);
+        layers::unfolded(&mut page, journey, model, detail.secrets);
     }
     walk::section(&mut page, journey, detail.verbose);
     if detail.verbose {

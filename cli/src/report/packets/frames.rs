@@ -2,8 +2,9 @@
 
 use journey::capture::{Fate, LinkKind, Mac};
 use wire::{
-    decode::{Ip, Network, Tcp, Transport, checksums::checksums},
+    decode::{Ip, Network, Tcp, Transport, app::App, checksums::checksums, words::Says},
     flow::{Flow, Segment},
+    layers::{Protocol, unfold},
 };
 
 use super::{
@@ -14,6 +15,7 @@ use crate::report::{
     page::{Ink, Page, Piece, dim, piece, plain, width},
     words::{and, count},
 };
+use crate::walk::secrets::Secrets;
 
 /// Columns before what belongs to a frame.
 const DEEP: usize = 16;
@@ -22,7 +24,7 @@ const PROTOCOL: usize = 4;
 /// Wider names than these are not waited for.
 const WIDEST_NAME: usize = 20;
 
-pub(super) fn listed(page: &mut Page, scene: &Scene<'_>, verbose: bool) {
+pub(super) fn listed(page: &mut Page, scene: &Scene<'_>, verbose: bool, secrets: Secrets) {
     let shown: Vec<&Seen<'_>> =
         scene.seen.iter().filter(|seen| verbose || !seen.is_background() || seen.is_disturbed()).collect();
     let hop = |seen: &Seen<'_>| format!("{} → {}", scene.sender(seen), scene.receiver(seen));
@@ -51,6 +53,9 @@ pub(super) fn listed(page: &mut Page, scene: &Scene<'_>, verbose: bool) {
             page.line(DEEP, &head);
             below(page, &said);
         }
+        if let Some(line) = asked(seen).filter(|_| secrets == Secrets::Shown) {
+            below(page, &[dim("as it is: "), plain(line)]);
+        }
         details(scene, seen, verbose).iter().for_each(|line| below(page, line));
     }
     let hidden = scene.seen.len() - shown.len();
@@ -58,6 +63,15 @@ pub(super) fn listed(page: &mut Page, scene: &Scene<'_>, verbose: bool) {
         let text = format!("{:6}and {} of background, which --verbose lists", "", count(hidden, "frame"));
         page.line(6, &[dim(text)]);
     }
+}
+
+/// The first line of a request whose query is not said, since it may hold a secret.
+fn asked(seen: &Seen<'_>) -> Option<String> {
+    let Says::Segment(_, _, Some(App::Request { path, .. })) = &seen.summary.says else { return None };
+    let is_whole = !path.ends_with('…');
+    let headers = unfold(seen.kind(), &seen.frame.bytes.0, seen.frame.len as usize);
+    let http = headers.into_iter().find(|header| header.protocol == Protocol::Http).filter(|_| !is_whole)?;
+    http.fields.into_iter().find(|field| field.name == "first line").map(|field| field.meaning)
 }
 
 /// A line that belongs to a frame.
