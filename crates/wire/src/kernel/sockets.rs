@@ -73,6 +73,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::testing;
 
     fn states(local: SocketAddr) -> Vec<(String, Option<SocketAddr>, u32, u32)> {
         let all = sockets().unwrap().into_iter().filter(|socket| socket.local == local);
@@ -81,39 +82,45 @@ mod tests {
 
     #[test]
     fn a_connection_through_its_states() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let here = listener.local_addr().unwrap();
-        let mut client = TcpStream::connect(here).unwrap();
-        let there = client.local_addr().unwrap();
-        let waiting = states(here).into_iter().find(|socket| socket.0 == "LISTEN").unwrap();
-        assert_eq!((waiting.1, waiting.2), (None, 1), "one that waits to be accepted");
-        assert!(waiting.3 > 0, "how many may wait");
+        // In the network that tests share, others' closed connections may have had the same ports.
+        testing::alone("kernel::sockets::tests::a_connection_through_its_states", || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let here = listener.local_addr().unwrap();
+            let mut client = TcpStream::connect(here).unwrap();
+            let there = client.local_addr().unwrap();
+            let waiting = states(here).into_iter().find(|socket| socket.0 == "LISTEN").unwrap();
+            assert_eq!((waiting.1, waiting.2), (None, 1), "one that waits to be accepted");
+            assert!(waiting.3 > 0, "how many may wait");
 
-        let (mut server, _) = listener.accept().unwrap();
-        client.write_all(b"hello").unwrap();
-        let accepted = states(here).into_iter().find(|socket| socket.1.is_some()).unwrap();
-        assert_eq!(accepted, ("ESTABLISHED".to_owned(), Some(there), 5, 0));
+            let (mut server, _) = listener.accept().unwrap();
+            client.write_all(b"hello").unwrap();
+            let accepted = states(here).into_iter().find(|socket| socket.1.is_some()).unwrap();
+            assert_eq!(accepted, ("ESTABLISHED".to_owned(), Some(there), 5, 0));
 
-        server.read_exact(&mut [0; 5]).unwrap();
-        client.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(server.read(&mut [0; 5]).unwrap(), 0);
-        // Whether the other side's acknowledgement is here already is its own affair.
-        let closing = states(there)[0].0.clone();
-        assert!(["FIN-WAIT-1", "FIN-WAIT-2"].contains(&closing.as_str()), "{closing}");
-        assert!(states(here).iter().any(|socket| socket.0 == "CLOSE-WAIT"));
-        drop(server);
-        assert_eq!(client.read(&mut [0; 5]).unwrap(), 0);
-        drop(client);
-        assert_eq!(states(there), [("TIME-WAIT".to_owned(), Some(here), 0, 0)]);
+            server.read_exact(&mut [0; 5]).unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(server.read(&mut [0; 5]).unwrap(), 0);
+            // Whether the other side's acknowledgement is here already is its own affair.
+            let closing = states(there)[0].0.clone();
+            assert!(["FIN-WAIT-1", "FIN-WAIT-2"].contains(&closing.as_str()), "{closing}");
+            assert!(states(here).iter().any(|socket| socket.0 == "CLOSE-WAIT"));
+            drop(server);
+            assert_eq!(client.read(&mut [0; 5]).unwrap(), 0);
+            drop(client);
+            assert_eq!(states(there), [("TIME-WAIT".to_owned(), Some(here), 0, 0)]);
+        });
     }
 
     #[test]
     fn udp_with_and_without_a_peer() {
-        let here = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let there = UdpSocket::bind("127.0.0.1:0").unwrap();
-        there.connect(here.local_addr().unwrap()).unwrap();
-        assert_eq!(states(here.local_addr().unwrap()), [("UNCONN".to_owned(), None, 0, 0)]);
-        let with_peer = &states(there.local_addr().unwrap())[0];
-        assert_eq!((with_peer.0.as_str(), with_peer.1), ("ESTABLISHED", Some(here.local_addr().unwrap())));
+        // In the network that tests share, others' closed connections may have had the same ports.
+        testing::alone("kernel::sockets::tests::udp_with_and_without_a_peer", || {
+            let here = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let there = UdpSocket::bind("127.0.0.1:0").unwrap();
+            there.connect(here.local_addr().unwrap()).unwrap();
+            assert_eq!(states(here.local_addr().unwrap()), [("UNCONN".to_owned(), None, 0, 0)]);
+            let with_peer = &states(there.local_addr().unwrap())[0];
+            assert_eq!((with_peer.0.as_str(), with_peer.1), ("ESTABLISHED", Some(here.local_addr().unwrap())));
+        });
     }
 }
