@@ -6,11 +6,13 @@
 //! | `scene` | a capture as views see it |
 //! | `story` | this machine's own frames in few lines |
 //! | `beat` | one of these lines |
+//! | `said` | what a frame says there, and to whom |
 //! | `frames` | every frame |
 //! | `tables` | neighbours, what switches learned, sockets, counters |
 
 mod beat;
 mod frames;
+mod said;
 pub(super) mod scene;
 mod story;
 mod tables;

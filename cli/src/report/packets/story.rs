@@ -4,16 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use journey::{capture::Fate, chronicle::YOU};
 use wire::{
-    decode::{
-        app::{App, TlsRecord},
-        words::Says,
-    },
-    flow::{Again, FlowKey, Segment, State, What},
+    decode::words::Says,
+    flow::{Again, FlowKey, State, What},
 };
 
 use super::{
     beat::{Beat, Kind},
     mishaps,
+    said::{app, bytes_words, content, has_flaw, is_answer, is_encrypted, is_error, peer},
     scene::{Scene, Seen},
 };
 use crate::report::{
@@ -339,59 +337,5 @@ impl Story {
             .collect();
         let besides = if counted.is_empty() { String::new() } else { format!("besides {}; ", and(&counted)) };
         page.line(13, &[dim(format!("{:13}{besides}--packets shows every frame", ""))]);
-    }
-}
-
-/// What a segment carries: what the application says, or how much it is. Its flags are in the full list.
-fn content(seen: &Seen<'_>, segment: &Segment) -> Piece {
-    let Says::Segment(flags, len, app) = &seen.summary.says else { return plain(seen.summary.to_string()) };
-    let bytes = bytes_words(*len);
-    match (app, segment.what) {
-        (Some(app), _) => plain(format!("{app}, {bytes}")),
-        (None, What::Data) => plain(bytes),
-        (None, What::Reset) => piece(Ink::Bad, format!("{flags}: the connection is broken off")),
-        (None, What::ZeroWindow) => piece(Ink::Warn, format!("{flags}: window 0, there is no room")),
-        _ => plain(seen.summary.says.to_string()),
-    }
-}
-
-/// Whether all that is said is records that cannot be read.
-fn is_encrypted(app: &App) -> bool {
-    matches!(app, App::Tls(records) if records.iter().all(|record| *record == TlsRecord::ApplicationData))
-}
-
-/// A number of bytes, in digits that stay together.
-fn bytes_words(bytes: usize) -> String {
-    words::bytes(u64::try_from(bytes).unwrap_or(u64::MAX))
-}
-
-fn app<'a>(seen: &'a Seen<'_>) -> Option<&'a App> {
-    match &seen.summary.says {
-        Says::Segment(_, _, app) => app.as_ref(),
-        _ => None,
-    }
-}
-
-fn has_flaw(seen: &Seen<'_>) -> bool {
-    seen.summary.flaw.is_some()
-}
-
-fn is_error(seen: &Seen<'_>) -> bool {
-    matches!(&seen.summary.says, Says::Message(_, Some(_)))
-}
-
-/// Whether this machine is the end that answers.
-fn is_answer(key: FlowKey, scene: &Scene<'_>) -> bool {
-    scene.host(key.server.ip()) == Some(YOU) && scene.host(key.client.ip()) != Some(YOU)
-}
-
-/// The other party: the host that the packet is for or from, not the router on the way.
-fn peer(scene: &Scene<'_>, seen: &Seen<'_>, is_out: bool) -> String {
-    let is_ip = seen.ports().is_some() || !seen.decoded.packet.is_empty();
-    match seen.ends().filter(|_| is_ip) {
-        Some((_, to)) if is_out => scene.who(to),
-        Some((from, _)) => scene.who(from),
-        None if is_out => scene.receiver(seen),
-        None => scene.sender(seen),
     }
 }
