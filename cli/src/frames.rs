@@ -30,6 +30,8 @@ use ours::Hand;
 
 /// How long connections may take to be closed by both sides, once the visit is over.
 const LAST_FRAMES: Duration = Duration::from_secs(1);
+/// The same, where the user wants to stop: what is to be sent at the end has been.
+const INTERRUPTED: Duration = Duration::from_millis(50);
 
 /// Whether anybody asked for frames. Those of a machine's interfaces are taken for nobody else: it costs time, and needs a
 /// right.
@@ -66,13 +68,20 @@ impl Tapped {
     }
 
     /// Ends when the visit's connections are over, and keeps what is the visit's.
-    pub async fn end(self, hops: &[Hop], engine: Engine, book: Option<&AddressBook>, clock: Clock) -> Captured {
+    pub async fn end(
+        self,
+        hops: &[Hop],
+        engine: Engine,
+        book: Option<&AddressBook>,
+        clock: Clock,
+        patience: Duration,
+    ) -> Captured {
         let filter = ours::filter(ours::conversations(hops, engine, book), hand);
         let (begin, ours) = (clock.moment(), filter.clone());
         let Self { tap, before } = self;
         // On a thread of its own, which stands in the same network as this one. Meanwhile the runtime goes on, and closes
         // what a visit that failed has let go of.
-        let stopped = spawn_blocking(move || tap.stop(&ours, begin, std::time::Instant::now() + LAST_FRAMES)).await;
+        let stopped = spawn_blocking(move || tap.stop(&ours, begin, std::time::Instant::now() + patience)).await;
         let Ok(capture) = stopped else {
             return Captured::NotObservable { why: "the thread that took frames has failed".to_owned(), how: None };
         };

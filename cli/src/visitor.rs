@@ -234,7 +234,7 @@ impl<'a> Visitor<'a> {
         let hops = redirect::walk(&walk, url, &self.request, visit.request.max_redirs).await;
         let total_us = hops.iter().flat_map(|hop| &hop.stages).filter_map(Stage::end_us).max().unwrap_or(0);
 
-        let mut capture = watch.end(&hops, engine, book, clock).await;
+        let mut capture = watch.end(&hops, engine, book, clock, &self.interrupt).await;
         if let (Captured::Frames(capture), Secrets::Removed) = (&mut capture, secrets) {
             frames::secrets::cut(capture, &hops, &frames::secrets::sent(url, &self.request));
         }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use journey::{Engine, Hop, LabNetwork, Place, capture::Captured};
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 use wire::{
     net::{Limits, Net, Recording},
     tap::Refused,
 };
 use world::AddressBook;
 
-use super::{LAST_FRAMES, Tapped, are_wanted, not_asked_for, not_of_a_series};
+use super::{INTERRUPTED, LAST_FRAMES, Tapped, are_wanted, not_asked_for, not_of_a_series};
 use crate::{args::Visit, ground::Footing, walk::clock::Clock};
 
 /// How often it is looked whether they are.
@@ -43,17 +44,25 @@ impl<'a> Watch<'a> {
     }
 
     /// Ends when the connections of the visit are over, or soon after; what was seen of it.
-    pub async fn end(self, hops: &[Hop], engine: Engine, book: Option<&AddressBook>, clock: Clock) -> Captured {
+    pub async fn end(
+        self,
+        hops: &[Hop],
+        engine: Engine,
+        book: Option<&AddressBook>,
+        clock: Clock,
+        interrupt: &CancellationToken,
+    ) -> Captured {
+        let patience = if interrupt.is_cancelled() { INTERRUPTED } else { LAST_FRAMES };
         match self {
             Self::Recording(mut recording) => {
-                let latest = Instant::now() + LAST_FRAMES;
+                let latest = Instant::now() + patience;
                 // Meanwhile the runtime goes on, and closes what a visit that failed has let go of.
                 while !recording.is_over() && Instant::now() < latest {
                     sleep(LOOK_AGAIN).await;
                 }
                 Captured::Frames(Box::new(recording.end(clock.start_realtime_ns())))
             }
-            Self::Tap(tapped) => tapped.end(hops, engine, book, clock).await,
+            Self::Tap(tapped) => tapped.end(hops, engine, book, clock, patience).await,
             Self::Refused(refused) => refused.into(),
             Self::Nobody(why) => why,
         }
