@@ -7,10 +7,10 @@ use std::{
     time::Duration,
 };
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 
-use crate::Files;
+use crate::{Files, Network};
 
 /// The world: its network and its hosts. Unknown keys are refused, so a typing error is not silently a default.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,67 +23,6 @@ pub struct World {
     /// How addresses in zone files are to be changed; not part of the file, see [`World::renumbered`].
     #[serde(skip)]
     pub renumber: Option<Renumber>,
-}
-
-/// What all hosts share.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Network {
-    /// The IPv4 network of all hosts.
-    pub v4: Ipv4Net,
-    /// The IPv6 network of all hosts.
-    pub v6: Ipv6Net,
-    /// Names at or under these are looked up in the lab without being told to; fully qualified, lower case.
-    #[serde(default)]
-    pub names: Vec<String>,
-    /// The port of every host's admin service.
-    #[serde(default = "default_admin_port")]
-    pub admin_port: u16,
-    /// Where hosts stand in *wire*, by name; none where the world cannot be run so.
-    #[serde(default)]
-    pub segments: BTreeMap<String, Segment>,
-    /// The addresses of whoever visits, in *wire*.
-    #[serde(default)]
-    pub you: Vec<IpAddr>,
-}
-
-/// A part of the network with a switch of its own; a router joins it with the others.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Segment {
-    /// Its IPv4 network.
-    pub v4: Ipv4Net,
-    /// Its IPv6 network.
-    pub v6: Ipv6Net,
-    /// The router's addresses on it, one of each family.
-    pub router: Vec<IpAddr>,
-}
-
-impl Segment {
-    /// The segment's network of that address's family, where the address lies in it.
-    pub fn network_of(&self, ip: IpAddr) -> Option<IpNet> {
-        let network = match ip {
-            IpAddr::V4(_) => IpNet::V4(self.v4),
-            IpAddr::V6(_) => IpNet::V6(self.v6),
-        };
-        network.contains(&ip).then_some(network)
-    }
-}
-
-impl Network {
-    /// The segment that all these addresses lie in.
-    pub fn segment_of(&self, addresses: &[IpAddr]) -> Option<&str> {
-        let holds = |segment: &Segment| addresses.iter().all(|ip| segment.network_of(*ip).is_some());
-        self.segments.iter().find(|(_, segment)| holds(segment)).map(|(name, _)| name.as_str())
-    }
-
-    /// Whether the address lies in the world's network.
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        match ip {
-            IpAddr::V4(ip) => self.v4.contains(&ip),
-            IpAddr::V6(ip) => self.v6.contains(&ip),
-        }
-    }
 }
 
 /// A host.
@@ -198,10 +137,6 @@ impl Default for App {
             idle_timeout_ms: 15_000,
         }
     }
-}
-
-fn default_admin_port() -> u16 {
-    9080
 }
 
 fn dns_port() -> u16 {

@@ -15,7 +15,9 @@ mod book;
 mod description;
 pub mod fault;
 mod files;
+mod network;
 
 pub use book::{AddressBook, BookHost, BookService, Closed, Enter, Inside, Protocol, Route};
-pub use description::{App, Host, LabNet, Nameserver, Network, Renumber, Resolver, Segment, World, WorldError};
+pub use description::{App, Host, LabNet, Nameserver, Renumber, Resolver, World, WorldError};
 pub use files::{FileError, Files, read_text};
+pub use network::{Network, Segment};
