@@ -110,6 +110,11 @@ fn what_is_asked_for_wrongly() {
     check(&["--pcap", "a", "http://127.0.0.1:1/", "http://127.0.0.1:2/"], "one visit, and 2 URLs");
     check(&["--pcap", "-", "--json", "http://127.0.0.1:1/"], "so does another option");
     check(&["--pcap-keys", "http://127.0.0.1:1/"], "--pcap <FILE>");
+    let book = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(book.path(), r#"{"v4":"10.78.0.0/16","v6":"fd10:78:1ab::/64","names":[],"hosts":[],"closed":null}"#)
+        .unwrap();
+    let book = book.path().to_str().unwrap();
+    check(&["--lab=loopback", "--world", book, "www.example.local"], "describes one that runs elsewhere");
     let output = peer::program().arg("www.example.local").env("VISIT_LAB", "wires").output().unwrap();
     assert!(flat(&output.stderr).contains("VISIT_LAB=wires is no way to run the lab"), "{}", flat(&output.stderr));
 }

@@ -195,6 +195,26 @@ fn faults() {
 }
 
 #[test]
+fn what_got_lost_on_its_way_in_was_never_heard() {
+    alone("what_got_lost_on_its_way_in_was_never_heard", || {
+        let net = Net::build(&plan()).unwrap();
+        net.set_faults(["wire:cut-link,at=near".parse().unwrap()]);
+        let begin = now_ns();
+        let recording = net.record(Limits::default());
+        // It asks for the router's address, in vain, and the kernel says so in its own time.
+        net.run("near", || UdpSocket::bind("0.0.0.0:0")?.send_to(b"hello", "10.9.2.10:7")).unwrap();
+        net.run("beside", || UdpSocket::bind("0.0.0.0:0")?.send_to(b"hello", "10.9.2.10:7")).unwrap();
+        let mut capture = recording.end(begin);
+        let end = Instant::now() + Duration::from_secs(5);
+        let heard = |capture: &Capture, host: &str| capture.links[0].learned_after.iter().any(|l| l.host == host);
+        while !heard(&capture, "beside") && Instant::now() < end {
+            capture = net.record(Limits::default()).end(begin);
+        }
+        assert!(heard(&capture, "beside") && !heard(&capture, "near"), "{:?}", capture.links[0].learned_after);
+    });
+}
+
+#[test]
 fn an_open_connection_is_cut_and_a_full_record_counts() {
     alone("an_open_connection_is_cut_and_a_full_record_counts", || {
         let net = Net::build(&plan()).unwrap();

@@ -303,6 +303,23 @@ fn drains() {
 }
 
 #[test]
+fn a_client_that_leaves_is_heard_out() {
+    let app = start();
+    let mut raw = Raw::open(&app);
+    raw.get(1, "/bytes/5", None);
+    raw.stream(1);
+    raw.send(GOAWAY, 0, 0, &[0; 8]);
+    raw.rest();
+    // The server has closed its side. What a client still says, if only that it closes too, meets no RST, behind which
+    // writing would fail.
+    for _ in 0..2_000 {
+        raw.send(PING, ACK, 0, &[0; 8]);
+    }
+    drop(raw);
+    assert_eq!(app.stop().cut_off, 0);
+}
+
+#[test]
 fn drains_for_curl() {
     let app = start();
     let (_dir, ca) = app.ca_file();
