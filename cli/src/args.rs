@@ -182,6 +182,9 @@ pub struct Serve {
     #[arg(long)]
     pub wire: bool,
     /// Put so many clients into that network, each a host of its own
+    ///
+    /// The kernel's table of neighbours is one for the whole machine (net.ipv4.neigh.default.gc_thresh3, usually 1024): several
+    /// labs of hundreds of clients at once overflow it, and visits then fail that have nothing to do with it.
     #[arg(long, value_name = "N", requires = "wire", default_value_t = 1,
         value_parser = clap::value_parser!(u16).range(1..=MOST_CLIENTS as i64))]
     pub clients: u16,
