@@ -72,9 +72,15 @@ fn what_is_refused_later_is_told_as_well() {
 
 #[test]
 fn whoever_ignores_its_children_has_the_network_too() {
-    let output = inside("ip link set lo up && trap '' CHLD && exec \"$0\" \"$@\"", &["www.example.local"]);
+    // A shell's `trap` does not do it: what it ignores, the kernel does not for the program that it becomes.
+    let ignoring = "ip link set lo up && exec python3 -c 'import os, signal, sys\n\
+                    signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n\
+                    os.execv(sys.argv[1], sys.argv[1:])' \"$0\" \"$@\"";
+    let output = inside(ignoring, &["www.example.local"]);
     let screen = flat(&output.stdout);
     assert!(screen.contains("its own network, 2 segments and a router"), "{screen}{}", flat(&output.stderr));
+    let said = flat(&inside(ignoring, &["doctor"]).stdout);
+    assert!(said.contains("✔ namespaces") && !said.contains("did not end within"), "{said}");
 }
 
 #[test]

@@ -26,6 +26,8 @@ enum Ran {
     Refused(io::Error),
     /// It did not end in time.
     Hung,
+    /// How it ended cannot be told: where this process was started with SIGCHLD ignored, the kernel keeps no status.
+    Untold(io::Error),
     /// It ended well, or not, and said this last.
     Ended(bool, String),
 }
@@ -94,6 +96,7 @@ fn words(what: &str, ran: &Ran) -> String {
         Ran::Missing => format!("{what}: there is no such program"),
         Ran::Refused(error) => format!("{what}: {error}"),
         Ran::Hung => format!("{what} did not end within {} s", LIMIT.as_secs()),
+        Ran::Untold(error) => format!("how {what} ended cannot be told: {error}"),
         Ran::Ended(_, said) if said.is_empty() => format!("{what} failed without a word"),
         Ran::Ended(_, said) => format!("{what} failed: {said}"),
     }
@@ -136,11 +139,12 @@ fn ran(program: &str, args: &[&str]) -> Ran {
                 return Ran::Ended(status.success(), last.to_owned());
             }
             Ok(None) if began.elapsed() < LIMIT => thread::sleep(PAUSE),
-            Ok(None) | Err(_) => {
+            Ok(None) => {
                 let _ = child.kill();
                 let _ = child.wait();
                 return Ran::Hung;
             }
+            Err(error) => return Ran::Untold(error),
         }
     }
 }
