@@ -133,12 +133,13 @@ fn place(report: Report, host: &str, clock: Clock, events: &mut Vec<Event>) -> S
     let placed = if same_clock { Placed::Clock } else { Placed::Order };
     let count = report.events.len();
     events.extend(report.events.into_iter().map(|reported| Event {
+        id: 0,
         at_us: same_clock.then(|| clock.us_of_kernel(reported.at_ns)),
         host: host.to_owned(),
         evidence: Evidence::Reported { by: host.to_owned(), placed },
         what: reported.what,
     }));
-    Said::Reported { events: count, same_clock, overwritten: report.overwritten }
+    Said::Reported { events: count, same_clock, overwritten: report.overwritten, queues: report.queues }
 }
 
 fn words(error: &reqwest::Error) -> String {

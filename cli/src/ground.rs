@@ -129,7 +129,7 @@ impl Footing {
             anyhow!("--fault disturbs the lab's own network, and the lab has none: {why}")
         })?;
         for fault in faults {
-            if let Some(at) = &fault.at {
+            if let Some(at) = &fault.only.at {
                 ensure!(net.host(at).is_some(), "--fault {fault}: there is no host {at:?} in the lab; {}", hosts(lab));
             }
         }

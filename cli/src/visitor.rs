@@ -266,6 +266,7 @@ impl<'a> Visitor<'a> {
             trace,
             engine,
             place,
+            faults: Vec::new(),
             hosts,
             outcome,
             exit_code,

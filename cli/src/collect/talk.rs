@@ -145,7 +145,7 @@ mod tests {
         let events =
             numbered.map(|(seq, what)| Reported { seq, at_ns: seq * 1_000, trace: None, what }).collect::<Vec<_>>();
         let (host, service, clock) = ("app1".into(), "app".into(), "boot".into());
-        Report { host, service, clock, overwritten: 0, recorded: Some(events.len() as u64), events }
+        Report { host, service, clock, overwritten: 0, recorded: Some(events.len() as u64), queues: Vec::new(), events }
     }
 
     /// The numbers of the events that are of a conversation which began at the time `start_us`; event n is of the time n.

@@ -215,7 +215,7 @@ fn steps(journey: &Journey) -> Vec<Step<'_>> {
                 };
                 (asked(server), question, *transport, ink, came, Some(*elapsed_us))
             }
-            What::QueryFailed { server, question, transport, why, elapsed_us } => {
+            What::QueryFailed { server, question, transport, why, elapsed_us, .. } => {
                 // A reply that is of no use is told twice: as it came, and what is wrong with it.
                 let of_same_query = |step: &Step<'_>| {
                     step.question == question && step.host == asked(server) && step.times.contains(elapsed_us)
@@ -351,6 +351,9 @@ pub(super) fn event(journey: &Journey, event: &Event) -> String {
         }
         What::QueryFailed { server, question, why, .. } => {
             format!("has nothing from {}: {} {}: {why}", at(*server), question.rtype, question.name)
+        }
+        What::RecordsIgnored { server, records, .. } => {
+            format!("leaves out what {} has no say in: {}", at(*server), records.join(", "))
         }
         What::QueryReceived { peer, transport, question } => {
             format!("is asked by {} over {}: {} {}", at(*peer), transport.as_str(), question.rtype, question.name)

@@ -1,7 +1,7 @@
 //! What this machine did, as events; and how events of several hosts are put in one order.
 
 use crate::{
-    Event, Evidence, Hop, StageName, What,
+    Event, Evidence, Hop, NoUse, StageName, What,
     stage::{Attempt, Did, Exchange, Stage, Tls, Told, Tried},
 };
 
@@ -14,7 +14,7 @@ pub fn own(hops: &[Hop]) -> Vec<Event> {
     for (hop, stage) in hops.iter().flat_map(|hop| hop.stages.iter().map(move |stage| (hop, stage))) {
         let mut push = |at_us: u64, what| {
             let at_us = i64::try_from(at_us).ok();
-            events.push(Event { at_us, host: YOU.to_owned(), evidence: Evidence::Observed, what });
+            events.push(Event { id: 0, at_us, host: YOU.to_owned(), evidence: Evidence::Observed, what });
         };
         match &stage.did {
             Did::Name(name) => {
@@ -65,21 +65,23 @@ fn of_exchange(exchange: &Exchange, push: &mut impl FnMut(u64, What)) {
     if let Some(sent_us) = sent_us {
         push(sent_us, What::QuerySent { server, transport, question: question.clone() });
     }
-    let failed = |why: &str| What::QueryFailed {
+    let failed = |why: &str, failure| What::QueryFailed {
         server,
         transport,
         question: question.clone(),
         why: why.to_owned(),
+        failure,
         elapsed_us,
     };
     let what = match &exchange.result {
         Told::Reply { reply } => {
             What::ReplyReceived { server, transport, question: question.clone(), reply: reply.clone(), elapsed_us }
         }
-        Told::Timeout => failed("no answer in time"),
+        Told::Timeout => failed("no answer in time", NoUse::NoAnswer),
         Told::Abandoned => return,
-        Told::NothingListens => failed("nothing listens there"),
-        Told::Failed { why } | Told::BadReply { why } => failed(why),
+        Told::NothingListens => failed("nothing listens there", NoUse::NothingListens),
+        Told::Failed { why } => failed(why, NoUse::Other),
+        Told::BadReply { why } => failed(why, NoUse::Malformed),
     };
     push(end_us, what);
 }
@@ -114,9 +116,12 @@ fn of_attempt(attempt: &Attempt, push: &mut impl FnMut(u64, What)) {
     push(attempt.start_us.saturating_add(attempt.duration_us), What::ConnectFailed { server, why: why.to_owned() });
 }
 
-/// Puts events in the order of their times. Those without a time come at the end, each host's in the order in which it
+/// Puts events in the order of their times, and numbers them from 1. Those without a time come at the end, each host's in the order in which it
 /// told them: where between the others they belong is not known.
 pub fn in_order(mut events: Vec<Event>) -> Vec<Event> {
     events.sort_by_key(|event| (event.at_us.is_none(), event.at_us));
+    for (id, event) in (1..).zip(&mut events) {
+        event.id = id;
+    }
     events
 }

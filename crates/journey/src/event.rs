@@ -13,6 +13,9 @@ use crate::{
 /// Something that happened at a host at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
+    /// Its number in the journey, from 1, by which a cause refers to it; 0 in journeys of older versions.
+    #[serde(default)]
+    pub id: u32,
     /// Microseconds since the visit began; null where only the order at its host is known.
     pub at_us: Option<i64>,
     /// The host: `you`, `resolver`, `root`, …
@@ -60,8 +63,20 @@ pub enum What {
         question: Question,
         /// What went wrong, in words.
         why: String,
+        /// What went wrong, for programs.
+        #[serde(default)]
+        failure: NoUse,
         /// Microseconds since the query was sent.
         elapsed_us: u64,
+    },
+    /// A resolver left out records that the server has no say in (RFC 5452 §6), and used the rest.
+    RecordsIgnored {
+        /// The server that sent them.
+        server: SocketAddr,
+        /// What had been asked.
+        question: Question,
+        /// The records, in words.
+        records: Vec<String>,
     },
     /// A DNS server read a query.
     QueryReceived {
@@ -206,6 +221,7 @@ impl What {
             Self::QuerySent { .. }
             | Self::ReplyReceived { .. }
             | Self::QueryFailed { .. }
+            | Self::RecordsIgnored { .. }
             | Self::CacheHit { .. }
             | Self::ConnectStarted { .. }
             | Self::Connected { .. }
@@ -217,4 +233,39 @@ impl What {
             | Self::ResponseReceived { .. } => None,
         }
     }
+}
+
+/// Why a query brought nothing that could be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NoUse {
+    /// Nothing came in time.
+    NoAnswer,
+    /// Datagrams came in time, all under another id than the query's.
+    WrongId,
+    /// Datagrams came in time, and were queries.
+    NotAResponse,
+    /// Nothing listens there (ICMP port unreachable, or RST).
+    NothingListens,
+    /// There is no way there, or nobody has that address.
+    Unreachable,
+    /// What came is no DNS message.
+    Malformed,
+    /// SERVFAIL.
+    ServerFailure,
+    /// REFUSED.
+    Refused,
+    /// Another response code that says nothing about the name.
+    OtherError,
+    /// The server is no authority for the zone.
+    Lame,
+    /// The server refers to a zone that is no nearer to the name.
+    LeadsBack,
+    /// The connection broke before the answer was there.
+    HungUp,
+    /// It is truncated, and asking over TCP brought nothing either.
+    Truncated,
+    /// Another thing, which the words tell.
+    #[default]
+    Other,
 }

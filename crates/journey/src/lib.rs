@@ -11,6 +11,7 @@
 //! | [`event`] | what happened at a host at a time |
 //! | [`stage`] | the steps of one request and what each found out |
 //! | [`outcome`] | reached, or which stage failed at which host and why |
+//! | [`cause`] | what was at fault, what that rests on, and how sure it is |
 //! | [`verdict`] | from stages and events to the outcome |
 //! | [`capture`] | the frames that passed |
 //! | [`chronicle`] | what this machine did, as events |
@@ -37,6 +38,7 @@
 //! ```
 
 pub mod capture;
+pub mod cause;
 pub mod chronicle;
 pub mod compare;
 pub mod dns;
@@ -50,7 +52,8 @@ pub mod trace;
 pub mod verdict;
 pub mod walk;
 
-pub use event::{Event, What};
+pub use cause::{Basis, Cause, Sure, Trouble};
+pub use event::{Event, NoUse, What};
 pub use evidence::Evidence;
 pub use outcome::{Outcome, Reason};
 pub use series::Series;
@@ -89,6 +92,9 @@ pub struct Journey {
     pub engine: Engine,
     /// Where the visit took place.
     pub place: Place,
+    /// The faults that were put in force for this visit, as they were written. No verdict looks at them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
     /// The hosts of the world; empty on the internet, where addresses have no such names.
     pub hosts: Vec<KnownHost>,
     /// How it ended.
@@ -230,6 +236,9 @@ pub enum Said {
         same_clock: bool,
         /// How many of its events, of any visit, had been overwritten before it was asked.
         overwritten: u64,
+        /// Its accept queues in which connections waited when it was asked.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        queues: Vec<report::AcceptQueue>,
     },
     /// It did not answer, or not with a report.
     Silent {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::StageName;
+use crate::{Cause, StageName};
 
 /// How a visit ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +21,9 @@ pub struct Outcome {
     pub verdict: String,
     /// What to try next, as one would type or do it.
     pub next: Option<String>,
+    /// What was at fault: first what the visit failed by, then what went wrong besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<Cause>,
 }
 
 /// Why a stage failed, for programs.

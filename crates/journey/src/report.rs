@@ -1,5 +1,7 @@
 //! What a service tells on `/events`: its own events, on its own clock.
 
+use std::net::SocketAddr;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +24,27 @@ pub struct Report {
     pub recorded: Option<u64>,
     /// The events that were asked for, oldest first.
     pub events: Vec<Reported>,
+    /// Its accept queues in which connections wait now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queues: Vec<AcceptQueue>,
+}
+
+/// The accept queue of a listening socket, as the kernel tells it (`tcp_info` of a listener).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AcceptQueue {
+    /// Where it listens: the world's address once it is in a journey.
+    pub address: SocketAddr,
+    /// Connections that nobody has taken yet.
+    pub waiting: u32,
+    /// The longest that the queue may be; one more has room in it.
+    pub limit: u32,
+}
+
+impl AcceptQueue {
+    /// Whether the kernel lets no further connection in (`sk_acceptq_is_full`).
+    pub fn is_full(&self) -> bool {
+        self.waiting > self.limit
+    }
 }
 
 /// One event as its host recorded it.

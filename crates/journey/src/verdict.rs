@@ -65,7 +65,8 @@ fn reached(case: &Case<'_>, hop: &Hop) -> (Outcome, u8) {
         Some(500..) => Some("the network is fine; look into the server's own log".to_owned()),
         _ => None,
     };
-    let outcome = Outcome { reached: true, failed_stage: None, host: server, reason: None, verdict, next };
+    let outcome =
+        Outcome { reached: true, failed_stage: None, host: server, reason: None, verdict, next, causes: Vec::new() };
     (outcome, exit::REACHED)
 }
 
@@ -212,7 +213,7 @@ fn unreached(
         (Some(stage), None) => format!("The {} stage failed: {what}.", stage.as_str()),
         (None, _) => format!("{what}."),
     };
-    Outcome { reached: false, failed_stage: stage, host, reason: Some(reason), verdict, next }
+    Outcome { reached: false, failed_stage: stage, host, reason: Some(reason), verdict, next, causes: Vec::new() }
 }
 
 /// A lab of which no host answers any more is not a lab with a broken hop.

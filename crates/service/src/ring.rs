@@ -128,6 +128,7 @@ impl Recorder {
             clock: clock_id().to_owned(),
             overwritten,
             recorded: Some(recorded),
+            queues: Vec::new(),
             events: newest_first.into_iter().rev().map(|event| (*event).clone()).collect(),
         }
     }

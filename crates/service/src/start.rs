@@ -18,7 +18,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
-use world::Protocol;
+use world::{Protocol, fault::Faults};
 
 use crate::{Args, Bound, Command, Ready, Stop, Told, tls};
 
@@ -105,6 +105,8 @@ pub struct Signals {
     pub reload: Arc<Notify>,
     /// Says whether it takes clients; `/ready` reads it.
     pub ready: Ready,
+    /// The faults in force at this host.
+    pub faults: Faults,
 }
 
 /// How a service ended.

@@ -30,7 +30,7 @@ mod record;
 use std::{collections::BTreeMap, io, sync::Arc, thread};
 
 use journey::capture::Link;
-use world::fault::Fault;
+use world::fault::{Fault, Faults};
 
 pub use plan::{Host, Interface, Plan, PlanError};
 pub use record::{Limits, Recording};
@@ -123,9 +123,17 @@ impl Net {
         &self.links
     }
 
+    /// The faults of the network.
+    pub fn faults(&self) -> &Faults {
+        &self.fabric.shared().faults
+    }
+
     /// Sets the faults of the network; those before end.
     pub fn set_faults(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.fabric.set_faults(faults);
+        self.faults().clear();
+        for fault in faults {
+            self.faults().add(fault, None);
+        }
     }
 
     /// How many frames its switches have taken in so far, and how many bytes these had.

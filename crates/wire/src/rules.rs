@@ -1,22 +1,13 @@
 //! Which frames are lost, delayed or doubled. Pure: what chance says follows from a fault's seed and the frames before.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
-use rand::{RngExt, SeedableRng, rngs::StdRng};
-use world::fault::{Amount, Fault, Frames, Kind};
+use world::fault::{Amount, Fault, Frames, Kind, Set, set::Entry};
 
 use crate::decode::{Decoded, Network, Transport};
-
-/// The faults of a network, and how often each has been met.
-#[derive(Debug, Default)]
-pub struct Rules(Vec<Rule>);
-
-#[derive(Debug)]
-struct Rule {
-    fault: Fault,
-    chance: StdRng,
-    met: u64,
-}
 
 /// What becomes of a frame.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,61 +55,40 @@ impl Verdict {
     }
 }
 
-impl Rules {
-    /// These faults.
-    pub fn new(faults: impl IntoIterator<Item = Fault>) -> Self {
-        let rule = |fault: Fault| Rule { chance: StdRng::seed_from_u64(fault.seed), met: 0, fault };
-        Self(faults.into_iter().map(rule).collect())
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// What becomes of a frame that `from` sends and `to` would get.
-    pub fn judge(&mut self, from: &str, to: &[&str], frame: &Decoded) -> Verdict {
-        let mut verdict = Verdict::default();
-        for rule in &mut self.0 {
-            // What is lost already comes to no further fault.
-            if verdict.lost.is_none() {
-                rule.judge(from, to, frame, &mut verdict);
-            }
+/// What becomes of a frame that `from` sends and `to` would get, under these faults.
+pub fn judge(faults: &mut Set, now: Instant, from: &str, to: &[&str], frame: &Decoded) -> Verdict {
+    let mut verdict = Verdict::default();
+    for entry in faults.in_force(now) {
+        // What is lost already comes to no further fault.
+        if verdict.lost.is_none() {
+            meet(entry, from, to, frame, &mut verdict);
         }
-        verdict
     }
+    verdict
 }
 
-impl Rule {
-    fn judge(&mut self, from: &str, to: &[&str], frame: &Decoded, verdict: &mut Verdict) {
-        let fault = &self.fault;
-        let on_its_way_in = fault.at.as_deref().is_none_or(|at| at == from);
-        let on_its_way_out = fault.at.as_deref().filter(|at| !on_its_way_in && to.contains(at));
-        if !(on_its_way_in || on_its_way_out.is_some()) || !is_of(fault.frames, frame) {
-            return;
+fn meet(entry: &mut Entry, from: &str, to: &[&str], frame: &Decoded, verdict: &mut Verdict) {
+    let at = entry.fault().only.at.as_deref();
+    let on_its_way_in = at.is_none_or(|at| at == from);
+    let on_its_way_out = at.filter(|at| !on_its_way_in && to.contains(at)).map(str::to_owned);
+    if !(on_its_way_in || on_its_way_out.is_some()) || !is_of(entry.fault().only.frames, frame) || !entry.strikes() {
+        return;
+    }
+    let Fault { kind, amount, .. } = *entry.fault();
+    let why = entry.fault().to_string();
+    match (kind, amount) {
+        (Kind::Loss | Kind::CutLink, _) => match on_its_way_out {
+            Some(host) => verdict.not_to.push((host, why)),
+            None => verdict.lost = Some(why),
+        },
+        (Kind::Delay, Some(Amount::Time(delay))) => {
+            verdict.altered.push(Altered { to: on_its_way_out, delay, copies: 0, why });
         }
-        self.met += 1;
-        let nth = match self.met.checked_sub(fault.after) {
-            None | Some(0) => return,
-            Some(nth) => nth,
-        };
-        if fault.first.is_some_and(|first| nth > first) || fault.every.is_some_and(|every| nth % every != 0) {
-            return;
+        (Kind::Duplicate, _) => {
+            verdict.altered.push(Altered { to: on_its_way_out, delay: Duration::ZERO, copies: 1, why });
         }
-        let to = on_its_way_out.map(|host| (*host).to_owned());
-        let mut alter =
-            |delay, copies| verdict.altered.push(Altered { to: to.clone(), delay, copies, why: fault.to_string() });
-        match (fault.kind, fault.amount) {
-            (_, Amount::Share(share)) if share < 1.0 && !self.chance.random_bool(share) => {}
-            (Kind::Loss | Kind::CutLink, _) => match on_its_way_out {
-                Some(host) => verdict.not_to.push(((*host).to_owned(), fault.to_string())),
-                None => verdict.lost = Some(fault.to_string()),
-            },
-            (Kind::Delay, Amount::Time(delay)) => alter(delay, 0),
-            (Kind::Duplicate, _) => alter(Duration::ZERO, 1),
-            // A share of a delay cannot be written.
-            (Kind::Delay, Amount::Share(_)) => {}
-        }
+        // Faults of hosts are not the network's.
+        _ => {}
     }
 }
 
@@ -164,10 +134,18 @@ mod tests {
         Decoded { transport: Some(Transport::Tcp(tcp)), ..Decoded::default() }
     }
 
+    fn set(faults: &[&str]) -> Set {
+        let mut set = Set::default();
+        for fault in faults {
+            set.add(fault.parse().unwrap(), Instant::now(), None);
+        }
+        set
+    }
+
     /// What becomes of so many frames: `x` lost, `-` not to app1, `2` doubled, `d` delayed, `.` nothing.
     fn course(fault: &str, from: &str, frame: &Decoded, times: usize) -> String {
-        let mut rules = Rules::new([fault.parse().unwrap()]);
-        let one = |_| match rules.judge(from, &["app1", "router"], frame) {
+        let mut faults = set(&[fault]);
+        let one = |_| match judge(&mut faults, Instant::now(), from, &["app1", "router"], frame) {
             Verdict { lost: Some(_), .. } => 'x',
             Verdict { not_to, .. } if !not_to.is_empty() => '-',
             verdict => match verdict.for_host("app1") {
@@ -200,11 +178,11 @@ mod tests {
     #[test]
     fn what_is_meant_for_one_host_leaves_the_others_alone() {
         let faults = ["wire:delay=5ms,at=app1", "wire:delay=1ms", "wire:duplicate,at=app1"];
-        let mut rules = Rules::new(faults.map(|fault| fault.parse().unwrap()));
-        let verdict = rules.judge("you", &["app1", "router"], &udp());
+        let mut faults = set(&faults);
+        let verdict = judge(&mut faults, Instant::now(), "you", &["app1", "router"], &udp());
         assert_eq!(verdict.for_host("app1"), (Duration::from_millis(6), 1));
         assert_eq!(verdict.for_host("router"), (Duration::from_millis(1), 0));
-        let verdict = rules.judge("app1", &["router"], &udp());
+        let verdict = judge(&mut faults, Instant::now(), "app1", &["router"], &udp());
         assert_eq!(verdict.for_host("router"), (Duration::from_millis(6), 1));
     }
 
@@ -219,9 +197,9 @@ mod tests {
 
     #[test]
     fn the_lost_meet_no_further_fault() {
-        let faults = ["wire:loss,first=1", "wire:duplicate,first=1"].map(|fault| fault.parse().unwrap());
-        let mut rules = Rules::new(faults);
-        assert!(rules.judge("you", &[], &udp()).lost.is_some());
-        assert_eq!(rules.judge("you", &[], &udp()).altered[0].why, "wire:duplicate,first=1");
+        let mut faults = set(&["wire:loss,first=1", "wire:duplicate,first=1"]);
+        let mut next = || judge(&mut faults, Instant::now(), "you", &[], &udp());
+        assert!(next().lost.is_some());
+        assert_eq!(next().altered[0].why, "wire:duplicate,first=1");
     }
 }

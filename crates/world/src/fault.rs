@@ -1,56 +1,118 @@
 //! Faults: disturbances of the world that somebody asked for, as data.
 //!
-//! ```
-//! use world::fault::{Amount, Fault};
+//! | module | what |
+//! |---|---|
+//! | [`kind`] | the words: which faults there are, at whom, and what each does |
+//! | [`mod@write`] | how a fault is written and read: `auth1:slow=300ms,type=A,first=2` |
+//! | [`course`] | when: which of the occurrences that a fault is meant for it meets |
+//! | [`set`] | the faults that are in force at a host, or in the network |
+//! | [`shared`] | the same, shared between who sets them and who applies them |
 //!
-//! let fault: Fault = "wire:loss=20%,at=app1,seed=7".parse()?;
-//! assert_eq!((fault.amount, fault.at.as_deref(), fault.seed), (Amount::Share(0.2), Some("app1"), 7));
+//! A fault says where (a host, and which zone, name, type, transport or client there), what with how much of it, and when.
+//! The services and the switches of a network apply it; nothing here does.
+//!
+//! ```
+//! use world::{World, fault::{Fault, Kind, Place}};
+//!
+//! let fault: Fault = "auth:servfail,type=A,first=2".parse()?;
+//! assert_eq!((fault.kind, fault.when.first), (Kind::ServFail, Some(2)));
+//! assert_eq!(fault.place.hosts(&World::built_in()), ["auth1", "auth2"]);
+//! fault.check(&World::built_in())?;
 //! # Ok::<_, world::fault::FaultError>(())
 //! ```
 
-use std::{fmt, str::FromStr, time::Duration};
+pub mod course;
+pub mod kind;
+pub mod set;
+pub mod shared;
+pub mod write;
 
-/// A disturbance of the lab's network: what happens to which frames, and when.
+use std::{net::IpAddr, time::Duration};
+
+pub use course::Course;
+pub use kind::{Kind, Role};
+pub use set::{Listed, Set};
+pub use shared::Faults;
+
+use crate::{Host, World};
+
+/// A disturbance of the world: where, what, and when.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
+    /// Where.
+    pub place: Place,
     /// What happens.
     pub kind: Kind,
     /// How much of it.
-    pub amount: Amount,
-    /// Only frames that this host sends or would get; with none, all.
-    pub at: Option<String>,
-    /// Only frames of this kind.
-    pub frames: Frames,
-    /// Only the first so many of these frames.
-    pub first: Option<u64>,
-    /// Only every so-manieth.
-    pub every: Option<u64>,
-    /// Only those after so many.
-    pub after: u64,
-    /// What chance begins with: the same seed, the same course.
-    pub seed: u64,
+    pub amount: Option<Amount>,
+    /// In an answer, only behind so many of its bytes.
+    pub behind: Option<u64>,
+    /// What it is meant for, of all that happens there.
+    pub only: Only,
+    /// Which of these it meets.
+    pub when: When,
 }
 
-/// What happens to a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// It is lost.
-    Loss,
-    /// It comes later.
-    Delay,
-    /// It comes twice.
-    Duplicate,
-    /// It is lost, since the cable is out.
-    CutLink,
+/// Where a fault is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In the network between the hosts.
+    Wire,
+    /// At the host of this name, or at those whose names are this one with a number behind it: `auth` is `auth1` and
+    /// `auth2`.
+    Host(String),
 }
 
 /// How much.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Amount {
-    /// Of all frames, this share: 0 to 1.
-    Share(f64),
     /// So long.
     Time(Duration),
+    /// This HTTP status.
+    Status(u16),
+    /// This address.
+    Address(IpAddr),
+}
+
+/// What a fault is meant for; what is not said is not looked at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Only {
+    /// Names in this zone, fully qualified and in lower case.
+    pub zone: Option<String>,
+    /// This name, fully qualified and in lower case: the one that is asked for, or the host that a request is for.
+    pub name: Option<String>,
+    /// Questions for this type, in upper case.
+    pub rtype: Option<String>,
+    /// What comes over this transport.
+    pub transport: Option<Transport>,
+    /// What this client sends: an address, or a host of the world.
+    pub client: Option<Client>,
+    /// Frames that this host sends or would get (in the network alone).
+    pub at: Option<String>,
+    /// Frames of this kind (in the network alone).
+    pub frames: Frames,
+}
+
+/// A transport, as a service sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// UDP.
+    Udp,
+    /// TCP, without more.
+    Tcp,
+    /// TLS: DNS over TLS, or HTTPS at an application server.
+    Tls,
+    /// DNS over HTTPS.
+    Https,
+}
+
+/// A client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// By its address.
+    Address(IpAddr),
+    /// By its name in the world.
+    Host(String),
 }
 
 /// Which frames.
@@ -77,27 +139,31 @@ pub enum Frames {
     Data,
 }
 
-const KINDS: [(&str, Kind); 4] =
-    [("loss", Kind::Loss), ("delay", Kind::Delay), ("duplicate", Kind::Duplicate), ("cut-link", Kind::CutLink)];
+/// Which of the occurrences that a fault is meant for it meets; with nothing said, all.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct When {
+    /// Not the first so many.
+    pub after: u64,
+    /// Of those that then come, only the first so many.
+    pub first: Option<u64>,
+    /// Only every so-manieth.
+    pub every: Option<u64>,
+    /// Each with this chance, from 0 to 1.
+    pub chance: Option<f64>,
+    /// What chance begins with: the same seed, the same course.
+    pub seed: u64,
+    /// The fault ends by itself after so long.
+    pub lasting: Option<Duration>,
+}
 
-const FRAMES: [(&str, Frames); 9] = [
-    ("all", Frames::All),
-    ("arp", Frames::Arp),
-    ("icmp", Frames::Icmp),
-    ("udp", Frames::Udp),
-    ("tcp", Frames::Tcp),
-    ("syn", Frames::Syn),
-    ("syn-ack", Frames::SynAck),
-    ("fin", Frames::Fin),
-    ("data", Frames::Data),
-];
+impl When {
+    /// Whether it meets all that it is meant for, as long as it is there.
+    pub fn is_always(&self) -> bool {
+        self.after == 0 && self.first.is_none() && self.every.is_none() && self.chance.is_none()
+    }
+}
 
-const PARAMETERS: &str = "at=HOST, frames=KIND, first=N, every=N, after=N, seed=N";
-
-/// The longest delay: whatever waits is kept in memory.
-const LONGEST_DELAY: Duration = Duration::from_secs(60);
-
-/// A fault that cannot be had as it was written.
+/// A fault that cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{given:?} is no fault: {why}")]
 pub struct FaultError {
@@ -107,129 +173,78 @@ pub struct FaultError {
     pub why: String,
 }
 
-impl FromStr for Fault {
-    type Err = FaultError;
+impl Place {
+    /// The hosts of this world that it means, in their order; none where it means the network, or nothing that is there.
+    pub fn hosts<'w>(&self, world: &'w World) -> Vec<&'w str> {
+        let Self::Host(place) = self else { return Vec::new() };
+        world.hosts.keys().map(String::as_str).filter(|host| means(place, host)).collect()
+    }
 
-    fn from_str(text: &str) -> Result<Self, FaultError> {
-        parse(text).map_err(|why| FaultError { given: text.to_owned(), why })
+    /// Whether it means this host.
+    pub fn is(&self, host: &str) -> bool {
+        matches!(self, Self::Host(place) if means(place, host))
     }
 }
 
-fn parse(text: &str) -> Result<Fault, String> {
-    let shape = "write wire:FAULT[=AMOUNT][,PARAMETER=VALUE…], like wire:loss=20%,seed=7";
-    let (place, rest) = text.split_once(':').ok_or(shape)?;
-    if place != "wire" {
-        return Err(format!("there is no place {place:?} for faults; places: wire"));
-    }
-    let mut words = rest.split(',');
-    let (name, amount) = word(words.next().unwrap_or_default());
-    let kind = one_of(&KINDS, name, "fault of the wire", "faults")?;
-    let mut fault = Fault {
-        kind,
-        amount: amount_of(kind, name, amount)?,
-        at: None,
-        frames: Frames::All,
-        first: None,
-        every: None,
-        after: 0,
-        seed: 0,
-    };
-    let mut seen = Vec::new();
-    for text in words {
-        let (name, value) = word(text);
-        if seen.contains(&name) {
-            return Err(format!("{name} stands twice"));
+/// A host's own name, or that without the number behind it.
+fn means(place: &str, host: &str) -> bool {
+    let number = |rest: &str| !rest.is_empty() && rest.bytes().all(|digit| digit.is_ascii_digit());
+    host.strip_prefix(place).is_some_and(|rest| rest.is_empty() || number(rest))
+}
+
+impl Fault {
+    /// Whether this world has its place, and a fault of this kind can be there. The error lists what there is.
+    pub fn check(&self, world: &World) -> Result<(), FaultError> {
+        let wrong = |why| FaultError { given: self.to_string(), why };
+        let known = || world.hosts.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        if let Some(host) = &self.only.at
+            && !world.hosts.contains_key(host)
+            // The router and the clients are in no world file; the network itself knows them.
+            && !is_of_the_network(host)
+        {
+            return Err(wrong(format!("there is no host {host:?}; hosts: {}, you, router", known())));
         }
-        seen.push(name);
-        let value = value.ok_or_else(|| format!("{text:?} has no value; parameters: {PARAMETERS}"))?;
-        match name {
-            "at" => fault.at = Some(value.to_owned()),
-            "frames" => fault.frames = one_of(&FRAMES, value, "kind of frames", "kinds")?,
-            "first" => fault.first = Some(number(name, value)?),
-            "every" => fault.every = Some(number(name, value)?),
-            "after" => fault.after = number(name, value)?,
-            "seed" => fault.seed = value.parse().map_err(|_| format!("seed={value} is no number"))?,
-            _ => return Err(format!("there is no parameter {name:?}; parameters: {PARAMETERS}")),
+        if let Some(Client::Host(host)) = &self.only.client
+            && !world.hosts.contains_key(host)
+            && !is_of_the_network(host)
+        {
+            return Err(wrong(format!("there is no client {host:?}; hosts: {}, you, or an address", known())));
         }
-    }
-    Ok(fault)
-}
-
-fn word(text: &str) -> (&str, Option<&str>) {
-    text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)))
-}
-
-fn one_of<T: Copy>(all: &[(&str, T)], name: &str, what: &str, plural: &str) -> Result<T, String> {
-    let found = all.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
-    found.ok_or_else(|| {
-        let known = all.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        format!("there is no {what} {name:?}; {plural}: {known}")
-    })
-}
-
-fn amount_of(kind: Kind, name: &str, amount: Option<&str>) -> Result<Amount, String> {
-    match (kind, amount) {
-        (Kind::CutLink, None) => Ok(Amount::Share(1.0)),
-        (Kind::CutLink, Some(_)) => Err(format!("{name} takes no amount: a cable is in or out")),
-        (Kind::Delay, None) => Err(format!("{name} needs a time: {name}=40ms")),
-        (Kind::Delay, Some(text)) => time(text).map(Amount::Time),
-        (Kind::Loss | Kind::Duplicate, None) => Ok(Amount::Share(1.0)),
-        (Kind::Loss | Kind::Duplicate, Some(text)) => share(text).map(Amount::Share),
-    }
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    let percent = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
-    match percent {
-        Some(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
-        _ => Err(format!("{text:?} is no share: write 0% to 100%")),
-    }
-}
-
-/// `40ms`, `1.5s`, `200us`.
-fn time(text: &str) -> Result<Duration, String> {
-    let units = [("us", 1e-6), ("ms", 1e-3), ("s", 1.0)];
-    let read = units.iter().find_map(|(unit, seconds)| {
-        let number: f64 = text.strip_suffix(unit)?.parse().ok()?;
-        Duration::try_from_secs_f64(number * seconds).ok()
-    });
-    match read {
-        Some(time) if time <= LONGEST_DELAY => Ok(time),
-        Some(_) => Err(format!("{text:?} is too long: at most {} s", LONGEST_DELAY.as_secs())),
-        None => Err(format!("{text:?} is no time: write 40ms, 1.5s or 200us")),
-    }
-}
-
-fn number(name: &str, text: &str) -> Result<u64, String> {
-    match text.parse() {
-        Ok(number @ 1..) => Ok(number),
-        _ => Err(format!("{name}={text} is no number from 1 on")),
-    }
-}
-
-impl fmt::Display for Fault {
-    /// As one writes it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = KINDS.iter().find(|(_, kind)| *kind == self.kind).map_or("", |(name, _)| name);
-        write!(f, "wire:{name}")?;
-        match self.amount {
-            Amount::Share(share) if self.kind != Kind::CutLink && share < 1.0 => write!(f, "={}%", share * 100.0)?,
-            Amount::Share(_) => {}
-            Amount::Time(time) => write!(f, "={}ms", time.as_secs_f64() * 1e3)?,
+        let Place::Host(place) = &self.place else { return Ok(()) };
+        let hosts = self.place.hosts(world);
+        if hosts.is_empty() {
+            return Err(wrong(format!("there is no host {place:?}; places: {}, wire", known())));
         }
-        if let Some(host) = &self.at {
-            write!(f, ",at={host}")?;
-        }
-        if let Some((name, _)) = FRAMES.iter().find(|(_, kind)| *kind == self.frames && *kind != Frames::All) {
-            write!(f, ",frames={name}")?;
-        }
-        let counts = [("first", self.first), ("every", self.every), ("after", Some(self.after).filter(|n| *n > 0))];
-        for (name, count) in counts {
-            if let Some(count) = count {
-                write!(f, ",{name}={count}")?;
+        for host in hosts {
+            let Some(role) = role_of(&world.hosts[host]) else { continue };
+            if self.kind.word(role).is_none() {
+                let all = kind::names(role);
+                let name = self.kind.name();
+                return Err(wrong(format!(
+                    "{name} cannot be at {host}, which is {}; faults there: {all}",
+                    role.what()
+                )));
+            }
+            if self.kind.is_state(role) && !(self.when.is_always() && self.only == Only::default()) {
+                let name = self.kind.name();
+                return Err(wrong(format!("at {host} the kernel answers everybody so: {name} takes for=TIME alone")));
             }
         }
-        if self.seed > 0 { write!(f, ",seed={}", self.seed) } else { Ok(()) }
+        Ok(())
+    }
+}
+
+fn is_of_the_network(host: &str) -> bool {
+    matches!(host, "you" | "router") || host.starts_with("client")
+}
+
+/// What plays at a host, where something does.
+pub fn role_of(host: &Host) -> Option<Role> {
+    match host {
+        Host { nameserver: Some(_), .. } => Some(Role::Nameserver),
+        Host { resolver: Some(_), .. } => Some(Role::Resolver),
+        Host { app: Some(_), .. } => Some(Role::App),
+        _ => None,
     }
 }
 
@@ -238,40 +253,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn read_and_written() {
-        let check = |text: &str, written: &str| {
+    fn checked_against_the_world() {
+        let world = World::built_in();
+        let check = |text: &str, expected: Option<&str>| {
             let fault: Fault = text.parse().unwrap();
-            assert_eq!(fault.to_string(), written);
-            assert_eq!(written.parse::<Fault>().unwrap(), fault);
+            let told = fault.check(&world).map_err(|error| error.to_string());
+            match expected {
+                None => assert_eq!(told, Ok(())),
+                Some(part) => assert!(told.as_ref().is_err_and(|told| told.contains(part)), "{text}: {told:?}"),
+            }
         };
-        check("wire:loss=20%,seed=7", "wire:loss=20%,seed=7");
-        check("wire:loss=100%,frames=syn,first=1", "wire:loss,frames=syn,first=1");
-        check("wire:delay=0.04s,at=app1", "wire:delay=40ms,at=app1");
-        check("wire:duplicate=10%,every=3,after=2", "wire:duplicate=10%,every=3,after=2");
-        check("wire:cut-link,at=auth1", "wire:cut-link,at=auth1");
+        check("auth:servfail", None);
+        check("auth1:lame", None);
+        check("app:refused", None);
+        check("root:refused", None);
+        check("wire:loss,at=router", None);
+        check("wire:loss,at=nobody", Some("there is no host \"nobody\"; hosts: app1, app2, auth1"));
+        check("auth3:servfail", Some("there is no host \"auth3\"; places: app1, app2, auth1"));
+        check("aut:servfail", Some("there is no host"));
+        check(
+            "app1:servfail",
+            Some("servfail cannot be at app1, which is an application server; faults there: refused"),
+        );
+        check("resolver:dead-ns", Some("faults there: nxdomain"));
+        check("app1:refused,for=3s", None);
+        check("app1:refused,first=1", Some("at app1 the kernel answers everybody so: refused takes for=TIME alone"));
+        check("auth1:refused,first=1", None);
+        check("auth1:tcp-refused,type=A", Some("takes for=TIME alone"));
+        check("auth1:drop,client=resolver", None);
+        check("auth1:drop,client=someone", Some("there is no client \"someone\""));
     }
 
     #[test]
-    fn refused_with_what_there_is() {
-        let check = |text: &str, expected: &str| {
-            let error = text.parse::<Fault>().unwrap_err().to_string();
-            assert!(error.contains(expected), "{error}");
-        };
-        check("loss", "write wire:FAULT");
-        check("auth:servfail", "places: wire");
-        check("wire:los", "faults: loss, delay, duplicate, cut-link");
-        check("wire:loss=2", "0% to 100%");
-        check("wire:loss=101%", "0% to 100%");
-        check("wire:loss=NaN%", "0% to 100%");
-        check("wire:delay", "needs a time");
-        check("wire:delay=-1s", "is no time");
-        check("wire:delay=1h", "is no time");
-        check("wire:delay=61s", "too long");
-        check("wire:cut-link=5%", "takes no amount");
-        check("wire:loss,first=0", "from 1 on");
-        check("wire:loss,first", "has no value");
-        check("wire:loss,whence=you", "parameters: at=HOST");
-        check("wire:loss,frames=ip", "kinds: all, arp");
-        check("wire:loss,first=1,first=2", "first stands twice");
+    fn places() {
+        let auth = Place::Host("auth".to_owned());
+        assert!(
+            auth.is("auth1") && auth.is("auth12") && auth.is("auth") && !auth.is("author") && !Place::Wire.is("wire")
+        );
     }
 }

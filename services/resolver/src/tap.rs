@@ -26,7 +26,7 @@ use hickory_proto::{
 };
 use hickory_resolver::{ConnectionProvider, PoolContext, config::ConnectionConfig};
 use journey::{
-    TraceId, What,
+    NoUse, TraceId, What,
     dns::{Question, Transport},
 };
 use service::{Recorder, ring::now_ns};
@@ -340,6 +340,7 @@ impl Asking {
             transport: asking.transport,
             question,
             why: why.to_owned(),
+            failure: NoUse::Other,
             elapsed_us: now.saturating_sub(begun) / 1_000,
         });
     }

@@ -22,6 +22,7 @@ pub(super) fn ended(hop: &Hop) -> Outcome {
         reason: None,
         verdict,
         next,
+        causes: Vec::new(),
     };
     match (sent, came) {
         (Some(_), Some(0)) if over_udp => outcome(true, format!("Reached {at}: an empty datagram came back."), None),

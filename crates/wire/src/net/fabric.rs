@@ -11,12 +11,12 @@ use std::{
 
 use journey::capture::{Fate, Learned, LinkKind, Mac};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use world::fault::Fault;
+use world::fault::Faults;
 
 use super::{plan::Wired, record::Record};
 use crate::{
     decode::decode,
-    rules::{Rules, Verdict},
+    rules::{self, Verdict},
     switch::{Forward, Table},
     sys::{
         namespace::Namespace,
@@ -48,6 +48,7 @@ pub(super) struct Fabric {
 #[derive(Debug)]
 pub(super) struct Shared {
     began: Instant,
+    pub(super) faults: Faults,
     ports: Vec<PortOf>,
     state: Mutex<State>,
 }
@@ -63,7 +64,6 @@ struct PortOf {
 #[derive(Debug)]
 pub(super) struct State {
     tables: Vec<Table>,
-    rules: Rules,
     pub(super) record: Option<Record>,
     /// Whether anybody has recorded yet.
     pub(super) is_watched: bool,
@@ -95,7 +95,6 @@ impl Fabric {
         };
         let state = State {
             tables: vec![Table::default(); wired.segments.len()],
-            rules: Rules::default(),
             record: None,
             is_watched: false,
             delayed: 0,
@@ -105,6 +104,7 @@ impl Fabric {
         };
         let shared = Arc::new(Shared {
             began: Instant::now(),
+            faults: Faults::default(),
             ports: wired.ports().map(port).collect(),
             state: Mutex::new(state),
         });
@@ -112,10 +112,6 @@ impl Fabric {
         let switching = Switching::new(socket, Arc::clone(&shared));
         let thread = thread::Builder::new().name("switch".to_owned()).spawn(move || switching.until(&stopped))?;
         Ok(Self { shared, stop: Some(stop), thread: Some(thread) })
-    }
-
-    pub(super) fn set_faults(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.shared.lock().rules = Rules::new(faults);
     }
 
     /// Tells the switches to stop; does not wait.
@@ -248,7 +244,7 @@ impl Switching {
             Forward::Flood => self.by_segment[&segment].iter().copied().filter(|other| *other != port).collect(),
             Forward::Stay => Vec::new(),
         };
-        let verdict = self.judged(&mut state.rules, port, &to, frame, len);
+        let verdict = self.judged(port, &to, frame, len);
         to.retain(|port| !verdict.not_to.iter().any(|(host, _)| *host == shared.ports[*port].host));
         // What got lost on its way in was never heard.
         if verdict.lost.is_none() {
@@ -282,13 +278,15 @@ impl Switching {
         state.delayed = self.delayed.len();
     }
 
-    fn judged(&self, rules: &mut Rules, from: usize, to: &[usize], frame: &[u8], len: usize) -> Verdict {
-        if rules.is_empty() {
+    fn judged(&self, from: usize, to: &[usize], frame: &[u8], len: usize) -> Verdict {
+        let faults = &self.shared.faults;
+        if faults.is_empty() {
             return Verdict::default();
         }
         let host = |port: &usize| self.shared.ports[*port].host.as_str();
         let to: Vec<&str> = to.iter().map(host).collect();
-        rules.judge(host(&from), &to, &decode(LinkKind::Segment, frame, len))
+        let frame = decode(LinkKind::Segment, frame, len);
+        rules::judge(&mut faults.lock(), Instant::now(), host(&from), &to, &frame)
     }
 
     fn fate(&self, verdict: &Verdict, forward: Forward, to: &[usize], len: usize) -> Fate {

@@ -1,0 +1,62 @@
+//! When: which of the occurrences that a fault is meant for it meets. Pure: what chance says follows from the seed and from
+//! what was met before.
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use super::When;
+
+/// How a fault goes on from one occurrence to the next.
+#[derive(Debug)]
+pub struct Course {
+    when: When,
+    chance: StdRng,
+    met: u64,
+}
+
+impl Course {
+    /// From the beginning.
+    pub fn new(when: When) -> Self {
+        Self { when, chance: StdRng::seed_from_u64(when.seed), met: 0 }
+    }
+
+    /// Whether the fault strikes at this occurrence, the next of those that it is meant for.
+    pub fn strikes(&mut self) -> bool {
+        let When { after, first, every, chance, .. } = self.when;
+        self.met += 1;
+        let Some(nth @ 1..) = self.met.checked_sub(after) else { return false };
+        if first.is_some_and(|first| nth > first) || every.is_some_and(|every| nth % every != 0) {
+            return false;
+        }
+        chance.is_none_or(|chance| self.chance.random_bool(chance))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn course(when: When, times: usize) -> String {
+        let mut course = Course::new(when);
+        (0..times).map(|_| if course.strikes() { 'x' } else { '.' }).collect()
+    }
+
+    #[test]
+    fn which_ones() {
+        let check = |when: When, expected: &str| assert_eq!(course(when, expected.len()), expected, "{when:?}");
+        let when = When::default();
+        check(when, "xxx");
+        check(When { first: Some(1), ..when }, "x..");
+        check(When { every: Some(3), ..when }, "..x..x.");
+        check(When { after: 2, first: Some(2), ..when }, "..xx..");
+        check(When { chance: Some(0.0), ..when }, "....");
+    }
+
+    #[test]
+    fn chance_follows_the_seed() {
+        let of = |seed| course(When { chance: Some(0.2), seed, ..When::default() }, 1000);
+        assert_eq!(of(7), of(7));
+        assert_ne!(of(7), of(8));
+        let met = of(7).matches('x').count();
+        assert!((150..250).contains(&met), "{met} of 1000");
+    }
+}

@@ -1,0 +1,158 @@
+//! The faults that are in force at a host, or in the network. Pure: whoever asks says what time it is.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Course, Fault};
+
+/// The faults in force, each with its course.
+#[derive(Debug, Default)]
+pub struct Set {
+    last: u64,
+    faults: Vec<Entry>,
+}
+
+/// A fault in force.
+#[derive(Debug)]
+pub struct Entry {
+    id: u64,
+    fault: Fault,
+    course: Course,
+    struck: u64,
+    until: Option<Instant>,
+}
+
+/// A fault in force, as it is told to others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listed {
+    /// By which it can be ended.
+    pub id: u64,
+    /// As it is written.
+    pub fault: String,
+    /// How often it has struck.
+    pub struck: u64,
+    /// Milliseconds until it ends by itself; null where it does not.
+    pub left_ms: Option<u64>,
+}
+
+impl Entry {
+    /// The fault.
+    pub fn fault(&self) -> &Fault {
+        &self.fault
+    }
+
+    /// Whether it strikes at this occurrence, which it is meant for; counts it.
+    pub fn strikes(&mut self) -> bool {
+        let strikes = self.course.strikes();
+        self.struck += u64::from(strikes);
+        strikes
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+}
+
+impl Set {
+    /// Puts a fault into force until it is removed, or until it ends by itself: after what the fault says, or after `lease`
+    /// if that is sooner. Returns its id.
+    pub fn add(&mut self, fault: Fault, now: Instant, lease: Option<Duration>) -> u64 {
+        self.last += 1;
+        let lasting = [fault.when.lasting, lease].into_iter().flatten().min();
+        let entry = Entry {
+            id: self.last,
+            course: Course::new(fault.when),
+            struck: 0,
+            until: lasting.and_then(|lasting| now.checked_add(lasting)),
+            fault,
+        };
+        self.faults.push(entry);
+        self.last
+    }
+
+    /// Ends a fault; says whether it was there.
+    pub fn remove(&mut self, id: u64) -> bool {
+        let before = self.faults.len();
+        self.faults.retain(|entry| entry.id != id);
+        self.faults.len() < before
+    }
+
+    /// Ends all faults.
+    pub fn clear(&mut self) {
+        self.faults.clear();
+    }
+
+    /// Whether there are none. Those that have ended by themselves count until somebody asks for another thing.
+    pub fn is_empty(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    /// Those in force now, in the order in which they were put there.
+    pub fn in_force(&mut self, now: Instant) -> impl Iterator<Item = &mut Entry> {
+        self.faults.retain(|entry| !entry.is_over(now));
+        self.faults.iter_mut()
+    }
+
+    /// The first fault that is meant for this occurrence and strikes; those behind it do not see the occurrence.
+    pub fn strike(&mut self, now: Instant, is_meant: impl Fn(&Fault) -> bool) -> Option<Fault> {
+        let mut meant = self.in_force(now).filter(|entry| is_meant(&entry.fault));
+        meant.find_map(|entry| entry.strikes().then(|| entry.fault.clone()))
+    }
+
+    /// When the next of them ends by itself.
+    pub fn next_end(&self) -> Option<Instant> {
+        self.faults.iter().filter_map(|entry| entry.until).min()
+    }
+
+    /// As they are told to others.
+    pub fn list(&mut self, now: Instant) -> Vec<Listed> {
+        let listed = |entry: &mut Entry| Listed {
+            id: entry.id,
+            fault: entry.fault.to_string(),
+            struck: entry.struck,
+            left_ms: entry.until.map(|until| {
+                let left = until.saturating_duration_since(now).as_millis();
+                u64::try_from(left).unwrap_or(u64::MAX)
+            }),
+        };
+        self.in_force(now).map(listed).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &str) -> Fault {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn end_by_themselves_or_by_hand() {
+        let (mut set, now) = (Set::default(), Instant::now());
+        let after = |seconds| now + Duration::from_secs(seconds);
+        set.add(fault("auth1:drop,for=5s"), now, None);
+        set.add(fault("auth1:servfail,for=60s"), now, Some(Duration::from_secs(10)));
+        let kept = set.add(fault("auth1:refused"), now, None);
+        let names = |set: &mut Set, at| set.list(at).into_iter().map(|one| one.fault).collect::<Vec<_>>();
+        assert_eq!(set.next_end(), Some(after(5)));
+        assert_eq!(set.list(after(4))[0].left_ms, Some(1000));
+        assert_eq!(names(&mut set, after(5)), ["auth1:servfail,for=60s", "auth1:refused"]);
+        assert_eq!(names(&mut set, after(10)), ["auth1:refused"]);
+        assert!(set.remove(kept) && !set.remove(kept) && set.is_empty());
+    }
+
+    #[test]
+    fn the_first_that_strikes_is_the_one() {
+        let (mut set, now) = (Set::default(), Instant::now());
+        set.add(fault("auth1:drop,first=1"), now, None);
+        set.add(fault("auth1:servfail,first=1"), now, None);
+        let mut next = || set.strike(now, |_| true).map(|fault| fault.to_string());
+        assert_eq!(next().as_deref(), Some("auth1:drop,first=1"));
+        assert_eq!(next().as_deref(), Some("auth1:servfail,first=1"));
+        assert_eq!(next(), None);
+        assert_eq!(set.list(now).iter().map(|one| one.struck).collect::<Vec<_>>(), [1, 1]);
+    }
+}

@@ -1,0 +1,123 @@
+//! The faults of one host, or of the network, as those share them who put them in force and who apply them.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{Fault, Listed, Set};
+
+/// Faults in force. Cheap to clone; all clones are the same faults.
+#[derive(Clone, Debug, Default)]
+pub struct Faults(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    // What is asked for every query and every connection where there are no faults: one load.
+    any: AtomicBool,
+    set: Mutex<Set>,
+    told: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Faults").field("set", &self.set).finish_non_exhaustive()
+    }
+}
+
+impl Faults {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        !self.0.any.load(Ordering::Relaxed)
+    }
+
+    /// Puts a fault into force, for no longer than `lease` where there is one; see [`Set::add`].
+    pub fn add(&self, fault: Fault, lease: Option<Duration>) -> u64 {
+        self.change(|set| set.add(fault, Instant::now(), lease))
+    }
+
+    /// Ends a fault; says whether it was there.
+    pub fn remove(&self, id: u64) -> bool {
+        self.change(|set| set.remove(id))
+    }
+
+    /// Ends all.
+    pub fn clear(&self) {
+        self.change(Set::clear);
+    }
+
+    /// Those in force.
+    pub fn list(&self) -> Vec<Listed> {
+        self.lock().list(Instant::now())
+    }
+
+    /// The first fault that is meant for this occurrence and strikes; see [`Set::strike`].
+    pub fn strike(&self, is_meant: impl Fn(&Fault) -> bool) -> Option<Fault> {
+        if self.is_empty() {
+            return None;
+        }
+        self.lock().strike(Instant::now(), is_meant)
+    }
+
+    /// The first fault in force of which this is true. Counts nothing: this is for faults that are a state.
+    pub fn standing(&self, is_meant: impl Fn(&Fault) -> bool) -> Option<Fault> {
+        if self.is_empty() {
+            return None;
+        }
+        let mut set = self.lock();
+        set.in_force(Instant::now()).map(|entry| entry.fault()).find(|fault| is_meant(fault)).cloned()
+    }
+
+    /// When the next of them ends by itself.
+    pub fn next_end(&self) -> Option<Instant> {
+        self.lock().next_end()
+    }
+
+    /// Has this called after every change by hand; what ends by itself tells nobody. It must not block.
+    pub fn on_change(&self, tell: impl Fn() + Send + Sync + 'static) {
+        self.0.told.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(tell));
+    }
+
+    /// The faults themselves.
+    pub fn lock(&self) -> MutexGuard<'_, Set> {
+        // A set is whole after every step, so a panic elsewhere has left nothing half done.
+        self.0.set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Set) -> T) -> T {
+        let done = {
+            let mut set = self.lock();
+            let done = change(&mut set);
+            self.0.any.store(!set.is_empty(), Ordering::Relaxed);
+            done
+        };
+        for tell in self.0.told.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            tell();
+        }
+        done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shared_and_told_of() {
+        let (faults, told) = (Faults::default(), Arc::new(Mutex::new(0)));
+        let count = Arc::clone(&told);
+        faults.on_change(move || *count.lock().unwrap() += 1);
+        let other = faults.clone();
+        assert!(other.is_empty() && other.strike(|_| true).is_none());
+        let id = faults.add("auth1:servfail,first=1".parse().unwrap(), None);
+        assert!(!other.is_empty() && other.standing(|_| true).is_some());
+        assert!(other.strike(|_| true).is_some() && other.strike(|_| true).is_none());
+        assert_eq!(other.list()[0].struck, 1);
+        assert!(other.remove(id) && faults.is_empty());
+        assert_eq!(*told.lock().unwrap(), 2);
+    }
+}
