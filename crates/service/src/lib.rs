@@ -7,6 +7,7 @@
 //! | [`admin`] | the admin port: `/live`, `/ready`, `/metrics`, `/events` |
 //! | [`args`] | the command line: `--world FILE --host NAME`, `healthcheck`, `check` |
 //! | [`bind`] | sockets, bound before anything else is started |
+//! | [`clock`] | the clock that times to live run on, which can be put forward |
 //! | [`mod@linger`] | closing a connection so that its last words arrive |
 //! | [`tls`] | a service's certificate, and handshakes |
 //! | [`start`] | logging, signals, the health check |
@@ -16,6 +17,7 @@
 pub mod admin;
 pub mod args;
 pub mod bind;
+pub mod clock;
 pub mod linger;
 pub mod ready;
 pub mod ring;
@@ -24,6 +26,7 @@ pub mod tls;
 
 pub use args::{Args, Command, Told};
 pub use bind::Bound;
+pub use clock::Clock;
 pub use linger::linger;
 pub use ready::Ready;
 pub use ring::Recorder;

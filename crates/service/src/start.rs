@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 use world::{Protocol, fault::Faults};
 
-use crate::{Args, Bound, Command, Ready, Stop, Told, tls};
+use crate::{Args, Bound, Clock, Command, Ready, Stop, Told, tls};
 
 /// How long a service may finish what it has begun once it was told to stop.
 pub const GRACE: Duration = Duration::from_secs(3);
@@ -107,6 +107,8 @@ pub struct Signals {
     pub ready: Ready,
     /// The faults in force at this host.
     pub faults: Faults,
+    /// The clock of what it keeps for a time.
+    pub clock: Clock,
 }
 
 /// How a service ended.

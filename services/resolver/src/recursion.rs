@@ -17,7 +17,7 @@ use hickory_proto::{
 };
 use hickory_resolver::recursor::{Recursor, RecursorError, RecursorOptions};
 use journey::{TraceId, What};
-use service::{Recorder, ring::now_ns};
+use service::{Clock, Recorder, ring::now_ns};
 use world::AddressBook;
 
 use crate::{
@@ -59,6 +59,8 @@ pub(crate) struct Means {
     pub(crate) reach: Reach,
     pub(crate) recorder: Recorder,
     pub(crate) counters: Counters,
+    /// What TTLs are counted by, hickory's and our own.
+    pub(crate) clock: Clock,
 }
 
 /// A resolver from its roots to its cache. It has no way to forget; to begin afresh, another one is made.
@@ -98,7 +100,7 @@ impl Recursion {
 
     /// The answer to a question. Without `recurse`, only what is known already.
     pub(crate) async fn answer(&self, query: &Query, trace: Option<TraceId>, recurse: bool) -> Answer {
-        let now = self.now();
+        let now = self.means.clock.now();
         if let Some(Hit { mut answer, age_s, remaining_ttl_s }) = self.cache.find(query, now) {
             self.means.counters.hit();
             self.record_hit(query, trace, age_s, remaining_ttl_s);
@@ -133,7 +135,7 @@ impl Recursion {
         if from_cache && answer.rcode != ResponseCode::ServFail {
             self.record_hit(query, trace, None, answer.ttl());
         }
-        let done = self.now();
+        let done = self.means.clock.now();
         self.cache.keep(query, &answer, (!from_cache).then_some(done), done);
         answer
     }
@@ -251,11 +253,6 @@ impl Recursion {
     /// How many answers are kept.
     pub(crate) fn kept(&self) -> usize {
         self.cache.len()
-    }
-
-    /// tokio's clock, which tests can move.
-    fn now(&self) -> Instant {
-        tokio::time::Instant::now().into_std()
     }
 }
 

@@ -126,6 +126,7 @@ impl Service for Resolver {
             bounds: config.bounds,
             recorder: recorder.clone(),
             counters: counters.clone(),
+            clock: signals.clock.clone(),
         };
         begins(&config.host, &config.roots, &means);
         let recursion = Recursion::new(&config.roots, means.clone())?;
