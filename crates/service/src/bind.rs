@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 use world::Protocol;
 
 /// Connections that the kernel completes and keeps until the service accepts them (also limited by `somaxconn`).
-const BACKLOG: i32 = 1024;
+pub(crate) const BACKLOG: i32 = 1024;
 
 /// Bytes of received datagrams that the kernel keeps for a UDP socket, its own overhead included (also limited by
 /// `net.core.rmem_max`).
@@ -116,6 +116,12 @@ fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     prepare(&socket, address)?;
     socket.bind(&address.into())?;
+    if address.port() == 0 {
+        let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        // A port of the kernel's choice is lost when the socket stops listening (`SOCK_BINDPORT_LOCK`), as a door does;
+        // one that was asked for is kept. The first socket holds it meanwhile.
+        return tcp(address);
+    }
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }

@@ -8,6 +8,7 @@
 //! | [`args`] | the command line: `--world FILE --host NAME`, `healthcheck`, `check` |
 //! | [`bind`] | sockets, bound before anything else is started |
 //! | [`clock`] | the clock that times to live run on, which can be put forward |
+//! | [`door`] | a listening socket that faults shut |
 //! | [`mod@linger`] | closing a connection so that its last words arrive |
 //! | [`tls`] | a service's certificate, and handshakes |
 //! | [`start`] | logging, signals, the health check |
@@ -18,6 +19,7 @@ pub mod admin;
 pub mod args;
 pub mod bind;
 pub mod clock;
+pub mod door;
 pub mod linger;
 pub mod ready;
 pub mod ring;
@@ -27,6 +29,7 @@ pub mod tls;
 pub use args::{Args, Command, Told};
 pub use bind::Bound;
 pub use clock::Clock;
+pub use door::Door;
 pub use linger::linger;
 pub use ready::Ready;
 pub use ring::Recorder;
