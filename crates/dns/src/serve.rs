@@ -124,7 +124,8 @@ impl<H: RequestHandler> Server<H> {
         if self.secure.is_none() && !(dns.tls.is_empty() && dns.https.is_empty()) {
             return Err(io::Error::other("there is a socket for DNS over TLS, and no authority for its certificate"));
         }
-        let admin = Admin { recorder: self.recorder.clone(), ready: signals.ready.clone(), registry };
+        signals.history.is_of(&self.recorder);
+        let admin = Admin { recorder: self.recorder.clone(), registry, signals: signals.clone() };
         // Dropping the set at the end stops what is in it: the admin port answers until all else has drained.
         let mut tasks = JoinSet::new();
         tasks.spawn(admin::serve(sockets.take_tcp("admin")?, admin, Stop::new()));
@@ -184,7 +185,7 @@ impl<H: RequestHandler> Server<H> {
         };
         self.metrics.query(transport);
         let trace = request.edns.as_ref().and_then(options::trace_of);
-        let visit = trace.map(|trace| self.note_query(trace, read_ns, &request, transport));
+        let visit = self.recorder.wants(trace).then(|| self.note_query(trace, read_ns, &request, transport));
         let slot = Slot::new(&request);
         let encoded = match message::refusal(&request) {
             Some(code) => message::error(&request, code, self.nsid.as_deref()),
@@ -208,14 +209,14 @@ impl<H: RequestHandler> Server<H> {
         Some(Answered { bytes: reply, visit })
     }
 
-    fn note_query(&self, trace: TraceId, read_ns: u64, request: &Request, transport: Transport) -> Visit {
+    fn note_query(&self, trace: Option<TraceId>, read_ns: u64, request: &Request, transport: Transport) -> Visit {
         let question = words::question(&request.queries.queries()[0].original().clone());
         let peer = request.src();
-        self.recorder.record(Some(trace), read_ns, What::QueryReceived { peer, transport, question: question.clone() });
+        self.recorder.record(trace, read_ns, What::QueryReceived { peer, transport, question: question.clone() });
         Visit { trace, read_ns, peer, transport, question }
     }
 
-    /// What is to be recorded of an answer that is about to be sent, if it belongs to a visit. Its time is that before the
+    /// What is to be recorded of an answer that is about to be sent, if its query was. Its time is that before the
     /// sending: the client may have it before the call returns, and an answer is not received before it is sent.
     fn sending(&self, answered: &Answered) -> Option<Sending> {
         let visit = answered.visit.as_ref()?;
@@ -236,14 +237,14 @@ impl<H: RequestHandler> Server<H> {
     /// Records what has just been sent.
     fn sent(&self, sending: Option<Sending>) {
         if let Some(Sending { trace, at_ns, what }) = sending {
-            self.recorder.record(Some(trace), at_ns, what);
+            self.recorder.record(trace, at_ns, what);
         }
     }
 }
 
 /// What is recorded of an answer once it is sent.
 struct Sending {
-    trace: TraceId,
+    trace: Option<TraceId>,
     at_ns: u64,
     what: What,
 }
@@ -256,7 +257,7 @@ struct Answered {
 
 /// What is remembered of a visit's query until its answer is sent.
 struct Visit {
-    trace: TraceId,
+    trace: Option<TraceId>,
     read_ns: u64,
     peer: SocketAddr,
     transport: Transport,

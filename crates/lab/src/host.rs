@@ -31,16 +31,17 @@ impl Running {
         sockets: Bound,
         book: &AddressBook,
         inside: Option<Arc<Namespace>>,
+        signals: Signals,
     ) -> Result<Self, LabError> {
         if told.host.nameserver.is_some() {
-            Self::spawn::<Nameserver>(told, sockets, configure::<Nameserver>(told)?, inside)
+            Self::spawn::<Nameserver>(told, sockets, configure::<Nameserver>(told)?, inside, signals)
         } else if told.host.resolver.is_some() {
             let mut config = configure::<Resolver>(told)?;
             // The resolver asks the world's addresses, which here are other sockets.
             config.book = book.clone();
-            Self::spawn::<Resolver>(told, sockets, config, inside)
+            Self::spawn::<Resolver>(told, sockets, config, inside, signals)
         } else {
-            Self::spawn::<App>(told, sockets, configure::<App>(told)?, inside)
+            Self::spawn::<App>(told, sockets, configure::<App>(told)?, inside, signals)
         }
     }
 
@@ -49,8 +50,8 @@ impl Running {
         sockets: Bound,
         config: S::Config,
         inside: Option<Arc<Namespace>>,
+        signals: Signals,
     ) -> Result<Self, LabError> {
-        let signals = Signals::default();
         let ended = Arc::new(OnceLock::new());
         let (theirs, told_end) = (signals.clone(), Arc::clone(&ended));
         let life = move || {
@@ -67,6 +68,11 @@ impl Running {
             .spawn(life)
             .map_err(|source| LabError::Thread { host: told.name.clone(), source })?;
         Ok(Self { thread, signals, ended })
+    }
+
+    /// What it can be told, and what it tells.
+    pub(crate) fn signals(&self) -> &Signals {
+        &self.signals
     }
 
     /// Blocks until the host is ready; the error says why it is not.

@@ -5,13 +5,37 @@
 //! 127.0.0.1 and ::1 with ports of the kernel's choice; the [`AddressBook`] says which socket stands behind which of the
 //! world's addresses. No root, no containers, nothing that listens beyond loopback. Dropping the [`Lab`] stops it.
 //!
-//! ```no_run
-//! let lab = lab::Lab::start(lab::Options::default())?;
-//! let (_, dns) = lab.book().resolver().expect("the built-in world has a resolver");
-//! println!("dig @{} -p {} www.example.test", dns.socket.ip(), dns.socket.port());
-//! # Ok::<_, lab::LabError>(())
+//! A test of a client's own:
+//!
 //! ```
+//! use std::{io::{Read, Write}, net::TcpStream};
+//! use lab::Lab;
+//!
+//! let lab = Lab::builder().data_dir(None).history(true).start()?;
+//! let mut stream = TcpStream::connect(lab.socket("app1", "http")?)?;
+//! stream.write_all(b"GET /status/204 HTTP/1.1\r\nHost: www.example.test\r\nConnection: close\r\n\r\n")?;
+//! let mut answer = String::new();
+//! stream.read_to_string(&mut answer)?;
+//! assert!(answer.starts_with("HTTP/1.1 204"));
+//!
+//! // What the server saw of it.
+//! let events = lab.history("app1")?;
+//! assert!(events.iter().any(|event| matches!(&event.what, journey::What::RequestRead { target, .. } if target == "/status/204")));
+//!
+//! // From here on its server answers nobody's first question, until the guard is dropped.
+//! let guard = lab.fault("auth:servfail")?;
+//! assert_eq!(lab.faults().len(), 2);
+//! drop(guard);
+//! assert!(lab.faults().is_empty());
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `examples/servfail.rs` is a whole test file: what a client sees when an authoritative server answers SERVFAIL, and that it
+//! recovers.
 
+mod builder;
+mod control;
+mod disturb;
 mod ground;
 mod host;
 mod plan;
@@ -26,17 +50,26 @@ use std::{
 
 use ca::Authority;
 use ipnet::Ipv4Net;
-use service::{Told, bind::BindError};
+use service::{Signals, Told, bind::BindError};
 use wire::net::{Net, NetError};
-use world::{AddressBook, Files, World};
+use world::{
+    AddressBook, Changed, FileError, Files, World, WorldError,
+    fault::{Fault, FaultError, Place},
+};
 
+use control::Control;
 use ground::Ground;
 use host::Running;
 
+pub use builder::Builder;
+pub use disturb::{FaultGuard, InForce};
 pub use plan::{ROUTER, YOU};
 
 /// A service that is not ready by then never will be.
 const READY_LIMIT: Duration = Duration::from_secs(10);
+
+/// Reading small files again takes a moment.
+const RELOAD_LIMIT: Duration = Duration::from_secs(10);
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -52,6 +85,10 @@ pub struct Options {
     pub data_dir: Option<PathBuf>,
     /// How the hosts are joined.
     pub way: Way,
+    /// Faults that are in force from the beginning.
+    pub faults: Vec<Fault>,
+    /// Whether hosts record what belongs to no visit as well, for [`Lab::history`].
+    pub history: bool,
 }
 
 /// How the hosts of a lab are joined.
@@ -71,7 +108,15 @@ impl Default for Options {
     /// The whole built-in world on loopback, and the user's data directory.
     fn default() -> Self {
         let data_dir = ca::data_dir(|name| std::env::var_os(name));
-        Self { world: World::built_in(), files: Files::BuiltIn, without: Vec::new(), data_dir, way: Way::Loopback }
+        Self {
+            world: World::built_in(),
+            files: Files::BuiltIn,
+            without: Vec::new(),
+            data_dir,
+            way: Way::Loopback,
+            faults: Vec::new(),
+            history: false,
+        }
     }
 }
 
@@ -82,6 +127,10 @@ pub struct Lab {
     hosts: BTreeMap<String, Running>,
     authority: Arc<Authority>,
     ready_in: Duration,
+    world: World,
+    files: Changed,
+    // It serves until it is dropped, before the network goes.
+    control: Option<Control>,
     ground: Ground,
 }
 
@@ -150,6 +199,51 @@ pub enum LabError {
         /// Why.
         why: String,
     },
+    /// What was written is no fault, or cannot be had in this world.
+    #[error(transparent)]
+    Fault(#[from] FaultError),
+    /// A fault of the network, in a lab that has none.
+    #[error(
+        "{fault} disturbs the lab's own network, and this lab is on loopback, where sockets stand in for its addresses: build \
+         it with `wire`"
+    )]
+    NoNetwork {
+        /// The fault.
+        fault: String,
+    },
+    /// The world cannot be used.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// A file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The host has no such service.
+    #[error("{host} has no service {service:?}; services: {known}")]
+    NoSuchService {
+        /// The host.
+        host: String,
+        /// The name asked for.
+        service: String,
+        /// Those that exist.
+        known: String,
+    },
+    /// Records cannot be replaced.
+    #[error("records of {zone}: {why}")]
+    Records {
+        /// The zone.
+        zone: String,
+        /// Why.
+        why: String,
+    },
+    /// A host has not read its files again in time.
+    #[error("host {host} has not read its files again after {} s", RELOAD_LIMIT.as_secs())]
+    Reload {
+        /// The host.
+        host: String,
+    },
+    /// There is no socket to control the lab by.
+    #[error("the lab's control: {0}")]
+    Control(std::io::Error),
     /// There is no such host.
     #[error("there is no host {host:?} in this lab; hosts: {known}")]
     NoSuchHost {
@@ -161,18 +255,28 @@ pub enum LabError {
 }
 
 impl Lab {
+    /// What a lab can be built of; the built-in world on loopback where nothing more is said.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
     /// Starts every host and waits until all are ready.
     pub fn start(options: Options) -> Result<Self, LabError> {
         let begin = Instant::now();
-        let Options { world, files, without, data_dir, way } = options;
+        let Options { world, files, without, data_dir, way, faults, history } = options;
         let known = |name: &str| world.hosts.contains_key(name);
         if let Some(host) = without.iter().find(|name| !known(name)) {
             let known = world.hosts.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             return Err(LabError::NoSuchHost { host: host.clone(), known });
         }
+        faults.iter().try_for_each(|fault| fault.check(&world))?;
+        let files = Changed::new(files);
         let scope = service::tls::scope(&world);
         let authority = Arc::new(Authority::open_or_in_memory(data_dir.as_deref(), &scope, SystemTime::now())?);
         let ground = Ground::new(&world, way)?;
+        for fault in faults.iter().filter(|fault| fault.place == Place::Wire) {
+            disturb::network(&ground, fault)?.add(fault.clone(), None);
+        }
         let mut sockets = BTreeMap::new();
         for (name, host) in &world.hosts {
             if !without.contains(name) {
@@ -189,15 +293,24 @@ impl Lab {
                 name: name.clone(),
                 host: world.hosts[&name].clone(),
                 world: world.clone(),
-                files: files.clone(),
+                files: Files::Changed(files.clone()),
                 authority: Some(Arc::clone(&authority)),
             };
-            hosts.insert(name.clone(), Running::start(&told, sockets.bound, &book, ground.inside(&name))?);
+            let signals = Signals::default();
+            // Before it starts: a fault that is a state of its sockets is there from the first moment.
+            for fault in faults.iter().filter(|fault| fault.place.is(&name)) {
+                signals.faults.add(fault.clone(), None);
+            }
+            if history {
+                signals.history.record_all();
+            }
+            let inside = ground.inside(&name);
+            hosts.insert(name.clone(), Running::start(&told, sockets.bound, &book, inside, signals)?);
         }
         for (name, host) in &hosts {
             host.wait_ready(READY_LIMIT).map_err(|why| LabError::NotReady { host: name.clone(), why })?;
         }
-        Ok(Self { book, hosts, authority, ready_in: begin.elapsed(), ground })
+        Ok(Self { book, hosts, authority, ready_in: begin.elapsed(), world, files, control: None, ground })
     }
 
     /// Which real socket stands behind each of the world's addresses.
@@ -227,10 +340,7 @@ impl Lab {
 
     /// Stops a host and waits until it has ended; its ports then refuse.
     pub fn stop(&mut self, host: &str) -> Result<(), LabError> {
-        let Some(running) = self.hosts.remove(host) else {
-            let known = self.running().collect::<Vec<_>>().join(", ");
-            return Err(LabError::NoSuchHost { host: host.to_owned(), known });
-        };
+        let running = self.hosts.remove(host).ok_or_else(|| self.no_such_host(host))?;
         running.stop();
         Ok(())
     }
@@ -238,6 +348,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        self.control = None;
         // All are told before the first is waited for, and before them what takes longest.
         self.ground.tell_to_stop();
         for host in self.hosts.values() {

@@ -6,6 +6,19 @@
 //! | `/ready` | 200 when the service takes clients, 503 before and while it drains |
 //! | `/metrics` | Prometheus text |
 //! | `/events` | JSON, see [`journey::report`]; `?trace=ID` one visit, `?peer=IP:PORT` one connection |
+//! | `/faults` | JSON, the faults in force here: [`world::fault::Listed`] |
+//! | `POST /faults` | puts `{"fault": "auth1:servfail", "lease_ms": 60000}` into force: 201 `{"id": 7}`; 422 what cannot be here |
+//! | `PUT /faults/7` | lets it stay for `{"lease_ms": 60000}` from now on: 204, or 404 |
+//! | `DELETE /faults/7`, `/faults` | ends it, or all: 204, or 404 |
+//! | `POST /reload` | what SIGHUP does: 204 when it is done |
+//! | `POST /clock` | puts the service's clock forward: `{"advance_ms": 60000}`, 204 |
+//!
+//! A page in a browser can send requests to wherever its user's machine can, this port too. What changes something is
+//! therefore taken without an `Origin` alone, which browsers always send with it, and bodies are `application/json`, which a
+//! page may not send elsewhere without asking first.
+
+mod change;
+pub mod remote;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -14,16 +27,17 @@ use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
-    header::{ALLOW, CONTENT_TYPE},
+    header::CONTENT_TYPE,
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::{encoding::text, registry::Registry};
+use serde::Serialize;
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 use tracing::debug;
 
-use crate::{Ready, Recorder, Stop, ring::Wanted};
+use crate::{Recorder, Signals, Stop, ring::Wanted};
 
 /// More connections than this wait in the accept queue.
 const MAX_CONNECTIONS: usize = 16;
@@ -45,15 +59,15 @@ pub fn client(patience: Duration) -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().timeout(patience).build()
 }
 
-/// What the admin port tells.
+/// What the admin port tells, and what it changes.
 #[derive(Debug)]
 pub struct Admin {
-    /// For `/events`.
+    /// For `/events`; it knows whose port this is.
     pub recorder: Recorder,
-    /// For `/ready`.
-    pub ready: Ready,
     /// For `/metrics`.
     pub registry: Registry,
+    /// For `/ready`, `/faults`, `/reload` and `/clock`.
+    pub signals: Signals,
 }
 
 /// Serves on every one of these listeners until `stop`. It should be stopped after the service has drained, so that
@@ -89,8 +103,8 @@ async fn serve_one(listener: TcpListener, admin: Arc<Admin>, stop: Stop) {
         connections.spawn(async move {
             let _permit = permit;
             let service = service_fn(|request| {
-                let response = answer(&admin, &request);
-                async move { Ok::<_, Infallible>(response) }
+                let admin = Arc::clone(&admin);
+                async move { Ok::<_, Infallible>(answer(&admin, request).await) }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -104,25 +118,22 @@ async fn serve_one(listener: TcpListener, admin: Arc<Admin>, stop: Stop) {
     }
 }
 
-fn answer(admin: &Admin, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(admin: &Admin, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let path = request.uri().path();
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD only\n");
-        response.headers_mut().insert(ALLOW, "GET, HEAD".parse().expect("a literal"));
-        return response;
+        return change::answer(admin, request).await;
     }
-    match request.uri().path() {
+    match path {
         "/live" => plain(StatusCode::OK, "live\n"),
-        "/ready" if admin.ready.is_ready() => plain(StatusCode::OK, "ready\n"),
+        "/ready" if admin.signals.ready.is_ready() => plain(StatusCode::OK, "ready\n"),
         "/ready" => plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
         "/metrics" => metrics(&admin.registry),
         "/events" => match wanted(request.uri().query().unwrap_or_default()) {
-            Ok(wanted) => {
-                let body = serde_json::to_vec(&admin.recorder.report(wanted)).expect("a report is plain data");
-                with_type(StatusCode::OK, "application/json", body)
-            }
+            Ok(wanted) => json(StatusCode::OK, &admin.recorder.report(wanted)),
             Err(why) => plain(StatusCode::BAD_REQUEST, why),
         },
-        _ => plain(StatusCode::NOT_FOUND, "/live /ready /metrics /events\n"),
+        "/faults" => json(StatusCode::OK, &admin.signals.faults.list()),
+        _ => plain(StatusCode::NOT_FOUND, "/live /ready /metrics /events /faults\n"),
     }
 }
 
@@ -150,7 +161,11 @@ fn metrics(registry: &Registry) -> Response<Full<Bytes>> {
     }
 }
 
-fn plain(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
+fn json(status: StatusCode, body: &impl Serialize) -> Response<Full<Bytes>> {
+    with_type(status, "application/json", serde_json::to_vec(body).expect("plain data with text keys"))
+}
+
+fn plain(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     with_type(status, "text/plain; charset=utf-8", body)
 }
 

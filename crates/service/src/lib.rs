@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`ring`] | the bounded ring of a service's own events, and its clock |
 //! | [`ready`] | the latch that `/ready` reads |
-//! | [`admin`] | the admin port: `/live`, `/ready`, `/metrics`, `/events` |
+//! | [`admin`] | the admin port: `/live`, `/ready`, `/metrics`, `/events`, `/faults` |
+//! | [`reload`] | the wish that files are read again, and word that they were |
+//! | [`history`] | what a service recorded, for whoever started it in the same process |
 //! | [`args`] | the command line: `--world FILE --host NAME`, `healthcheck`, `check` |
 //! | [`bind`] | sockets, bound before anything else is started |
 //! | [`clock`] | the clock that times to live run on, which can be put forward |
@@ -20,8 +22,10 @@ pub mod args;
 pub mod bind;
 pub mod clock;
 pub mod door;
+pub mod history;
 pub mod linger;
 pub mod ready;
+pub mod reload;
 pub mod ring;
 pub mod start;
 pub mod tls;
@@ -30,8 +34,10 @@ pub use args::{Args, Command, Told};
 pub use bind::Bound;
 pub use clock::Clock;
 pub use door::Door;
+pub use history::History;
 pub use linger::linger;
 pub use ready::Ready;
+pub use reload::Reload;
 pub use ring::Recorder;
 pub use start::{Ended, Service, Signals};
 pub use tokio_util::sync::CancellationToken as Stop;

@@ -2,12 +2,16 @@
 //!
 //! Events that belong to a visit are recorded, and events of protocols that cannot carry a visit's id (`talk`, `echo`).
 //! A query or request without an id is counted in `/metrics` and logged, but not recorded: a load of them would push the
-//! visits out of the ring, and would cost every query a lock.
+//! visits out of the ring, and would cost every query a lock. Where somebody wants to see them ([`Recorder::record_all`]),
+//! they are recorded too.
 
 use std::{
     collections::VecDeque,
     net::SocketAddr,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use journey::{
@@ -68,6 +72,7 @@ struct Inner {
     host: String,
     service: &'static str,
     capacity: usize,
+    all: AtomicBool,
     // A std mutex: it is held for a push or a scan, never across an await.
     ring: Mutex<Ring>,
 }
@@ -83,7 +88,7 @@ impl Recorder {
     /// A ring for this host and service that keeps at most `capacity` events.
     pub fn new(host: impl Into<String>, service: &'static str, capacity: usize) -> Self {
         let ring = Mutex::new(Ring::default());
-        Self(Arc::new(Inner { host: host.into(), service, capacity: capacity.max(1), ring }))
+        Self(Arc::new(Inner { host: host.into(), service, capacity: capacity.max(1), all: AtomicBool::new(false), ring }))
     }
 
     /// The host's name.
@@ -94,6 +99,25 @@ impl Recorder {
     /// The service's name.
     pub fn service(&self) -> &'static str {
         self.0.service
+    }
+
+    /// Has what belongs to no visit recorded as well, from now on.
+    pub fn record_all(&self) {
+        self.0.all.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether what this belongs to is to be recorded: a visit, or anything where all is.
+    pub fn wants(&self, trace: Option<TraceId>) -> bool {
+        trace.is_some() || self.0.all.load(Ordering::Relaxed)
+    }
+
+    /// All events that are still there, oldest first.
+    pub fn events(&self) -> Vec<Reported> {
+        let events: Vec<_> = {
+            let ring = self.0.ring.lock().unwrap_or_else(PoisonError::into_inner);
+            ring.events.iter().cloned().collect()
+        };
+        events.into_iter().map(|event| (*event).clone()).collect()
     }
 
     /// Records what happened at `at_ns`, a time of [`now_ns`].

@@ -12,15 +12,12 @@ use std::{
 use ca::Authority;
 use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::Notify,
-};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 use world::{Protocol, fault::Faults};
 
-use crate::{Args, Bound, Clock, Command, Ready, Stop, Told, tls};
+use crate::{Args, Bound, Clock, Command, History, Ready, Reload, Stop, Told, tls};
 
 /// How long a service may finish what it has begun once it was told to stop.
 pub const GRACE: Duration = Duration::from_secs(3);
@@ -101,14 +98,16 @@ pub trait Service {
 pub struct Signals {
     /// Cancelled when the service must end.
     pub stop: Stop,
-    /// Notified when it should read its files again.
-    pub reload: Arc<Notify>,
+    /// Told when it should read its files again.
+    pub reload: Reload,
     /// Says whether it takes clients; `/ready` reads it.
     pub ready: Ready,
     /// The faults in force at this host.
     pub faults: Faults,
-    /// The clock of what it keeps for a time.
+    /// The clock by which it reckons ages.
     pub clock: Clock,
+    /// What it recorded, for whoever started it in the same process.
+    pub history: History,
 }
 
 /// How a service ended.
@@ -199,7 +198,7 @@ fn serve<S: Service>(told: &mut Told) -> Result<(), Box<dyn std::error::Error>> 
     let ended = runtime.block_on(async {
         let signals = Signals::default();
         tokio::spawn(stop_on_signals(signals.stop.clone())?);
-        tokio::spawn(reload_on_signal(Arc::clone(&signals.reload), S::RELOADS)?);
+        tokio::spawn(reload_on_signal(signals.reload.clone(), S::RELOADS)?);
         S::run(sockets, config, signals).await
     })?;
     if ended.cut_off > 0 {
@@ -210,7 +209,7 @@ fn serve<S: Service>(told: &mut Told) -> Result<(), Box<dyn std::error::Error>> 
     Ok(())
 }
 
-fn reload_on_signal(reload: Arc<Notify>, reloads: &'static str) -> io::Result<impl Future<Output = ()>> {
+fn reload_on_signal(reload: Reload, reloads: &'static str) -> io::Result<impl Future<Output = ()>> {
     let mut hangup = signal(SignalKind::hangup())?;
     Ok(async move {
         while hangup.recv().await.is_some() {

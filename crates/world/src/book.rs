@@ -9,7 +9,7 @@ use std::{
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-use crate::World;
+use crate::{World, fault::Role};
 
 /// Which real socket stands behind each of the world's addresses. Its JSON is what `visit lab serve --json` prints and
 /// `VISIT_WORLD` reads.
@@ -37,6 +37,10 @@ pub struct AddressBook {
     /// visits the lab trusts it for these visits alone.
     #[serde(default)]
     pub ca: Option<String>,
+    /// Where the faults of the lab's own network can be put in force, as those of a host at its admin port; null where it has
+    /// no such network, or nobody asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<SocketAddr>,
 }
 
 /// Where a lab is that has a network of its own: files of its process in /proc, while it runs.
@@ -168,6 +172,7 @@ impl AddressBook {
             inside: None,
             roots: world.roots(),
             ca: None,
+            control: None,
         }
     }
 
@@ -244,6 +249,16 @@ impl BookHost {
     pub fn service(&self, name: &str, protocol: Protocol) -> Option<&BookService> {
         self.services.iter().find(|service| service.name == name && service.protocol == protocol)
     }
+
+    /// What plays there, as its services tell; none where it does not run.
+    pub fn role(&self) -> Option<Role> {
+        if self.service("http", Protocol::Tcp).is_some() {
+            return Some(Role::App);
+        }
+        self.service("dns", Protocol::Tcp)?;
+        // A name server of the lab speaks DNS without TLS alone.
+        Some(if self.service("dot", Protocol::Tcp).is_some() { Role::Resolver } else { Role::Nameserver })
+    }
 }
 
 #[cfg(test)]
@@ -287,6 +302,19 @@ mod tests {
         assert_eq!(book.services("talk", Protocol::Udp).count(), 0);
         let roots: Vec<String> = book.roots.iter().map(SocketAddr::to_string).collect();
         assert_eq!(roots, ["10.78.2.10:53", "[fd10:78:1ab::2:10]:53"]);
+    }
+
+    #[test]
+    fn roles() {
+        let (book, world) = (loopback_book(), World::built_in());
+        for host in &book.hosts {
+            assert_eq!(host.role(), crate::fault::role_of(&world.hosts[&host.name]), "{}", host.name);
+        }
+        for (text, is_one) in [("auth:servfail", true), ("app1:servfail", false), ("auth3:drop", false)] {
+            let fault: crate::fault::Fault = text.parse().unwrap();
+            assert_eq!(fault.check_in(&book), fault.check(&world));
+            assert_eq!(fault.check_in(&book).is_ok(), is_one, "{text}");
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub use kind::{Kind, Role};
 pub use set::{Listed, Set};
 pub use shared::Faults;
 
-use crate::{Host, World};
+use crate::{AddressBook, Host, World};
 
 /// A disturbance of the world: where, what, and when.
 #[derive(Clone, Debug, PartialEq)]
@@ -195,42 +195,71 @@ fn means(place: &str, host: &str) -> bool {
 impl Fault {
     /// Whether this world has its place, and a fault of this kind can be there. The error lists what there is.
     pub fn check(&self, world: &World) -> Result<(), FaultError> {
-        let wrong = |why| FaultError { given: self.to_string(), why };
-        let known = || world.hosts.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let hosts = world.hosts.iter().map(|(name, host)| (name.as_str(), role_of(host)));
+        self.check_among(&hosts.collect::<Vec<_>>())
+    }
+
+    /// The same in a lab that this book describes. A host that does not run has no role there, and is not looked at.
+    pub fn check_in(&self, book: &AddressBook) -> Result<(), FaultError> {
+        let hosts = book.hosts.iter().map(|host| (host.name.as_str(), host.role()));
+        self.check_among(&hosts.collect::<Vec<_>>())
+    }
+
+    fn check_among(&self, hosts: &[(&str, Option<Role>)]) -> Result<(), FaultError> {
+        let is_there = |name: &String| hosts.iter().any(|(host, _)| host == name);
+        let known = || hosts.iter().map(|(host, _)| *host).collect::<Vec<_>>().join(", ");
         if let Some(host) = &self.only.at
-            && !world.hosts.contains_key(host)
+            && !is_there(host)
             // The router and the clients are in no world file; the network itself knows them.
             && !is_of_the_network(host)
         {
-            return Err(wrong(format!("there is no host {host:?}; hosts: {}, you, router", known())));
+            return Err(self.wrong(format!("there is no host {host:?}; hosts: {}, you, router", known())));
         }
         if let Some(Client::Host(host)) = &self.only.client
-            && !world.hosts.contains_key(host)
+            && !is_there(host)
             && !is_of_the_network(host)
         {
-            return Err(wrong(format!("there is no client {host:?}; hosts: {}, you, or an address", known())));
+            return Err(self.wrong(format!("there is no client {host:?}; hosts: {}, you, or an address", known())));
         }
         let Place::Host(place) = &self.place else { return Ok(()) };
-        let hosts = self.place.hosts(world);
-        if hosts.is_empty() {
-            return Err(wrong(format!("there is no host {place:?}; places: {}, wire", known())));
+        let mut meant = hosts.iter().filter(|(host, _)| means(place, host)).peekable();
+        if meant.peek().is_none() {
+            return Err(self.wrong(format!("there is no host {place:?}; places: {}, wire", known())));
         }
-        for host in hosts {
-            let Some(role) = role_of(&world.hosts[host]) else { continue };
-            if self.kind.word(role).is_none() {
-                let all = kind::names(role);
-                let name = self.kind.name();
-                return Err(wrong(format!(
-                    "{name} cannot be at {host}, which is {}; faults there: {all}",
-                    role.what()
-                )));
-            }
-            if self.kind.is_state(role) && !(self.when.is_always() && self.only == Only::default()) {
-                let name = self.kind.name();
-                return Err(wrong(format!("at {host} the kernel answers everybody so: {name} takes for=TIME alone")));
-            }
+        meant.filter_map(|(host, role)| Some((host, (*role)?))).try_for_each(|(host, role)| self.check_kind(host, role))
+    }
+
+    /// Whether it is a fault for whoever has this name and this role, as the host itself sees it. For the network, any name
+    /// does.
+    pub fn check_at(&self, host: &str, role: Role) -> Result<(), FaultError> {
+        let here = match role {
+            Role::Wire => self.place == Place::Wire,
+            _ => self.place.is(host),
+        };
+        if !here {
+            return Err(self.wrong(match role {
+                Role::Wire => "here faults of the network alone are put in force: their place is wire".to_owned(),
+                _ => format!("here is {host}, and {} is elsewhere", self.place),
+            }));
+        }
+        self.check_kind(host, role)
+    }
+
+    fn check_kind(&self, host: &str, role: Role) -> Result<(), FaultError> {
+        let name = self.kind.name();
+        if self.kind.word(role).is_none() {
+            let (all, what) = (kind::names(role), role.what());
+            return Err(self.wrong(format!("{name} cannot be at {host}, which is {what}; faults there: {all}")));
+        }
+        if self.kind.is_state(role) && !(self.when.is_always() && self.only == Only::default()) {
+            let why = format!("at {host} the kernel answers everybody so: {name} takes for=TIME alone");
+            return Err(self.wrong(why));
         }
         Ok(())
+    }
+
+    fn wrong(&self, why: String) -> FaultError {
+        FaultError { given: self.to_string(), why }
     }
 }
 

@@ -1,9 +1,11 @@
 //! The files that a world names: zone files and root hints.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 /// The built-in copies, so that the embedded lab needs nothing but the program.
@@ -26,6 +28,39 @@ pub enum Files {
     BuiltIn,
     /// A folder: the one that holds the world's own file.
     Folder(PathBuf),
+    /// Others, some of them changed in memory.
+    Changed(Changed),
+}
+
+/// Files of which some are changed in memory. Cheap to clone; all clones are the same files.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    base: Box<Files>,
+    texts: Arc<RwLock<BTreeMap<String, String>>>,
+}
+
+impl PartialEq for Changed {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.texts, &other.texts)
+    }
+}
+
+impl Eq for Changed {}
+
+impl Changed {
+    /// These files, unchanged so far.
+    pub fn new(base: Files) -> Self {
+        Self { base: Box::new(base), texts: Arc::default() }
+    }
+
+    /// From now on the file of that name has this text. Nothing is written.
+    pub fn set(&self, name: &str, text: String) {
+        self.texts.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), text);
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        self.texts.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
 }
 
 /// A file could not be read.
@@ -66,6 +101,7 @@ impl Files {
                 .find_map(|(known, text)| (*known == name).then(|| (*text).to_owned()))
                 .ok_or_else(|| fail(io::ErrorKind::NotFound.into())),
             Self::Folder(folder) => read_text(&folder.join(name)).map_err(fail),
+            Self::Changed(changed) => changed.text(name).map_or_else(|| changed.base.read(name), Ok),
         }
     }
 
@@ -74,6 +110,7 @@ impl Files {
         match self {
             Self::BuiltIn => format!("(built in) lab/{name}"),
             Self::Folder(folder) => folder.join(name).display().to_string(),
+            Self::Changed(changed) => changed.base.path(name),
         }
     }
 }

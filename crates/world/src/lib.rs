@@ -16,8 +16,10 @@ mod description;
 pub mod fault;
 mod files;
 mod network;
+pub mod scenario;
+pub mod zone;
 
 pub use book::{AddressBook, BookHost, BookService, Closed, Enter, Inside, Protocol, Route};
 pub use description::{App, Host, LabNet, Nameserver, Renumber, Resolver, World, WorldError};
-pub use files::{FileError, Files, read_text};
+pub use files::{Changed, FileError, Files, read_text};
 pub use network::{Network, Segment};

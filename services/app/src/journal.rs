@@ -31,9 +31,14 @@ impl Journal {
         Self { recorder, untraced: Mutex::default() }
     }
 
-    /// Records an event of a visit.
-    pub(crate) fn visit(&self, trace: TraceId, at_ns: u64, what: What) {
-        self.recorder.record(Some(trace), at_ns, what);
+    /// Whether what belongs to this visit, or to none, is to be recorded.
+    pub(crate) fn wants(&self, trace: Option<TraceId>) -> bool {
+        self.recorder.wants(trace)
+    }
+
+    /// Records an event of what is [wanted](Self::wants).
+    pub(crate) fn visit(&self, trace: Option<TraceId>, at_ns: u64, what: What) {
+        self.recorder.record(trace, at_ns, what);
     }
 
     /// Records an event of a protocol that cannot carry a visit's id. Who asks [`Journal::may_record`] first keeps

@@ -121,7 +121,8 @@ impl Service for App {
         }
         // Stopped last, so that `/ready` can say 503 while connections drain.
         let admin_stop = Stop::new();
-        let admin = Admin { recorder, ready: signals.ready.clone(), registry };
+        signals.history.is_of(&recorder);
+        let admin = Admin { recorder, registry, signals: signals.clone() };
         let admin = tokio::spawn(service::admin::serve(admins, admin, admin_stop.clone()));
 
         signals.ready.set(true);

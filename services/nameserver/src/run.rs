@@ -125,6 +125,7 @@ async fn reload(server: Arc<Server<Authority>>, source: Source, reloads: Reloads
                 error!(host, %panic, "zones not reloaded; the old ones are still served");
             }
         }
+        signals.reload.done();
     }
 }
 

@@ -171,6 +171,7 @@ async fn flush(server: Arc<Server<Handler>>, source: Source, mut roots: Vec<Root
             }
             Err(error) => error!(host, %error, "cache not emptied"),
         }
+        signals.reload.done();
     }
 }
 

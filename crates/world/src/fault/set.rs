@@ -20,7 +20,9 @@ pub struct Entry {
     fault: Fault,
     course: Course,
     struck: u64,
-    until: Option<Instant>,
+    // When it ends by itself, as the fault says and as whoever put it there did.
+    ends: Option<Instant>,
+    leased: Option<Instant>,
 }
 
 /// A fault in force, as it is told to others.
@@ -50,8 +52,12 @@ impl Entry {
         strikes
     }
 
+    fn until(&self) -> Option<Instant> {
+        [self.ends, self.leased].into_iter().flatten().min()
+    }
+
     fn is_over(&self, now: Instant) -> bool {
-        self.until.is_some_and(|until| until <= now)
+        self.until().is_some_and(|until| until <= now)
     }
 }
 
@@ -60,12 +66,13 @@ impl Set {
     /// if that is sooner. Returns its id.
     pub fn add(&mut self, fault: Fault, now: Instant, lease: Option<Duration>) -> u64 {
         self.last += 1;
-        let lasting = [fault.when.lasting, lease].into_iter().flatten().min();
+        let behind = |time: Option<Duration>| time.and_then(|time| now.checked_add(time));
         let entry = Entry {
             id: self.last,
             course: Course::new(fault.when),
             struck: 0,
-            until: lasting.and_then(|lasting| now.checked_add(lasting)),
+            ends: behind(fault.when.lasting),
+            leased: behind(lease),
             fault,
         };
         self.faults.push(entry);
@@ -77,6 +84,13 @@ impl Set {
         let before = self.faults.len();
         self.faults.retain(|entry| entry.id != id);
         self.faults.len() < before
+    }
+
+    /// Lets a fault that was put there for a time stay so long from now on; says whether it was there. What it says itself
+    /// still ends it.
+    pub fn renew(&mut self, id: u64, now: Instant, lease: Duration) -> bool {
+        let mut there = self.in_force(now);
+        there.find(|entry| entry.id == id).map(|entry| entry.leased = now.checked_add(lease)).is_some()
     }
 
     /// Ends all faults.
@@ -103,7 +117,7 @@ impl Set {
 
     /// When the next of them ends by itself.
     pub fn next_end(&self) -> Option<Instant> {
-        self.faults.iter().filter_map(|entry| entry.until).min()
+        self.faults.iter().filter_map(Entry::until).min()
     }
 
     /// As they are told to others.
@@ -112,7 +126,7 @@ impl Set {
             id: entry.id,
             fault: entry.fault.to_string(),
             struck: entry.struck,
-            left_ms: entry.until.map(|until| {
+            left_ms: entry.until().map(|until| {
                 let left = until.saturating_duration_since(now).as_millis();
                 u64::try_from(left).unwrap_or(u64::MAX)
             }),
@@ -142,6 +156,17 @@ mod tests {
         assert_eq!(names(&mut set, after(5)), ["auth1:servfail,for=60s", "auth1:refused"]);
         assert_eq!(names(&mut set, after(10)), ["auth1:refused"]);
         assert!(set.remove(kept) && !set.remove(kept) && set.is_empty());
+    }
+
+    #[test]
+    fn renewed() {
+        let (mut set, now) = (Set::default(), Instant::now());
+        let after = |seconds| now + Duration::from_secs(seconds);
+        let id = set.add(fault("auth1:drop,for=20s"), now, Some(Duration::from_secs(10)));
+        let lease = Duration::from_secs(10);
+        assert!(set.renew(id, after(9), lease) && set.list(after(18)).len() == 1);
+        assert!(set.renew(id, after(18), lease) && set.list(after(20)).is_empty());
+        assert!(!set.renew(id, after(20), lease));
     }
 
     #[test]

@@ -40,6 +40,11 @@ impl Faults {
         self.change(|set| set.add(fault, Instant::now(), lease))
     }
 
+    /// Lets a fault stay so long from now on; see [`Set::renew`].
+    pub fn renew(&self, id: u64, lease: Duration) -> bool {
+        self.lock().renew(id, Instant::now(), lease)
+    }
+
     /// Ends a fault; says whether it was there.
     pub fn remove(&self, id: u64) -> bool {
         self.change(|set| set.remove(id))

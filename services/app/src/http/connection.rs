@@ -60,7 +60,7 @@ pub(crate) struct Connection {
 struct State {
     course: Course,
     requests: u64,
-    visits: Vec<TraceId>,
+    visits: Vec<Option<TraceId>>,
     bytes_in: u64,
     bytes_out: u64,
     // Who ended the connection and when: the first of them.
@@ -211,8 +211,9 @@ impl Connection {
             Course::One(one) => one.began(asked.framing, asked.keep_head),
             Course::Many(many) => (many.began(arrived), Vec::new()),
         };
-        if let Some(trace) = asked.trace {
-            let (journal, peer) = (&self.server.journal, self.peer);
+        let (trace, journal) = (asked.trace, &self.server.journal);
+        if journal.wants(trace) {
+            let peer = self.peer;
             if !state.visits.contains(&trace) {
                 // Which visit a connection belongs to is known only now.
                 journal.visit(trace, self.accepted_ns, What::ConnectionAccepted { peer, local: self.world });
@@ -324,10 +325,12 @@ impl Connection {
 
     fn record(&self, written: &Written) {
         let Written { answered, at_ns, bytes } = *written;
-        let Some(trace) = answered.trace else { return };
+        if !self.server.journal.wants(answered.trace) {
+            return;
+        }
         let (peer, status) = (self.peer, Some(answered.status));
         let elapsed_us = at_ns.saturating_sub(answered.began_ns) / 1000;
-        self.server.journal.visit(trace, at_ns, What::ResponseWritten { peer, status, bytes, elapsed_us });
+        self.server.journal.visit(answered.trace, at_ns, What::ResponseWritten { peer, status, bytes, elapsed_us });
     }
 
     // What the connection's task asks.

@@ -37,6 +37,7 @@ pub(crate) fn book(hosts: Vec<BookHost>) -> AddressBook {
         closed: Some(Closed { tcp_v4: ([127, 0, 0, 1], 1).into(), tcp_v6: None }),
         roots: Vec::new(),
         ca: None,
+        control: None,
     }
 }
 
