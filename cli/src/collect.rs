@@ -38,7 +38,7 @@ pub struct Recorded(HashMap<String, u64>);
 /// begins now.
 pub async fn recorded(book: &AddressBook) -> Recorded {
     let Ok(client) = service::admin::client(PATIENCE) else { return Recorded::default() };
-    let asked = book.hosts.iter().map(|host| {
+    let asked = book.hosts.iter().filter(|host| host.played_by.is_none()).map(|host| {
         let client = &client;
         // A socket that nobody has: the count alone is wanted.
         async move { (host, ask(client, host, "peer=0.0.0.0:0").await) }
@@ -61,6 +61,9 @@ pub async fn collect(
         let client = &client;
         let conversation = conversation.filter(|conversation| conversation.host == host.name);
         async move {
+            if let Some(by) = &host.played_by {
+                return (host, Err(Said::NotAsked { why: format!("played by {by}, which does not report") }));
+            }
             let traced = ask(client, host, &format!("trace={trace}")).await;
             let said = match (traced, conversation) {
                 (Ok(traced), Some(conversation)) => {
@@ -69,14 +72,14 @@ pub async fn collect(
                 }
                 (traced, _) => traced,
             };
-            (host, said)
+            (host, said.map_err(|why| Said::Silent { why }))
         }
     });
     let mut collected = Collected::default();
     for (host, said) in join_all(asked).await {
         let said = match said {
             Ok(report) => place(report, &host.name, clock, &mut collected.events),
-            Err(why) => Said::Silent { why },
+            Err(said) => said,
         };
         collected.observers.push(Observer { host: host.name.clone(), said });
     }

@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use journey::{
-    Journey, Outcome, Reason, What,
+    Journey, Outcome, Place, Reason, Said, What,
     chronicle::YOU,
     verdict::{Case, judge},
 };
@@ -61,4 +61,36 @@ fn a_question_that_another_server_answered_blames_nobody() {
         journey.events.push(event);
     }
     assert_eq!(again(&journey).0.host.as_deref(), Some("resolver"));
+}
+
+#[test]
+fn a_lab_is_gone_when_nobody_of_those_who_report_answers() {
+    let mut journey = saved("lame");
+    journey.place = Place::RunningLab { described_by: "book.json".to_owned() };
+    let silent = Said::Silent { why: "nothing answers on its admin port".to_owned() };
+    let not_asked = Said::NotAsked { why: "played by NSD, which does not report".to_owned() };
+    let reported = Said::Reported { events: 1, same_clock: true, overwritten: 0, queues: Vec::new() };
+    let mut check = |first: &Said, others: &Said, expected: bool| {
+        for (nth, observer) in journey.observers.iter_mut().enumerate() {
+            observer.said = if nth == 0 { first.clone() } else { others.clone() };
+        }
+        let next = again(&journey).0.next.unwrap_or_default();
+        assert_eq!(next.contains("does it still run?"), expected, "{first:?}, {others:?}: {next}");
+    };
+    check(&silent, &silent, true);
+    check(&reported, &silent, false);
+    check(&not_asked, &silent, true);
+    check(&silent, &not_asked, true);
+    check(&not_asked, &reported, false);
+    // Where nobody reports, that nobody did says nothing.
+    check(&not_asked, &not_asked, false);
+}
+
+#[test]
+fn an_authority_that_does_not_report_is_known_by_who_asked_it() {
+    let mut journey = saved("no_such_name");
+    let blamed = again(&journey).0.host;
+    assert_eq!(blamed.as_deref().map(|host| host.starts_with("auth")), Some(true));
+    journey.events.retain(|event| !event.host.starts_with("auth"));
+    assert_eq!(again(&journey).0.host, blamed);
 }

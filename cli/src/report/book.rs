@@ -33,6 +33,10 @@ pub fn book(book: &AddressBook, ready_in: Duration, style: &Style) -> String {
     for host in &book.hosts {
         page.gap();
         page.line(11, &[piece(Ink::Host, format!("{:9}", host.name)), plain("  "), dim(&host.about)]);
+        if let Some(by) = &host.played_by {
+            let them = piece(Ink::Bold, by);
+            page.line(11, &[plain("           played by "), them, plain(": yours to start; it does not report")]);
+        }
         // Its admin port is not at its address there.
         let is_inside = |service: &&BookService| book.inside.is_none() || service.address == service.socket;
         for service in host.services.iter().filter(is_inside) {
@@ -85,6 +89,12 @@ fn to_enter(page: &mut Page, book: &AddressBook, inside: &Inside) {
         // In two lines that can be pasted, whatever the width.
         page.line(4, &[plain(format!("  {} \\", enter.before))]);
         page.line(4, &[plain(format!("    {} dig @10.78.1.53 www.example.test", enter.net))]);
+    }
+    for host in book.hosts.iter().filter(|host| host.played_by.is_some()) {
+        let (Some(by), Some(enter)) = (&host.played_by, inside.enter(&host.name)) else { continue };
+        page.line(2, &[dim("  start "), piece(Ink::Bold, by), dim(" at "), piece(Ink::Host, &host.name), dim(":")]);
+        page.line(4, &[plain(format!("  {} \\", enter.before))]);
+        page.line(4, &[plain(format!("    {} PROGRAM", enter.net))]);
     }
     page.line(2, &[dim("  and at the others, by another --net=")]);
     let one = |page: &mut Page, host: &str| {

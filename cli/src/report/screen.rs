@@ -459,13 +459,29 @@ fn verdict(page: &mut Page, journey: &Journey) {
         .iter()
         .filter_map(|observer| match &observer.said {
             Said::Silent { why } => Some(format!("{} ({why})", observer.host)),
-            Said::Reported { .. } => None,
+            Said::Reported { .. } | Said::NotAsked { .. } => None,
         })
         .collect();
     if !silent.is_empty() {
         page.line(2, &[piece(Ink::Warn, "  silent when asked for a report: "), plain(words::and(&silent))]);
     }
+    not_asked(page, journey);
     if !outcome.reached && journey.exit_code != 0 {
         page.line(2, &[dim(format!("  exit code {}", journey.exit_code))]);
+    }
+}
+
+/// The hosts that nothing of this program plays: those with the same words together.
+fn not_asked(page: &mut Page, journey: &Journey) {
+    let mut whys: Vec<(&str, Vec<String>)> = Vec::new();
+    for observer in &journey.observers {
+        let Said::NotAsked { why } = &observer.said else { continue };
+        match whys.iter_mut().find(|(known, _)| known == why) {
+            Some((_, hosts)) => hosts.push(observer.host.clone()),
+            None => whys.push((why, vec![observer.host.clone()])),
+        }
+    }
+    for (why, hosts) in whys {
+        page.line(2, &[dim(format!("  not asked for a report: {}, {why}", words::and(&hosts)))]);
     }
 }

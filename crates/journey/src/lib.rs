@@ -245,4 +245,9 @@ pub enum Said {
         /// Why, in words.
         why: String,
     },
+    /// It was not asked, since nothing there reports.
+    NotAsked {
+        /// Why, in words.
+        why: String,
+    },
 }

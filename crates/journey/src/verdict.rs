@@ -171,7 +171,14 @@ fn cached(case: &Case<'_>, name: &str) -> Option<u32> {
 /// (RFC 8020); "no address" is said only when an address was asked for.
 fn authority(case: &Case<'_>, reason: Reason, name: &str) -> Option<(String, Reply)> {
     case.events.iter().rev().find_map(|event| {
-        let What::AnswerSent { reply, question, .. } = &event.what else { return None };
+        let (host, reply, question) = match &event.what {
+            What::AnswerSent { reply, question, .. } => (event.host.clone(), reply, question),
+            // What an authority does not report itself, whoever asked it does.
+            What::ReplyReceived { server, reply, question, .. } if event.host != YOU => {
+                (crate::host_of(case.hosts, server.ip())?.to_owned(), reply, question)
+            }
+            _ => return None,
+        };
         let says_no = match reason {
             Reason::NoSuchName => {
                 let above = question.name.trim_end_matches('.').to_ascii_lowercase();
@@ -183,7 +190,7 @@ fn authority(case: &Case<'_>, reason: Reason, name: &str) -> Option<(String, Rep
                 reply.meaning == Meaning::NoData && of_address && is_name(question, name)
             }
         };
-        (reply.flags.aa && says_no).then(|| (event.host.clone(), reply.clone()))
+        (reply.flags.aa && says_no).then(|| (host, reply.clone()))
     })
 }
 
@@ -219,8 +226,10 @@ fn unreached(
 /// A lab of which no host answers any more is not a lab with a broken hop.
 fn lab_is_gone(case: &Case<'_>) -> Option<String> {
     let Place::RunningLab { described_by } = case.place else { return None };
+    // A server of another vendor never reports; that it does not is no sign of anything.
+    let mut asked = case.observers.iter().filter(|observer| !matches!(observer.said, Said::NotAsked { .. })).peekable();
     let silent = |observer: &Observer| matches!(observer.said, Said::Silent { .. });
-    let gone = !case.observers.is_empty() && case.observers.iter().all(silent);
+    let gone = asked.peek().is_some() && asked.all(silent);
     gone.then(|| {
         format!("no host of the lab that {described_by} describes answers: does it still run? (visit lab serve)")
     })
@@ -264,6 +273,9 @@ fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Hop) -> Optio
         (Reason::NoAddress, _) if families == (true, false) => "visit without -4".to_owned(),
         (Reason::NoAddress, _) if families == (false, true) => "visit without -6".to_owned(),
         (Reason::NoAddress, _) => "the name is there for something else (mail, text): visit another name".to_owned(),
+        (Reason::ServerFailure, _) if !nobody_asked(hop) && does_not_report(case, hop) => {
+            "this resolver does not report whom it asked: ask them yourself with --walk".to_owned()
+        }
         (Reason::ServerFailure, _) if nobody_asked(hop) => "ask another resolver with --resolver ADDR".to_owned(),
         (Reason::ServerFailure, _) => {
             format!("look at the name servers of {asked}, or ask another resolver with --resolver ADDR")
@@ -363,6 +375,14 @@ fn has_status(hop: &Hop) -> bool {
 
 fn points_elsewhere(hop: &Hop) -> bool {
     receive_of(hop).is_some_and(|receive| receive.headers.iter().any(|header| header.name == "location"))
+}
+
+/// Whether the resolver that was asked is one of another vendor, which plays a host of the lab.
+fn does_not_report(case: &Case<'_>, hop: &Hop) -> bool {
+    let Some(Did::Name(name)) = hop.stage(StageName::Name).map(|stage| &stage.did) else { return false };
+    let Some(NameSource::Resolver { host: Some(host), .. }) = &name.source else { return false };
+    let is_it = |observer: &Observer| observer.host == *host && matches!(observer.said, Said::NotAsked { .. });
+    case.observers.iter().any(is_it)
 }
 
 fn nobody_asked(hop: &Hop) -> bool {

@@ -1,6 +1,6 @@
 //! What the hosts stand on: where their sockets are.
 
-use std::sync::Arc;
+use std::{fs, sync::Arc};
 
 use wire::{net::Net, sys::namespace::Namespace};
 use world::{Closed, Host, Network, World};
@@ -43,6 +43,15 @@ impl Ground {
                 Ok(sockets)
             }
         }
+    }
+
+    /// Lets a server of another vendor listen on the ports of this host, whoever starts it there: a program that is
+    /// started in a namespace has none of the rights that the lab has there, unless root starts it.
+    pub(crate) fn make_room_for_another(&self, name: &str) -> Result<(), LabError> {
+        let Some(namespace) = self.inside(name) else { return Ok(()) };
+        // Refused where /proc/sys is read-only; then root has to start it.
+        let all_ports = || fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0").unwrap_or_default();
+        namespace.run(all_ports).map_err(|source| LabError::Namespace { host: name.to_owned(), source })
     }
 
     /// What stands in for ports on which nothing listens.

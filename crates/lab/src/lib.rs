@@ -191,6 +191,16 @@ pub enum LabError {
         /// What is wrong.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Another vendor's server plays a host, and it is not said where.
+    #[error("host {host}: {why}; or give the lab a network of its own (--wire), where it listens at {addresses}")]
+    NoSockets {
+        /// The host.
+        host: String,
+        /// What is needed.
+        why: String,
+        /// The host's own addresses.
+        addresses: String,
+    },
     /// A host did not come up.
     #[error("host {host} did not start: {why}")]
     NotReady {
@@ -273,18 +283,34 @@ impl Lab {
         let files = Changed::new(files);
         let scope = service::tls::scope(&world);
         let authority = Arc::new(Authority::open_or_in_memory(data_dir.as_deref(), &scope, SystemTime::now())?);
+        let takes_part = |name: &&String| !without.contains(name);
+        if way == Way::Loopback {
+            for name in world.hosts.keys().filter(takes_part) {
+                check_sockets(name, &world)?;
+            }
+        }
         let ground = Ground::new(&world, way)?;
         for fault in faults.iter().filter(|fault| fault.place == Place::Wire) {
             disturb::network(&ground, fault)?.add(fault.clone(), None);
         }
         let mut sockets = BTreeMap::new();
-        for (name, host) in &world.hosts {
-            if !without.contains(name) {
-                sockets.insert(name.clone(), ground.bind(name, host, &world.network)?);
+        for name in world.hosts.keys().filter(takes_part) {
+            let host = &world.hosts[name];
+            match host.played_by {
+                Some(_) => ground.make_room_for_another(name)?,
+                None => {
+                    sockets.insert(name.clone(), ground.bind(name, host, &world.network)?);
+                }
             }
         }
-        let mut book = AddressBook::new(&world, ground.closed(), |name, protocol, address| {
-            sockets.get(name)?.real(protocol, address)
+        let mut book = AddressBook::new(&world, ground.closed(), |name, service, protocol, address| {
+            let host = &world.hosts[name];
+            match (&host.played_by, way) {
+                (None, _) => sockets.get(name)?.real(protocol, address),
+                _ if without.iter().any(|left_out| left_out == name) => None,
+                (Some(_), Way::Loopback) => host.told_socket(service, address),
+                (Some(_), Way::Wire { .. }) => Some(address),
+            }
         });
         book.ca = Some(authority.certificate_pem().to_owned());
         let mut hosts = BTreeMap::new();
@@ -344,6 +370,14 @@ impl Lab {
         running.stop();
         Ok(())
     }
+}
+
+/// Where another vendor's server plays this host of a lab on loopback, it has to be said where.
+fn check_sockets(name: &str, world: &World) -> Result<(), LabError> {
+    let host = &world.hosts[name];
+    let Some(why) = host.missing_sockets(&world.network) else { return Ok(()) };
+    let addresses = host.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+    Err(LabError::NoSockets { host: name.to_owned(), why, addresses })
 }
 
 impl Drop for Lab {

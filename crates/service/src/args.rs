@@ -64,6 +64,16 @@ pub enum ArgsError {
     /// A file that it names cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Another server is to run there.
+    #[error("{path}: host {host} is played by {by}: start that, or take played_by out of its description")]
+    PlayedBy {
+        /// The file.
+        path: String,
+        /// The host.
+        host: String,
+        /// What plays it.
+        by: String,
+    },
 }
 
 impl Args {
@@ -76,6 +86,9 @@ impl Args {
             world = world.renumbered(lab_net);
         }
         let host = world.host(&self.host, &path)?.clone();
+        if let Some(by) = host.played_by {
+            return Err(ArgsError::PlayedBy { path, host: self.host.clone(), by });
+        }
         let files = Files::beside(&self.world);
         Ok(Told { name: self.host.clone(), host, world, files, authority: None })
     }

@@ -85,6 +85,9 @@ pub struct BookHost {
     pub addresses: Vec<IpAddr>,
     /// What it listens on.
     pub services: Vec<BookService>,
+    /// What plays it, where that is another vendor's server, which does not report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub played_by: Option<String>,
 }
 
 /// A socket of a host.
@@ -140,15 +143,15 @@ pub enum Route {
 impl AddressBook {
     /// The book of a world whose addresses are real: containers, namespaces.
     pub fn direct(world: &World) -> Self {
-        Self::new(world, None, |_, _, address| Some(address))
+        Self::new(world, None, |_, _, _, address| Some(address))
     }
 
-    /// The book of a world whose sockets are told by `socket`; what it answers `None` for is left out (an address family
+    /// The book of a world whose sockets are told by `socket`, of host, service, transport and address; what it answers `None` for is left out (an address family
     /// that this machine lacks).
     pub fn new(
         world: &World,
         closed: Option<Closed>,
-        mut socket: impl FnMut(&str, Protocol, SocketAddr) -> Option<SocketAddr>,
+        mut socket: impl FnMut(&str, &str, Protocol, SocketAddr) -> Option<SocketAddr>,
     ) -> Self {
         let mut book_host = |(name, host): (&String, &crate::Host)| BookHost {
             name: name.clone(),
@@ -158,10 +161,11 @@ impl AddressBook {
                 .listens(&world.network)
                 .into_iter()
                 .filter_map(|(service, protocol, address)| {
-                    let socket = socket(name, protocol, address)?;
+                    let socket = socket(name, service, protocol, address)?;
                     Some(BookService { name: service.to_owned(), protocol, address, socket })
                 })
                 .collect(),
+            played_by: host.played_by.clone(),
         };
         Self {
             v4: world.network.v4,
@@ -268,7 +272,7 @@ mod tests {
     fn loopback_book() -> AddressBook {
         let mut port = 40_000;
         let closed = Closed { tcp_v4: ([127, 0, 0, 1], 1).into(), tcp_v6: None };
-        AddressBook::new(&World::built_in(), Some(closed), |_, _, address| {
+        AddressBook::new(&World::built_in(), Some(closed), |_, _, _, address| {
             port += 1;
             address.is_ipv4().then(|| ([127, 0, 0, 1], port).into())
         })

@@ -40,6 +40,12 @@ pub struct Host {
     pub resolver: Option<Resolver>,
     /// It runs an application server.
     pub app: Option<App>,
+    /// What plays it, in words, where that is another vendor's server: nothing of this program is started for it, and it
+    /// does not report.
+    pub played_by: Option<String>,
+    /// Where that one listens when the lab is on loopback, by service. Elsewhere it listens at the host's own addresses.
+    #[serde(default)]
+    pub sockets: BTreeMap<String, Vec<SocketAddr>>,
 }
 
 /// An authoritative name server.
@@ -211,6 +217,16 @@ pub enum WorldError {
         /// The key.
         key: &'static str,
     },
+    /// What is said of the server that plays a host cannot be.
+    #[error("{path}: host {host}: {why}")]
+    Played {
+        /// The file.
+        path: String,
+        /// The host.
+        host: String,
+        /// What is wrong, and what is needed.
+        why: String,
+    },
     /// No such host.
     #[error("{path}: there is no host {host:?}; hosts: {known}")]
     NoSuchHost {
@@ -245,6 +261,8 @@ impl World {
             if host.addresses.is_empty() {
                 return Err(bad("addresses"));
             }
+            let wrong = |why| WorldError::Played { path: path.to_owned(), host: name.clone(), why };
+            host.check_played().map_err(wrong)?;
             for (key, value) in host.limits() {
                 if value == 0 {
                     return Err(bad(key));
@@ -405,25 +423,9 @@ impl Host {
 
     /// Every socket that this host's service listens on: service name, protocol and address.
     pub fn listens(&self, network: &Network) -> Vec<(&'static str, crate::Protocol, SocketAddr)> {
-        use crate::Protocol::{Tcp, Udp};
-        let mut ports = Vec::new();
-        if let Some(port) = self.nameserver.as_ref().map(|s| s.port).or_else(|| self.resolver.as_ref().map(|s| s.port))
-        {
-            ports.extend([("dns", Udp, port), ("dns", Tcp, port)]);
-        }
-        if let Some(resolver) = &self.resolver {
-            ports.extend([("dot", Tcp, resolver.dot_port), ("doh", Tcp, resolver.doh_port)]);
-        }
-        if let Some(app) = &self.app {
-            ports.extend([
-                ("http", Tcp, app.http_port),
-                ("https", Tcp, app.https_port),
-                ("talk", Tcp, app.talk_port),
-                ("echo", Udp, app.echo_port),
-            ]);
-            ports.extend(app.stall_port.map(|port| ("stall", Tcp, port)));
-        }
-        ports.push(("admin", Tcp, network.admin_port));
+        let mut ports = self.ports();
+        ports.push(("admin", crate::Protocol::Tcp, network.admin_port));
+        ports.retain(|(name, ..)| self.offers(name));
         let on = |ip: &IpAddr| {
             let ip = *ip;
             ports.iter().map(move |&(name, protocol, port)| (name, protocol, SocketAddr::new(ip, port)))

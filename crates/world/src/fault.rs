@@ -195,19 +195,29 @@ fn means(place: &str, host: &str) -> bool {
 impl Fault {
     /// Whether this world has its place, and a fault of this kind can be there. The error lists what there is.
     pub fn check(&self, world: &World) -> Result<(), FaultError> {
-        let hosts = world.hosts.iter().map(|(name, host)| (name.as_str(), role_of(host)));
+        let there = |(name, host): (&String, &Host)| There {
+            name: name.clone(),
+            role: role_of(host),
+            played_by: host.played_by.clone(),
+        };
+        let hosts = world.hosts.iter().map(there);
         self.check_among(&hosts.collect::<Vec<_>>())
     }
 
     /// The same in a lab that this book describes. A host that does not run has no role there, and is not looked at.
     pub fn check_in(&self, book: &AddressBook) -> Result<(), FaultError> {
-        let hosts = book.hosts.iter().map(|host| (host.name.as_str(), host.role()));
+        let there = |host: &crate::BookHost| There {
+            name: host.name.clone(),
+            role: host.role(),
+            played_by: host.played_by.clone(),
+        };
+        let hosts = book.hosts.iter().map(there);
         self.check_among(&hosts.collect::<Vec<_>>())
     }
 
-    fn check_among(&self, hosts: &[(&str, Option<Role>)]) -> Result<(), FaultError> {
-        let is_there = |name: &String| hosts.iter().any(|(host, _)| host == name);
-        let known = || hosts.iter().map(|(host, _)| *host).collect::<Vec<_>>().join(", ");
+    fn check_among(&self, hosts: &[There]) -> Result<(), FaultError> {
+        let is_there = |name: &String| hosts.iter().any(|host| host.name == *name);
+        let known = || hosts.iter().map(|host| host.name.as_str()).collect::<Vec<_>>().join(", ");
         if let Some(host) = &self.only.at
             && !is_there(host)
             // The router and the clients are in no world file; the network itself knows them.
@@ -222,11 +232,17 @@ impl Fault {
             return Err(self.wrong(format!("there is no client {host:?}; hosts: {}, you, or an address", known())));
         }
         let Place::Host(place) = &self.place else { return Ok(()) };
-        let mut meant = hosts.iter().filter(|(host, _)| means(place, host)).peekable();
+        let mut meant = hosts.iter().filter(|host| means(place, &host.name)).peekable();
         if meant.peek().is_none() {
             return Err(self.wrong(format!("there is no host {place:?}; places: {}, wire", known())));
         }
-        meant.filter_map(|(host, role)| Some((host, (*role)?))).try_for_each(|(host, role)| self.check_kind(host, role))
+        meant.try_for_each(|There { name, role, played_by }| match (played_by, role) {
+            (Some(by), _) => Err(self.wrong(format!(
+                "{name} is played by {by}, which takes no faults; the network in front of it does"
+            ))),
+            (None, Some(role)) => self.check_kind(name, *role),
+            (None, None) => Ok(()),
+        })
     }
 
     /// Whether it is a fault for whoever has this name and this role, as the host itself sees it. For the network, any name
@@ -261,6 +277,13 @@ impl Fault {
     fn wrong(&self, why: String) -> FaultError {
         FaultError { given: self.to_string(), why }
     }
+}
+
+/// A host that a fault may be at.
+struct There {
+    name: String,
+    role: Option<Role>,
+    played_by: Option<String>,
 }
 
 fn is_of_the_network(host: &str) -> bool {
@@ -311,6 +334,18 @@ mod tests {
         check("auth1:tcp-refused,type=A", Some("takes for=TIME alone"));
         check("auth1:drop,client=resolver", None);
         check("auth1:drop,client=someone", Some("there is no client \"someone\""));
+    }
+
+    #[test]
+    fn another_vendors_server_takes_no_faults() {
+        let mut world = World::built_in();
+        world.hosts.get_mut("auth1").unwrap().played_by = Some("NSD 4.6".to_owned());
+        let told = |text: &str| text.parse::<Fault>().unwrap().check(&world).map_err(|error| error.why);
+        assert_eq!(
+            told("auth:servfail").unwrap_err(),
+            "auth1 is played by NSD 4.6, which takes no faults; the network in front of it does"
+        );
+        assert_eq!((told("auth2:servfail"), told("wire:loss,at=auth1")), (Ok(()), Ok(())));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod files;
 mod network;
 pub mod scenario;
 pub mod zone;
+mod played;
 
 pub use book::{AddressBook, BookHost, BookService, Closed, Enter, Inside, Protocol, Route};
 pub use description::{App, Host, LabNet, Nameserver, Renumber, Resolver, World, WorldError};

@@ -87,6 +87,7 @@ impl Fake {
             about: String::new(),
             addresses: vec![self.ip],
             services: vec![service(Protocol::Udp, self.udp), service(Protocol::Tcp, self.tcp)],
+            played_by: None,
         }
     }
 }

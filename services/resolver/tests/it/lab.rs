@@ -42,7 +42,7 @@ impl Lab {
         let closed = Closed { tcp_v4: ([127, 0, 0, 1], 1).into(), tcp_v6: None };
         let mut config = Resolver::configure(&told("resolver")).unwrap();
         config.book =
-            AddressBook::new(&world, Some(closed), |_, protocol, address| real.get(&(protocol, address)).copied());
+            AddressBook::new(&world, Some(closed), |_, _, protocol, address| real.get(&(protocol, address)).copied());
         Self { resolver: Running::start(config).await, _servers: servers }
     }
 }
