@@ -5,9 +5,12 @@
 //! there). Messages come as datagrams, over TCP, over TLS (RFC 7858) and over HTTPS (RFC 8484); all go to one handler under
 //! one set of limits. Beside the handler this module decides what every server decides alike: what is no query at all, which
 //! opcodes and EDNS versions are answered how (RFC 8906 §3), how large a UDP answer may be, and it records the queries
-//! that belong to a visit.
+//! that belong to a visit. The faults of a lab's server are applied here, too, since what is wrong with most of them can be
+//! sent by no handler.
 
+mod fault;
 mod https;
+mod listen;
 mod message;
 mod metrics;
 mod tcp;
@@ -16,7 +19,7 @@ mod udp;
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hickory_net::{runtime::TokioTime, xfer::Protocol};
-use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::op::ResponseCode;
 use hickory_server::server::{Request, RequestHandler};
 use journey::{TraceId, What, dns::Transport};
 use prometheus_client::registry::Registry;
@@ -32,6 +35,7 @@ use tokio::{
 };
 use tracing::{debug, info};
 
+pub use fault::{Faulty, struck};
 pub use message::Encoded;
 pub use metrics::Metrics;
 
@@ -103,6 +107,8 @@ pub struct Server<H> {
     pub limits: Limits,
     /// For the sockets over TLS; without it there must be none.
     pub secure: Option<Secure>,
+    /// What is wrong with it.
+    pub faults: Faulty,
 }
 
 impl<H: RequestHandler> Server<H> {
@@ -168,33 +174,34 @@ impl<H: RequestHandler> Server<H> {
         loops.join_all().await.into_iter().sum()
     }
 
-    /// The bytes to send back for these bytes, or `None` where nothing must be sent.
-    async fn answer(self: Arc<Self>, bytes: Vec<u8>, peer: SocketAddr, transport: Transport) -> Option<Answered> {
+    /// What to send back for these bytes.
+    async fn answer(self: Arc<Self>, bytes: Vec<u8>, peer: SocketAddr, transport: Transport) -> Said {
         let read_ns = now_ns();
         let request = match message::parse(bytes, peer, transport) {
             Parsed::Query(request) => *request,
             Parsed::Error(reply) => {
                 self.metrics.query(transport);
                 self.metrics.reply(&reply);
-                return Some(Answered { bytes: reply, visit: None });
+                return Said::Answer(Answered { bytes: reply, visit: None });
             }
             Parsed::Ignore => {
                 self.metrics.ignored();
-                return None;
+                return Said::Ignored;
             }
         };
         self.metrics.query(transport);
         let trace = request.edns.as_ref().and_then(options::trace_of);
         let visit = self.recorder.wants(trace).then(|| self.note_query(trace, read_ns, &request, transport));
-        let slot = Slot::new(&request);
-        let encoded = match message::refusal(&request) {
-            Some(code) => message::error(&request, code, self.nsid.as_deref()),
-            None => {
-                self.handler.handle_request::<_, TokioTime>(&request, slot.clone()).await;
-                slot.take().unwrap_or_else(|| message::error(&request, ResponseCode::ServFail, self.nsid.as_deref()))
+        let reply = match message::refusal(&request) {
+            Some(code) => {
+                let refusal = message::error(&request, code, self.nsid.as_deref());
+                message::fit(refusal, &request)
             }
+            None => match self.reply(&request, transport).await {
+                Some(reply) => reply,
+                None => return Said::Nothing,
+            },
         };
-        let reply = message::fit(encoded, &request);
         self.metrics.reply(&reply);
         debug!(
             %peer,
@@ -206,7 +213,14 @@ impl<H: RequestHandler> Server<H> {
             elapsed_us = now_ns().saturating_sub(read_ns) / 1_000,
             "answered"
         );
-        Some(Answered { bytes: reply, visit })
+        Said::Answer(Answered { bytes: reply, visit })
+    }
+
+    /// What the handler answers.
+    async fn handled(&self, request: &Request) -> Encoded {
+        let slot = Slot::new(request);
+        self.handler.handle_request::<_, TokioTime>(request, slot.clone()).await;
+        slot.take().unwrap_or_else(|| message::error(request, ResponseCode::ServFail, self.nsid.as_deref()))
     }
 
     fn note_query(&self, trace: Option<TraceId>, read_ns: u64, request: &Request, transport: Transport) -> Visit {
@@ -221,8 +235,7 @@ impl<H: RequestHandler> Server<H> {
     fn sending(&self, answered: &Answered) -> Option<Sending> {
         let visit = answered.visit.as_ref()?;
         // Reading our own bytes again keeps the record true to what is sent; it costs visits only, not loads.
-        let message = Message::from_vec(&answered.bytes).ok()?;
-        let reply = words::reply(&message, answered.bytes.len());
+        let reply = words::sent(&answered.bytes);
         let at_ns = now_ns();
         let what = What::AnswerSent {
             peer: visit.peer,
@@ -247,6 +260,16 @@ struct Sending {
     trace: Option<TraceId>,
     at_ns: u64,
     what: What,
+}
+
+/// What comes of some bytes.
+enum Said {
+    /// This is sent.
+    Answer(Answered),
+    /// It was a query, and nothing is sent: a fault.
+    Nothing,
+    /// Nothing that may be answered.
+    Ignored,
 }
 
 /// An answer, and what is recorded once it is sent.

@@ -57,6 +57,31 @@ pub fn reply(message: &Message, bytes: usize) -> Reply {
     }
 }
 
+/// What some bytes are that were sent as a reply; of such that are no message, what their header says.
+pub fn sent(bytes: &[u8]) -> Reply {
+    if let Ok(message) = Message::from_vec(bytes) {
+        return reply(&message, bytes.len());
+    }
+    let [high, low] = [2, 3].map(|at| bytes.get(at).copied().unwrap_or_default());
+    Reply {
+        rcode: rcode(ResponseCode::from_low(low)),
+        meaning: Meaning::Other,
+        flags: Flags {
+            aa: high & 0x04 != 0,
+            tc: high & 0x02 != 0,
+            rd: high & 0x01 != 0,
+            ra: low & 0x80 != 0,
+            ad: low & 0x20 != 0,
+        },
+        answer: Vec::new(),
+        authority: Vec::new(),
+        additional: Vec::new(),
+        counts: [0; 3],
+        edns: None,
+        bytes: bytes.len(),
+    }
+}
+
 /// What a reply means for whoever asked.
 pub fn meaning(message: &Message) -> Meaning {
     if message.metadata.truncation {

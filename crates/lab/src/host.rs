@@ -34,7 +34,9 @@ impl Running {
         signals: Signals,
     ) -> Result<Self, LabError> {
         if told.host.nameserver.is_some() {
-            Self::spawn::<Nameserver>(told, sockets, configure::<Nameserver>(told)?, inside, signals)
+            let mut config = configure::<Nameserver>(told)?;
+            config.book = book.clone();
+            Self::spawn::<Nameserver>(told, sockets, config, inside, signals)
         } else if told.host.resolver.is_some() {
             let mut config = configure::<Resolver>(told)?;
             // The resolver asks the world's addresses, which here are other sockets.

@@ -1,14 +1,15 @@
 //! The service: configuration, sockets to answers, reload, drain.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
-use dns::serve::{Limits, Metrics, Server};
+use dns::serve::{Faulty, Limits, Metrics, Server};
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 use service::{Bound, Ended, Recorder, Service, Signals, Told, ring::DEFAULT_CAPACITY, start::GRACE};
 use tracing::{error, info};
+use world::{AddressBook, fault::Role};
 
 use crate::{
     handler::Authority,
@@ -38,6 +39,10 @@ pub struct Config {
     pub tcp_idle: Duration,
     /// How long what was begun may take after the stop.
     pub grace: Duration,
+    /// Who has which address: its faults may be meant for one client alone.
+    pub book: AddressBook,
+    /// The addresses of whoever visits.
+    pub you: Vec<IpAddr>,
 }
 
 /// It cannot be configured.
@@ -73,6 +78,8 @@ impl Service for Nameserver {
             tcp_connections: spec.tcp_connections,
             tcp_idle: spec.tcp_idle(),
             grace: GRACE,
+            book: AddressBook::direct(&told.world),
+            you: told.world.network.you.clone(),
         })
     }
 
@@ -82,12 +89,16 @@ impl Service for Nameserver {
         let reloads = Reloads::new(&mut registry);
         reloads.loaded(&config.host, &config.zones);
         let recorder = Recorder::new(&config.host, Self::NAME, DEFAULT_CAPACITY);
+        // What zones there are stays, whatever is read again of them.
+        let zones = config.zones.iter().map(|zone| zone.origin().clone()).collect();
+        let faults = Faulty::new(Role::Nameserver, &config.host, zones, &config.book, &config.you, &signals);
         let server = Arc::new(Server {
             handler: Authority::new(config.zones, &config.host),
             nsid: Some(config.host.clone()),
             recorder,
             metrics,
             secure: None,
+            faults,
             limits: Limits {
                 tcp_connections: config.tcp_connections,
                 tcp_idle: config.tcp_idle,

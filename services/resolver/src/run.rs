@@ -1,13 +1,13 @@
 //! The service: configuration, sockets to answers, flush, drain.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
-use dns::serve::{Limits, Metrics, Secure, Server};
+use dns::serve::{Faulty, Limits, Metrics, Secure, Server};
 use ipnet::IpNet;
 use prometheus_client::registry::Registry;
 use service::{Bound, Ended, Recorder, Service, Signals, Told, ring::DEFAULT_CAPACITY, start::GRACE};
 use tracing::{error, info};
-use world::{AddressBook, Files, Renumber};
+use world::{AddressBook, Files, Renumber, fault::Role};
 
 use crate::{
     counters::Counters,
@@ -51,6 +51,8 @@ pub struct Config {
     pub secure: Option<Secure>,
     /// How long what was begun may take after the stop.
     pub grace: Duration,
+    /// The addresses of whoever visits: its faults may be meant for one client alone.
+    pub you: Vec<IpAddr>,
 }
 
 /// Where root hints are read from.
@@ -110,6 +112,7 @@ impl Service for Resolver {
             tcp_idle: Duration::from_millis(spec.tcp_idle_ms),
             secure: told.server_config(&Secure::TLS)?.map(Secure::new),
             grace: GRACE,
+            you: told.world.network.you.clone(),
         })
     }
 
@@ -118,6 +121,7 @@ impl Service for Resolver {
         let metrics = Metrics::new(&mut registry);
         let counters = Counters::new(&mut registry);
         let recorder = Recorder::new(&config.host, Self::NAME, DEFAULT_CAPACITY);
+        let faults = Faulty::new(Role::Resolver, &config.host, Vec::new(), &config.book, &config.you, &signals);
         let means = Means {
             reach: Reach::find(&config.book),
             book: Arc::new(config.book),
@@ -136,6 +140,7 @@ impl Service for Resolver {
             recorder,
             metrics,
             secure: config.secure,
+            faults,
             limits: Limits {
                 tcp_connections: config.tcp_connections,
                 tcp_idle: config.tcp_idle,

@@ -3,8 +3,8 @@
 //! An answer counts as sent when it is given to hyper; when its last byte goes to the socket, hyper does not tell.
 
 use std::{
-    convert::Infallible,
     future::Future,
+    io,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
@@ -35,7 +35,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::Server;
+use super::{Said, Server};
 
 /// Where queries go; clients are told so by a template like `https://dns.example.test/dns-query{?dns}` (RFC 8484 §3).
 const PATH: &str = "/dns-query";
@@ -59,13 +59,13 @@ pub(super) async fn converse<H: RequestHandler>(
 ) -> Result<(), hyper::Error> {
     let (activity, idle) = (Arc::new(Activity::default()), server.limits.tcp_idle);
     let service = {
-        let (server, activity) = (Arc::clone(server), Arc::clone(&activity));
+        let (server, activity, stop) = (Arc::clone(server), Arc::clone(&activity), stop.clone());
         service_fn(move |request| {
-            let (server, busy) = (Arc::clone(&server), Busy::new(Arc::clone(&activity)));
+            let (server, busy, stop) = (Arc::clone(&server), Busy::new(Arc::clone(&activity)), stop.clone());
             async move {
-                let response = exchange(server, request, peer).await;
+                let response = exchange(server, request, peer, stop).await;
                 drop(busy);
-                Ok::<_, Infallible>(response)
+                response
             }
         })
     };
@@ -164,14 +164,22 @@ async fn exchange<H: RequestHandler>(
     server: Arc<Server<H>>,
     request: Request<Incoming>,
     peer: SocketAddr,
-) -> Response<Full<Bytes>> {
+    stop: Stop,
+) -> io::Result<Response<Full<Bytes>>> {
     let query = match query(request, server.limits.tcp_idle).await {
         Ok(query) => query,
-        Err(refusal) => return refused(refusal),
+        Err(refusal) => return Ok(refused(refusal)),
     };
-    // What may not be answered is no DNS query.
-    let Some(answered) = Arc::clone(&server).answer(query, peer, Transport::Https).await else {
-        return refused((StatusCode::BAD_REQUEST, "this is no DNS query\n"));
+    let answered = match Arc::clone(&server).answer(query, peer, Transport::Https).await {
+        Said::Answer(answered) => answered,
+        Said::Nothing => {
+            // HTTP has no way to say nothing: the exchange stays open as long as a silent connection may, and then ends
+            // without a response.
+            let _ = timeout(server.limits.tcp_idle, stop.cancelled()).await;
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        // What may not be answered is no DNS query.
+        Said::Ignored => return Ok(refused((StatusCode::BAD_REQUEST, "this is no DNS query\n"))),
     };
     let sending = server.sending(&answered);
     let fresh = freshness(&answered.bytes);
@@ -182,7 +190,7 @@ async fn exchange<H: RequestHandler>(
         response.headers_mut().insert(CACHE_CONTROL, fresh);
     }
     server.sent(sending);
-    response
+    Ok(response)
 }
 
 type Refusal = (StatusCode, &'static str);

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
-use super::{Answered, Server, https};
+use super::{Answered, Said, Server, https, listen::Listener};
 
 /// Queries of one connection that are under way at once. One that waits must not hold up those behind it (RFC 7766
 /// §6.2.1.1); what a client sends beyond this stays in the kernel's buffers.
@@ -48,6 +48,13 @@ pub(super) async fn serve<H: RequestHandler>(
     stop: Stop,
 ) -> usize {
     let mut connections = JoinSet::new();
+    let mut listener = match Listener::new(listener, server.recorder.host(), server.faults.faults()) {
+        Ok(listener) => listener,
+        Err(error) => {
+            warn!(%error, "cannot listen");
+            return 0;
+        }
+    };
     loop {
         // A full house leaves clients in the kernel's accept queue instead of turning them away. The permit comes second:
         // several listeners share the permits, and one without clients must not hold any.
@@ -155,8 +162,13 @@ async fn talk<H: RequestHandler, S: AsyncRead + AsyncWrite + Unpin>(
         inbox.make_room();
         tokio::select! {
             Some(answered) = answers.next() => {
-                // What may not be answered is no DNS client; keeping the connection would only feed it.
-                let Some(answered) = answered else { return Ok(()) };
+                let answered = match answered {
+                    Said::Answer(answered) => answered,
+                    // To the client it is a query that is not answered: it may ask another, or lose its patience.
+                    Said::Nothing => continue,
+                    // What may not be answered is no DNS client; keeping the connection would only feed it.
+                    Said::Ignored => return Ok(()),
+                };
                 send(server, &mut writer, answered).await?;
                 idle.as_mut().reset(Instant::now() + server.limits.tcp_idle);
             }

@@ -4,7 +4,7 @@ use std::{collections::HashSet, io};
 
 use async_trait::async_trait;
 use hickory_net::runtime::Time;
-use hickory_proto::op::Metadata;
+use hickory_proto::{op::Metadata, rr::Name};
 use hickory_server::{
     server::{ResponseHandler, ResponseInfo},
     zone_handler::MessageResponseBuilder,
@@ -16,9 +16,14 @@ use tokio::{
     sync::Semaphore,
     task::JoinHandle,
 };
+use world::{
+    AddressBook, Protocol, World,
+    fault::{Faults, Role},
+};
 
 use super::*;
 
+mod faults;
 mod secure;
 
 /// No wait in these tests is expected to take this long.
@@ -45,6 +50,7 @@ struct Front {
     gate: Arc<Semaphore>,
     registry: Registry,
     stop: Stop,
+    faults: Faults,
     udp: SocketAddr,
     tcp: Vec<SocketAddr>,
     tls: SocketAddr,
@@ -58,7 +64,11 @@ const LIMITS: Limits = Limits { tcp_connections: 8, tcp_idle: PATIENCE, pending:
 impl Front {
     async fn start(limits: Limits) -> Self {
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let tcp = [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
+        let mut bound = Bound::default();
+        for _ in 0..2 {
+            bound.bind("dns", Protocol::Tcp, ([127, 0, 0, 1], 0).into(), false).unwrap();
+        }
+        let tcp = bound.take_tcp("dns").unwrap();
         let (tls, https) =
             (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
         let (tls_at, https_at) = (tls.local_addr().unwrap(), https.local_addr().unwrap());
@@ -66,19 +76,26 @@ impl Front {
         let authority = ca::Authority::in_memory(&ca::Scope::new::<&str>([], []), now).unwrap();
         let key = authority.issue(&["localhost".to_owned()], &[], now).unwrap();
         let (gate, mut registry, stop) = (Arc::new(Semaphore::new(0)), Registry::default(), Stop::new());
+        let faults = Faults::default();
+        let (book, signals) = (
+            AddressBook::direct(&World::built_in()),
+            Signals { stop: stop.clone(), faults: faults.clone(), ..Signals::default() },
+        );
+        let zones = vec![Name::from_ascii("test.").unwrap()];
         let server = Arc::new(Server {
             handler: Gate(Arc::clone(&gate)),
             nsid: None,
-            recorder: Recorder::new("test", "test", 8),
+            recorder: Recorder::new("auth1", "test", 8),
             metrics: Metrics::new(&mut registry),
             limits,
             secure: Some(Secure::new(Arc::new(ca::server_config(key, &Secure::TLS)))),
+            faults: Faulty::new(Role::Nameserver, "auth1", zones, &book, &[], &signals),
         });
         let (udp_at, tcp_at) = (udp.local_addr().unwrap(), tcp.iter().map(|l| l.local_addr().unwrap()).collect());
-        let sockets = Sockets { udp: vec![udp], tcp: tcp.into(), tls: vec![tls], https: vec![https] };
+        let sockets = Sockets { udp: vec![udp], tcp, tls: vec![tls], https: vec![https] };
         let serving = tokio::spawn(server.serve(sockets, stop.clone()));
         let (udp, tcp, tls, https) = (udp_at, tcp_at, tls_at, https_at);
-        Self { gate, registry, stop, udp, tcp, tls, https, authority, serving }
+        Self { gate, registry, stop, faults, udp, tcp, tls, https, authority, serving }
     }
 
     async fn client(&self) -> UdpSocket {

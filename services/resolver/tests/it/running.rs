@@ -58,6 +58,7 @@ pub(crate) fn config(hosts: &[&Fake]) -> Config {
         tcp_idle: Duration::from_secs(5),
         secure: None,
         grace: Duration::from_secs(3),
+        you: Vec::new(),
     }
 }
 
