@@ -35,7 +35,7 @@ use tokio::{
 };
 use tracing::{debug, info};
 
-pub use fault::{Faulty, struck};
+pub use fault::{Faulty, Struck, struck};
 pub use message::Encoded;
 pub use metrics::Metrics;
 

@@ -1,9 +1,14 @@
 //! What a client is told. Pure.
 
+use std::net::IpAddr;
+
 use dns::options::ede;
 use hickory_proto::{
     op::ResponseCode,
-    rr::{Name, RData, Record, RecordType, rdata::SOA},
+    rr::{
+        Name, RData, Record, RecordType,
+        rdata::{A, AAAA, SOA},
+    },
 };
 
 /// A failed resolution is remembered for so long, in seconds: long enough to spare servers that are down a flood of the
@@ -84,6 +89,25 @@ impl Answer {
         for record in self.answers.iter_mut().chain(&mut self.authorities) {
             record.ttl = record.ttl.saturating_sub(seconds);
         }
+    }
+
+    /// Gives one of these addresses for those that it has, of the type asked for. Says whether there were any, and one to
+    /// give.
+    pub(crate) fn give_instead(&mut self, rtype: RecordType, addresses: &[IpAddr]) -> bool {
+        let data = addresses.iter().find_map(|ip| match (ip, rtype) {
+            (IpAddr::V4(ip), RecordType::A) => Some(RData::A(A(*ip))),
+            (IpAddr::V6(ip), RecordType::AAAA) => Some(RData::AAAA(AAAA(*ip))),
+            _ => None,
+        });
+        let first = self.answers.iter().position(|record| record.record_type() == rtype);
+        let (Some(data), Some(first)) = (data, first) else { return false };
+        self.answers[first].data = data;
+        let mut nth = 0;
+        self.answers.retain(|record| {
+            nth += 1;
+            nth == first + 1 || record.record_type() != rtype
+        });
+        true
     }
 
     /// Marks a failure as one that is remembered rather than met again.
@@ -185,6 +209,18 @@ mod tests {
         assert_eq!(Answer::positive(ResponseCode::NoError, vec![alias("a.", "b.", 5)]).ttl(), 5);
         assert_eq!(Answer::failure(Why::new(0, "")).ttl(), 1);
         assert_eq!(Answer::refusal(ResponseCode::Refused, Why::new(0, "")).ttl(), 0);
+    }
+
+    #[test]
+    fn one_address_for_all() {
+        let a = |owner: &str, last| Record::from_rdata(name(owner), 60, RData::A(A::new(10, 0, 0, last)));
+        let records = vec![alias("a.", "b.", 5), a("b.", 1), a("b.", 2)];
+        let mut answer = Answer::positive(ResponseCode::NoError, records.clone());
+        assert!(!answer.give_instead(RecordType::AAAA, &["fd10::1".parse().unwrap()]));
+        assert!(!answer.give_instead(RecordType::A, &["fd10::1".parse().unwrap()]));
+        assert_eq!(answer.answers, records);
+        assert!(answer.give_instead(RecordType::A, &["fd10::1".parse().unwrap(), [10, 0, 0, 9].into()]));
+        assert_eq!(answer.answers, [alias("a.", "b.", 5), a("b.", 9)]);
     }
 
     #[test]

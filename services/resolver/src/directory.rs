@@ -93,6 +93,14 @@ impl Directory {
         Some((role.zone.clone(), role.name.clone()))
     }
 
+    /// The widest zone above this name that this server was ever said to serve: what it has a say in. hickory may ask it on
+    /// behalf of any of its zones, and leaves out what is outside that one.
+    pub(crate) fn has_a_say_in(&self, ip: IpAddr, name: &Name) -> Option<Name> {
+        let mut inner = self.inner();
+        let above = inner.servers.find(&ip)?.roles.iter().filter(|role| role.zone.zone_of(name));
+        above.min_by_key(|role| role.zone.num_labels()).map(|role| role.zone.clone())
+    }
+
     /// Remembers that this server has just been asked in vain.
     pub(crate) fn failed(&self, ip: IpAddr, why: &str, now: Instant) {
         if let Some(server) = self.inner().servers.find(&ip) {
@@ -173,6 +181,7 @@ mod tests {
         check("w.a.test.", ("a.test.", "ns.a.test."));
         check("B.test.", ("b.test.", "ns.b.test."));
         check("test.", (".", "ns.root."));
+        assert_eq!(directory.has_a_say_in(ip, &name("w.a.test.")), Some(Name::root()));
         assert_eq!(directory.role_for([10, 0, 0, 2].into(), &name("a.test.")), None);
     }
 

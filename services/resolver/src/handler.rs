@@ -3,7 +3,10 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use dns::options::{self, ede, ede_option, of_reply};
+use dns::{
+    options::{self, ede, ede_option, of_reply},
+    serve,
+};
 use hickory_proto::{
     op::{Header, HeaderCounts, Metadata, Query, ResponseCode},
     rr::{DNSClass, RecordType},
@@ -59,7 +62,11 @@ impl Handler {
             return refusal;
         }
         let trace = request.edns.as_ref().and_then(options::trace_of);
-        self.recursion().answer(query, trace, request.metadata.recursion_desired).await
+        let (recursion, recurse) = (self.recursion(), request.metadata.recursion_desired);
+        match serve::struck() {
+            Some(struck) => recursion.stale(query, trace, recurse, &struck.addresses).await,
+            None => recursion.answer(query, trace, recurse).await,
+        }
     }
 }
 

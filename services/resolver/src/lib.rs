@@ -11,6 +11,7 @@
 //! | `tap` | what the `Recursor` asks the world through; records, counts, judges |
 //! | `exchange` | one question to one socket |
 //! | `judge` | whether a reply can be used |
+//! | `bailiwick` | which of its records the server has a say in |
 //! | `walk` | one client's query: whose it is, who failed it |
 //! | `directory` | names and zones of name servers, from delegations |
 //! | `reach` | whether there is IPv6 |
@@ -29,6 +30,7 @@
 //! ```
 
 mod answer;
+mod bailiwick;
 mod bounded;
 mod cache;
 mod counters;

@@ -3,6 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     io,
+    net::IpAddr,
     pin::pin,
     sync::Arc,
     task::Poll,
@@ -67,6 +68,8 @@ pub(crate) struct Means {
 pub(crate) struct Recursion {
     recursor: Recursor<Tap>,
     cache: Cache,
+    /// Answers that are not true: what a cache that has not forgotten holds, by a fault.
+    old: Cache,
     directory: Arc<Directory>,
     means: Means,
 }
@@ -95,7 +98,8 @@ impl Recursion {
             return Err(io::Error::other("there is no root to begin at"));
         }
         let recursor = Recursor::with_options(&addresses, options, tap).map_err(io::Error::other)?;
-        Ok(Self { recursor, cache: Cache::new(means.bounds.answers), directory, means })
+        let [cache, old] = [means.bounds.answers; 2].map(Cache::new);
+        Ok(Self { recursor, cache, old, directory, means })
     }
 
     /// The answer to a question. Without `recurse`, only what is known already.
@@ -114,6 +118,38 @@ impl Recursion {
         }
         self.means.counters.missed();
         self.walk(query, trace, now).await
+    }
+
+    /// The answer of a cache that has not forgotten: one of these addresses instead of the true ones. It is kept as any
+    /// answer, so it ages, and is told of as what it is to the client: a hit. What true answer it stands for is asked
+    /// without the visit's id, since no such cache would have asked for this visit.
+    pub(crate) async fn stale(
+        &self,
+        query: &Query,
+        trace: Option<TraceId>,
+        recurse: bool,
+        addresses: &[IpAddr],
+    ) -> Answer {
+        let rtype = query.query_type();
+        let gives = |answer: &Answer| {
+            let given = answer.answers.iter().filter(|record| record.record_type() == rtype);
+            given.filter_map(|record| record.data.ip_addr()).all(|ip| addresses.contains(&ip))
+        };
+        let mut found = self.old.find(query, self.means.clock.now()).filter(|hit| gives(&hit.answer));
+        if found.is_none() && matches!(rtype, RecordType::A | RecordType::AAAA) {
+            let mut answer = self.answer(query, None, recurse).await;
+            if answer.give_instead(rtype, addresses) {
+                let now = self.means.clock.now();
+                self.old.keep(query, &answer, Some(now), now);
+                found = self.old.find(query, now);
+            }
+        }
+        let Some(Hit { answer, age_s, remaining_ttl_s }) = found else {
+            return self.answer(query, trace, recurse).await;
+        };
+        self.means.counters.hit();
+        self.record_hit(query, trace, age_s, remaining_ttl_s);
+        answer
     }
 
     async fn walk(&self, query: &Query, trace: Option<TraceId>, now: Instant) -> Answer {

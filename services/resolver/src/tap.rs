@@ -22,21 +22,22 @@ use futures_util::{
 use hickory_net::{NetError, runtime::TokioRuntimeProvider, xfer};
 use hickory_proto::{
     op::{DnsRequest, DnsResponse, Message, Query, ResponseCode},
-    rr::RecordType,
+    rr::{Name, Record, RecordType},
 };
 use hickory_resolver::{ConnectionProvider, PoolContext, config::ConnectionConfig};
 use journey::{
     NoUse, TraceId, What,
-    dns::{Question, Transport},
+    dns::{Question, SECTION_LIMIT, Transport},
 };
 use service::{Recorder, ring::now_ns};
 use world::{AddressBook, Protocol, Route};
 
 use crate::{
+    bailiwick,
     counters::Counters,
     directory::Directory,
     exchange::{self, NoReply, Reply},
-    judge,
+    judge::{self, Objection},
     walk::{Failure, Walk},
 };
 
@@ -183,22 +184,35 @@ impl Line {
                 let role = directory.role_for(server, question.name());
                 let zone = role.as_ref().map(|(zone, _)| zone);
                 let objection = judge::objection(&question, &response, self.transport, zone);
-                asking.answered(&response, nth, objection.as_deref());
-                let Some(why) = objection else {
-                    if !response.metadata.truncation {
-                        directory.learn(&response);
-                    }
-                    return Ok(Arc::new(response));
+                let usable = match objection {
+                    Some(objection) => Err(objection),
+                    None => Ok(directory.has_a_say_in(server, question.name())),
                 };
-                Useless { why: why.into(), silent: false }
+                match asking.answered(response, nth, usable) {
+                    Ok(response) => {
+                        if !response.metadata.truncation {
+                            directory.learn(&response);
+                        }
+                        return Ok(Arc::new(response));
+                    }
+                    Err(Objection { why, .. }) => Useless { why: why.into(), silent: false },
+                }
             }
-            Err(NoReply { why }) => {
-                asking.failed(&why);
+            Err(NoReply { why, failure }) => {
+                asking.failed(&why, self.in_the_end(failure));
                 Useless { why: why.into(), silent: true }
             }
         };
         directory.failed(server, &useless.why, Instant::now());
         Err(useless)
+    }
+
+    /// hickory asks over TCP only what was cut over UDP; that nothing comes there either leaves the server without an
+    /// answer that can be used, whatever the reason.
+    fn in_the_end(&self, failure: NoUse) -> NoUse {
+        let is_nothing =
+            matches!(failure, NoUse::NoAnswer | NoUse::NothingListens | NoUse::Unreachable | NoUse::HungUp);
+        if self.transport == Transport::Tcp && is_nothing { NoUse::Truncated } else { failure }
     }
 
     async fn exchange(&self, query: &Message, asking: &mut Asking) -> Result<Reply, NoReply> {
@@ -212,9 +226,12 @@ impl Line {
             Route::Via(socket) | Route::NothingListens(Some(socket)) => socket,
             Route::NothingListens(None) => {
                 let (transport, port) = (self.transport.as_str(), self.server.port());
-                return Err(NoReply { why: format!("nothing listens there on {transport} port {port}") });
+                let why = format!("nothing listens there on {transport} port {port}");
+                return Err(NoReply::new(NoUse::NothingListens, why));
             }
-            Route::NoHost => return Err(NoReply { why: "no host of the lab has this address".to_owned() }),
+            Route::NoHost => {
+                return Err(NoReply::new(NoUse::Unreachable, "no host of the lab has this address"));
+            }
         };
         match self.transport {
             Transport::Udp => exchange::over_udp(to, query, limit, |at_ns| asking.sent(at_ns)).await,
@@ -274,6 +291,12 @@ fn without_ns_of_a_no(response: DnsResponse) -> Result<DnsResponse, NetError> {
     Ok(DnsResponse::from_message(message)?)
 }
 
+/// A record as one writes it.
+fn line(record: &Record) -> String {
+    let record = words::record(record);
+    format!("{} {} {} {}", record.name, record.ttl, record.rtype, record.data)
+}
+
 /// A query on its way: what is counted and recorded of it. Dropped before it ended, it says so.
 struct Asking {
     tap: Tap,
@@ -311,7 +334,14 @@ impl Asking {
         });
     }
 
-    fn answered(mut self, message: &DnsResponse, nth: usize, objection: Option<&str>) {
+    /// A reply came. What is left of it without the records that are outside the zone which its server has a say in, or
+    /// why it cannot be used.
+    fn answered(
+        mut self,
+        message: DnsResponse,
+        nth: usize,
+        usable: Result<Option<Name>, Objection>,
+    ) -> Result<DnsResponse, Objection> {
         self.ended = true;
         let now = now_ns();
         let sent = self.sent_ns.get(nth).copied().unwrap_or(self.begun_ns);
@@ -319,20 +349,47 @@ impl Asking {
             server: asking.server,
             transport: asking.transport,
             question,
-            reply: words::reply(message, message.as_buffer().len()),
+            reply: words::reply(&message, message.as_buffer().len()),
             elapsed_us: now.saturating_sub(sent) / 1_000,
         });
-        if let Some(why) = objection {
-            self.record_failure(now, why);
+        let usable = usable.and_then(|zone| match zone {
+            Some(zone) => self.scrubbed(message, &zone, now),
+            None => Ok(message),
+        });
+        usable.inspect_err(|objection| self.record_failure(now, &objection.why, objection.failure))
+    }
+
+    fn scrubbed(&self, message: DnsResponse, zone: &Name, now: u64) -> Result<DnsResponse, Objection> {
+        let is_inside = |record: &Record| zone.zone_of(&record.name);
+        if message.all_sections().all(is_inside) {
+            return Ok(message);
         }
+        let had_answers = !message.answers.is_empty();
+        let mut message = message.into_message();
+        let Some(asked) = message.queries.first().map(|query| query.name().clone()) else {
+            return Err(Objection::nothing_of(zone));
+        };
+        let strangers = bailiwick::scrub(&mut message, &asked, zone);
+        if !strangers.is_empty() {
+            self.record(now, |asking, question| What::RecordsIgnored {
+                server: asking.server,
+                question,
+                records: strangers.iter().take(SECTION_LIMIT).map(line).collect(),
+            });
+        }
+        if had_answers && message.answers.is_empty() {
+            return Err(Objection::nothing_of(zone));
+        }
+        // What was read can be written.
+        DnsResponse::from_message(message).map_err(|_| Objection::nothing_of(zone))
     }
 
-    fn failed(mut self, why: &str) {
+    fn failed(mut self, why: &str, failure: NoUse) {
         self.ended = true;
-        self.record_failure(now_ns(), why);
+        self.record_failure(now_ns(), why, failure);
     }
 
-    fn record_failure(&self, now: u64, why: &str) {
+    fn record_failure(&self, now: u64, why: &str, failure: NoUse) {
         self.tap.0.counters.failed();
         let begun = self.sent_ns.first().copied().unwrap_or(self.begun_ns);
         self.record(now, |asking, question| What::QueryFailed {
@@ -340,7 +397,7 @@ impl Asking {
             transport: asking.transport,
             question,
             why: why.to_owned(),
-            failure: NoUse::Other,
+            failure,
             elapsed_us: now.saturating_sub(begun) / 1_000,
         });
     }
@@ -355,7 +412,7 @@ impl Asking {
 impl Drop for Asking {
     fn drop(&mut self) {
         if !self.ended {
-            self.record_failure(now_ns(), "no answer yet when the client's time was over");
+            self.record_failure(now_ns(), "no answer yet when the client's time was over", NoUse::NoAnswer);
         }
     }
 }

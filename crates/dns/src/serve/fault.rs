@@ -29,12 +29,18 @@ mod disturb;
 use disturb::Setting;
 
 tokio::task_local! {
-    static STRUCK: Fault;
+    static STRUCK: Struck;
 }
 
-/// The fault that has struck at the query which this handler answers, where it is one that the handler itself has to act
-/// out: [`Kind::Stale`], as only a cache can be stale.
-pub fn struck() -> Option<Fault> {
+/// A fault that a handler itself has to act out: [`Kind::Stale`], as only a cache can be stale.
+#[derive(Clone, Debug)]
+pub struct Struck {
+    /// The addresses that it gives instead of the true ones.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The fault that has struck at the query which this handler answers, where it is the handler's part.
+pub fn struck() -> Option<Struck> {
     STRUCK.try_with(Clone::clone).ok()
 }
 
@@ -113,11 +119,6 @@ impl Faulty {
             && only.transport.is_none_or(|wanted| wanted == self::transport(transport))
             && only.client.as_ref().is_none_or(|client| self.clients.is(client, request.src().ip()))
     }
-
-    /// The address to be given instead of the true ones.
-    pub fn instead(&self, fault: &Fault) -> Vec<IpAddr> {
-        self.setting.instead(fault)
-    }
 }
 
 impl Clients {
@@ -167,7 +168,10 @@ impl<H: RequestHandler> Server<H> {
             Kind::NxDomain | Kind::NoData | Kind::ServFail | Kind::Refused | Kind::Lame => {
                 encoded(disturb::made_up(fault.kind, blank(), &self.faults.setting))?
             }
-            Kind::Stale => STRUCK.scope(fault.clone(), self.handled(request)).await,
+            Kind::Stale => {
+                let addresses = self.faults.setting.instead(&fault);
+                STRUCK.scope(Struck { addresses }, self.handled(request)).await
+            }
             kind => {
                 let real = self.handled(request).await;
                 match kind {

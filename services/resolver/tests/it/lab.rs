@@ -2,23 +2,41 @@
 
 use hickory_proto::{op::ResponseCode, rr::RecordType};
 use nameserver::Nameserver;
-use resolver::Resolver;
+use resolver::{Config, Resolver};
 use service::{Bound, Service, Signals, Told};
+use std::collections::HashMap;
+
 use tokio::task::JoinSet;
-use world::{AddressBook, Closed, Files, World};
+use world::{AddressBook, Closed, Files, World, fault::Faults};
 
 use crate::running::{Running, failed, over_tcp, query, records, trace};
 
+/// The lab's name servers.
+pub(crate) struct Servers {
+    /// A resolver before them.
+    pub(crate) config: Config,
+    /// Their faults.
+    pub(crate) faults: HashMap<String, Faults>,
+    _servers: JoinSet<()>,
+}
+
 struct Lab {
     resolver: Running,
-    _servers: JoinSet<()>,
+    _servers: Servers,
 }
 
 impl Lab {
     async fn start() -> Self {
+        let servers = Servers::start();
+        Self { resolver: Running::start(servers.config.clone()).await, _servers: servers }
+    }
+}
+
+impl Servers {
+    pub(crate) fn start() -> Self {
         let world = World::built_in();
         let mut servers = JoinSet::new();
-        let mut real = std::collections::HashMap::new();
+        let (mut real, mut faults) = (HashMap::new(), HashMap::new());
         let told = |name: &str| Told {
             name: name.to_owned(),
             host: world.hosts[name].clone(),
@@ -35,15 +53,17 @@ impl Lab {
                 }
             }
             let config = Nameserver::configure(&told(name)).unwrap();
+            let signals = Signals::default();
+            faults.insert(name.clone(), signals.faults.clone());
             servers.spawn(async move {
-                Nameserver::run(sockets, config, Signals::default()).await.unwrap();
+                Nameserver::run(sockets, config, signals).await.unwrap();
             });
         }
         let closed = Closed { tcp_v4: ([127, 0, 0, 1], 1).into(), tcp_v6: None };
         let mut config = Resolver::configure(&told("resolver")).unwrap();
         config.book =
             AddressBook::new(&world, Some(closed), |_, _, protocol, address| real.get(&(protocol, address)).copied());
-        Self { resolver: Running::start(config).await, _servers: servers }
+        Self { config, faults, _servers: servers }
     }
 }
 

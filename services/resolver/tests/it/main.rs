@@ -4,6 +4,7 @@
 mod cache;
 mod failure;
 mod fake;
+mod faults;
 mod lab;
 mod life;
 mod policy;
