@@ -122,7 +122,7 @@ fn one_exchange(page: &mut Page, journey: &Journey, known: Known<'_>, exchange: 
         Told::Timeout => line.push(piece(Ink::Bad, "no answer in time")),
         Told::Abandoned => line.push(dim("not waited for any longer")),
         Told::NothingListens => line.push(piece(Ink::Bad, "refused: nothing listens on that port")),
-        Told::Failed { why } | Told::BadReply { why } => line.push(piece(Ink::Bad, why)),
+        Told::Failed { why, .. } | Told::BadReply { why, .. } => line.push(piece(Ink::Bad, why)),
     }
     page.line_with_right(INDENT + 13, &line, &dim(duration(exchange.duration_us)));
     opened(page, journey, exchange, verbose);

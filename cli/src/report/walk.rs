@@ -199,7 +199,7 @@ fn one_exchange(page: &mut Page, exchange: &Exchange) {
         Told::Timeout => "no answer in time".to_owned(),
         Told::Abandoned => "not waited for any longer".to_owned(),
         Told::NothingListens => "refused: nothing listens on that port".to_owned(),
-        Told::Failed { why } | Told::BadReply { why } => why.clone(),
+        Told::Failed { why, .. } | Told::BadReply { why, .. } => why.clone(),
     };
     page.line_with_right(deep + 5, &[dim(question), dim(result)], &dim(duration(exchange.duration_us)));
     let Told::Reply { reply } = &exchange.result else { return };

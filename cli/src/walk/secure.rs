@@ -18,7 +18,7 @@ use hickory_proto::{
     rr::rdata::opt::EdnsOption,
 };
 use journey::{
-    Reason,
+    NoUse, Reason,
     dns::Transport,
     stage::{Exchange, Failure, Opening, Told},
 };
@@ -28,9 +28,8 @@ use world::{Protocol, Route};
 use super::{
     Walk,
     bounds::cut,
-    connect::unreachable,
     secrets::Secrets,
-    stub::{Log, NoReply, fitting, query_message},
+    stub::{Log, NoReply, Unfit, failed, fitting, query_message},
     target::Host,
     tls,
     wire::Counted,
@@ -134,7 +133,7 @@ impl<'a> Session<'a> {
             Err(no_reply) => {
                 if !opened_here {
                     let why = "the connection that it was to share did not open".to_owned();
-                    self.end(nth, Told::Failed { why });
+                    self.end(nth, Told::Failed { why, failure: NoUse::Other });
                 }
                 return Err(no_reply.clone());
             }
@@ -147,8 +146,8 @@ impl<'a> Session<'a> {
             Ok(Err(lost)) => return Err(self.lost(nth, &lost)),
             Err(reason) => {
                 let (told, no_reply) = match (reason, channel.stray()) {
-                    (Reason::Timeout, Some(why)) => (
-                        Told::BadReply { why: why.to_owned() },
+                    (Reason::Timeout, Some((failure, why))) => (
+                        Told::BadReply { why: why.clone(), failure: *failure },
                         NoReply::new(
                             Reason::BadReply,
                             format!("{server} sent nothing that answers the question: {why}"),
@@ -179,8 +178,8 @@ impl<'a> Session<'a> {
                 self.end(nth, Told::Reply { reply: words::reply(&message, came.bytes.len()) });
                 Ok(message)
             }
-            Err(why) => {
-                self.end(nth, Told::BadReply { why: why.clone() });
+            Err(Unfit { why, failure, .. }) => {
+                self.end(nth, Told::BadReply { why: why.clone(), failure });
                 Err(NoReply::new(Reason::BadReply, format!("{server} sent what does not answer the question: {why}")))
             }
         }
@@ -263,7 +262,7 @@ impl<'a> Session<'a> {
                 let told = match reason {
                     Reason::MaxTime | Reason::Interrupted => Told::Abandoned,
                     Reason::Timeout => Told::Timeout,
-                    _ => Told::Failed { why: what.clone() },
+                    _ => Told::Failed { why: what.clone(), failure: NoUse::Other },
                 };
                 self.end(nth, told);
                 return Err(NoReply::new(reason, format!("no TLS with {}: {what}", self.named())));
@@ -287,7 +286,7 @@ impl<'a> Session<'a> {
                     Route::NoHost => "no host of this lab has that address",
                     _ => "nothing listens there in this lab",
                 };
-                self.end(nth, Told::Failed { why: why.to_owned() });
+                self.end(nth, Told::Failed { why: why.to_owned(), failure: NoUse::Unreachable });
                 return Err(NoReply::new(Reason::ResolverDown, format!("{server} cannot be asked: {why}")));
             }
         };
@@ -304,8 +303,12 @@ impl<'a> Session<'a> {
                 format!("no connection: nothing listens at {server}: the machine is there and refuses"),
             ),
             Ok(Err(error)) => {
-                let why = unreachable(&error).unwrap_or_else(|| error.to_string());
-                (Told::Failed { why: why.clone() }, Reason::ResolverDown, format!("no connection to {server}: {why}"))
+                let (why, failure) = failed(&error);
+                (
+                    Told::Failed { why: why.clone(), failure },
+                    Reason::ResolverDown,
+                    format!("no connection to {server}: {why}"),
+                )
             }
             Err(reason) => (
                 if reason == Reason::Timeout { Told::Timeout } else { Told::Abandoned },
@@ -320,8 +323,8 @@ impl<'a> Session<'a> {
     fn lost(&self, nth: usize, lost: &Lost) -> NoReply {
         let why = lost.to_string();
         let told = match lost {
-            Lost::Closed => Told::Failed { why: why.clone() },
-            _ => Told::BadReply { why: why.clone() },
+            Lost::Closed => Told::Failed { why: why.clone(), failure: NoUse::HungUp },
+            _ => Told::BadReply { why: why.clone(), failure: NoUse::Malformed },
         };
         self.end(nth, told);
         NoReply::new(Reason::BadReply, format!("{} gave no answer: {why}", self.named()))

@@ -15,7 +15,7 @@ use hickory_proto::{
     rr::RecordType,
 };
 use journey::{
-    Reason, TraceId,
+    NoUse, Reason, TraceId,
     dns::{Question, Transport},
     stage::{Exchange, Told},
 };
@@ -84,7 +84,7 @@ impl Asking<'_> {
             Err(error) => return Err(self.fail(Transport::Udp, real, &error)),
         };
         let mut sent: Vec<Sent> = Vec::new();
-        let mut unfit = None;
+        let mut unfit: Option<Unfit> = None;
         // On the heap: in the future itself it would be moved about with it.
         let mut buffer = vec![0; 65_535];
         for wait in &self.server.waits {
@@ -104,8 +104,12 @@ impl Asking<'_> {
                             self.end(&sent[nth], Told::Reply { reply: words::reply(&message, length) });
                             return Ok(message);
                         }
+                        // From the server, with the right id and the mark of a response: nothing better will come.
+                        Err(Unfit { why, failure, answers: Some(nth) }) => {
+                            return Err(self.unfit(&sent[nth], why, failure));
+                        }
                         // A forged or late message must not end the wait for the true one.
-                        Err(why) => unfit = Some(why),
+                        Err(stray) => unfit = Some(stray.after(unfit)),
                     },
                     Ok(Err(error)) => return Err(self.broken(&sent[sent.len() - 1], &error)),
                     Err(Reason::Timeout) => break,
@@ -120,14 +124,14 @@ impl Asking<'_> {
                 }
             }
             let told = match &unfit {
-                Some(why) => Told::BadReply { why: why.clone() },
+                Some(Unfit { why, failure, .. }) => Told::BadReply { why: why.clone(), failure: *failure },
                 None => Told::Timeout,
             };
             self.end(&sent[sent.len() - 1], told);
         }
         let waited: Duration = self.server.waits.iter().sum();
         Err(match unfit {
-            Some(why) => NoReply::new(
+            Some(Unfit { why, .. }) => NoReply::new(
                 Reason::BadReply,
                 format!("{} sent nothing that answers the question: {why}", self.server.address),
             ),
@@ -178,8 +182,8 @@ impl Asking<'_> {
                 self.end(&transmission, Told::Reply { reply: words::reply(&message, reply.len()) });
                 Ok(message)
             }
-            Err(why) => {
-                self.end(&transmission, Told::BadReply { why: why.clone() });
+            Err(Unfit { why, failure, .. }) => {
+                self.end(&transmission, Told::BadReply { why: why.clone(), failure });
                 let what = format!("{} sent over tcp what does not answer the question: {why}", self.server.address);
                 Err(NoReply::new(Reason::BadReply, what))
             }
@@ -249,7 +253,14 @@ impl Asking<'_> {
         exchange.result = told;
     }
 
-    fn fitting(&self, bytes: &[u8], sent: &[Sent]) -> Result<(Message, usize), String> {
+    /// What came is the server's, and no answer.
+    fn unfit(&self, sent: &Sent, why: String, failure: NoUse) -> NoReply {
+        let what = format!("{} sent nothing that answers the question: {why}", self.server.address);
+        self.end(sent, Told::BadReply { why, failure });
+        NoReply::new(Reason::BadReply, what)
+    }
+
+    fn fitting(&self, bytes: &[u8], sent: &[Sent]) -> Result<(Message, usize), Unfit> {
         let ids: Vec<u16> = sent.iter().map(|sent| sent.id).collect();
         fitting(bytes, self.query, &ids)
     }
@@ -270,13 +281,20 @@ impl Asking<'_> {
                 format!("nothing listens on {address}: the machine is there and refuses"),
             ),
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => (
-                Told::Failed { why: "the server closed the connection without an answer".to_owned() },
+                Told::Failed {
+                    why: "the server closed the connection without an answer".to_owned(),
+                    failure: NoUse::HungUp,
+                },
                 Reason::BadReply,
                 format!("{address} closed the connection without an answer"),
             ),
             _ => {
-                let why = super::connect::unreachable(error).unwrap_or_else(|| error.to_string());
-                (Told::Failed { why: why.clone() }, Reason::ResolverDown, format!("{address} cannot be asked: {why}"))
+                let (why, failure) = failed(error);
+                (
+                    Told::Failed { why: why.clone(), failure },
+                    Reason::ResolverDown,
+                    format!("{address} cannot be asked: {why}"),
+                )
             }
         };
         self.end(sent, told);
@@ -293,21 +311,63 @@ pub(super) fn query_message(query: &Query, recursion_desired: bool, trace: Optio
     message
 }
 
-/// The message in these bytes, and which of the transmissions with these ids it answers; or why it answers none.
-pub(super) fn fitting(bytes: &[u8], asked: &Query, ids: &[u16]) -> Result<(Message, usize), String> {
-    let message =
-        Message::from_vec(bytes).map_err(|error| format!("{} bytes are no DNS message: {error}", bytes.len()))?;
-    if message.metadata.message_type != MessageType::Response {
-        return Err("it is a query and not a reply".to_owned());
+/// An error of the socket: in words, and for programs.
+pub(super) fn failed(error: &io::Error) -> (String, NoUse) {
+    match super::connect::unreachable(error) {
+        Some(why) => (why, NoUse::Unreachable),
+        None => (error.to_string(), NoUse::Other),
     }
-    let Some(nth) = ids.iter().position(|id| *id == message.metadata.id) else {
-        return Err(format!("its id {} is of no query sent", message.metadata.id));
-    };
+}
+
+/// What answers nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unfit {
+    /// Why, in words.
+    pub(super) why: String,
+    /// Why, for programs.
+    pub(super) failure: NoUse,
+    /// The transmission that it is the server's own word about, where it is one.
+    answers: Option<usize>,
+}
+
+impl Unfit {
+    fn stray(failure: NoUse, why: impl Into<String>) -> Self {
+        Self { why: why.into(), failure, answers: None }
+    }
+
+    /// The same behind others that came before; for programs, what is true of all.
+    fn after(self, before: Option<Self>) -> Self {
+        let alike = before.is_none_or(|before| before.failure == self.failure);
+        Self { failure: if alike { self.failure } else { NoUse::Other }, ..self }
+    }
+}
+
+/// The message in these bytes, and which of the transmissions with these ids it answers; or why it answers none.
+pub(super) fn fitting(bytes: &[u8], asked: &Query, ids: &[u16]) -> Result<(Message, usize), Unfit> {
+    // Id and mark first, as far as there are any: they tell whether what cannot be read is the server's own word, which
+    // ends the wait, or anybody's (RFC 5452 §9.1).
+    if let [a, b, flags, ..] = *bytes {
+        let id = u16::from_be_bytes([a, b]);
+        if flags & 0x80 == 0 {
+            return Err(Unfit::stray(NoUse::NotAResponse, "it is a query and not a reply"));
+        }
+        if !ids.contains(&id) {
+            return Err(Unfit::stray(NoUse::WrongId, format!("its id {id} is of no query sent")));
+        }
+    }
+    let nth = bytes.first_chunk().and_then(|id| ids.iter().position(|sent| *sent == u16::from_be_bytes(*id)));
+    let message = Message::from_vec(bytes).map_err(|error| Unfit {
+        why: format!("{} bytes are no DNS message: {error}", bytes.len()),
+        failure: NoUse::Malformed,
+        answers: nth.filter(|_| bytes.len() > 2),
+    })?;
+    // What could be read has an id, which is one of these.
+    let nth = nth.unwrap_or_default();
     // Servers that cannot read the question may leave it out (RFC 1035 §4.1.1, FORMERR).
     match message.queries.as_slice() {
         [] if message.answers.is_empty() => Ok((message, nth)),
         [query] if query.query_type() == asked.query_type() && query.name() == asked.name() => Ok((message, nth)),
-        _ => Err("it answers another question".to_owned()),
+        _ => Err(Unfit::stray(NoUse::Other, "it answers another question")),
     }
 }
 
@@ -328,4 +388,45 @@ fn times(count: usize) -> String {
 /// The question for the addresses of one family.
 pub fn address_question(name: &hickory_proto::rr::Name, rtype: RecordType) -> Query {
     Query::query(name.clone(), rtype)
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::rr::Name;
+
+    use super::*;
+
+    #[test]
+    fn what_answers_and_what_ends_a_wait() {
+        let asked = Query::query(Name::from_ascii("a.test.").unwrap(), RecordType::A);
+        let message = |id, mtype, query: &Query| {
+            let mut message = Message::new(id, mtype, OpCode::Query);
+            message.add_query(query.clone());
+            message.to_vec().unwrap()
+        };
+        let (reply, query) = (MessageType::Response, MessageType::Query);
+        let check = |bytes: &[u8], expected: Result<usize, (NoUse, Option<usize>)>| {
+            let found = fitting(bytes, &asked, &[7, 8]);
+            let found = found.map(|(_, nth)| nth).map_err(|unfit| (unfit.failure, unfit.answers));
+            assert_eq!(found, expected, "{bytes:?}");
+        };
+        check(&message(8, reply, &asked), Ok(1));
+        check(&message(9, reply, &asked), Err((NoUse::WrongId, None)));
+        check(&message(8, query, &asked), Err((NoUse::NotAResponse, None)));
+        let other = Query::query(Name::from_ascii("b.test.").unwrap(), RecordType::A);
+        check(&message(8, reply, &other), Err((NoUse::Other, None)));
+        // The server's own word, as far as a client can tell; and anybody's.
+        check(&[0, 8, 0x84, 0, 1, 1], Err((NoUse::Malformed, Some(1))));
+        check(&[0, 9, 0x84, 0, 1, 1], Err((NoUse::WrongId, None)));
+        check(&[0, 8], Err((NoUse::Malformed, None)));
+        check(&[], Err((NoUse::Malformed, None)));
+    }
+
+    #[test]
+    fn strays_of_several_kinds_are_told_as_none() {
+        let stray = |failure| Unfit::stray(failure, "");
+        assert_eq!(stray(NoUse::WrongId).after(None).failure, NoUse::WrongId);
+        assert_eq!(stray(NoUse::WrongId).after(Some(stray(NoUse::WrongId))).failure, NoUse::WrongId);
+        assert_eq!(stray(NoUse::WrongId).after(Some(stray(NoUse::NotAResponse))).failure, NoUse::Other);
+    }
 }

@@ -40,6 +40,7 @@ pub use message::Encoded;
 pub use metrics::Metrics;
 
 use crate::{options, words};
+use listen::Listener;
 use message::{Parsed, Slot};
 use tcp::Kind;
 
@@ -144,14 +145,19 @@ impl<H: RequestHandler> Server<H> {
                 info!(host = server.recorder.host(), "draining");
             }
         });
+        // A fault that is put into force once the server is ready finds its sockets.
+        let loops = self.begin(dns, &signals.stop)?;
         signals.ready.set(true);
-        let cut_off = self.serve(dns, signals.stop).await;
-        Ok(Ended { cut_off })
+        Ok(Ended { cut_off: loops.join_all().await.into_iter().sum() })
     }
 
     /// Serves until `stop`, then finishes what was begun within the grace period. Returns how many queries and
     /// connections were cut off at its end.
-    pub async fn serve(self: Arc<Self>, sockets: Sockets, stop: Stop) -> usize {
+    pub async fn serve(self: Arc<Self>, sockets: Sockets, stop: Stop) -> io::Result<usize> {
+        Ok(self.begin(sockets, &stop)?.join_all().await.into_iter().sum())
+    }
+
+    fn begin(self: Arc<Self>, sockets: Sockets, stop: &Stop) -> io::Result<JoinSet<usize>> {
         let mut loops = JoinSet::new();
         for socket in sockets.udp {
             loops.spawn(udp::serve(Arc::clone(&self), Arc::new(socket), stop.clone()));
@@ -168,10 +174,11 @@ impl<H: RequestHandler> Server<H> {
             let permits = Arc::new(tokio::sync::Semaphore::new(self.limits.tcp_connections));
             for listener in listeners {
                 let permits = Arc::clone(&permits);
+                let listener = Listener::new(listener, self.recorder.host(), self.faults.faults())?;
                 loops.spawn(tcp::serve(Arc::clone(&self), listener, kind.clone(), permits, stop.clone()));
             }
         }
-        loops.join_all().await.into_iter().sum()
+        Ok(loops)
     }
 
     /// What to send back for these bytes.

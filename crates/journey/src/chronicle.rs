@@ -80,8 +80,7 @@ fn of_exchange(exchange: &Exchange, push: &mut impl FnMut(u64, What)) {
         Told::Timeout => failed("no answer in time", NoUse::NoAnswer),
         Told::Abandoned => return,
         Told::NothingListens => failed("nothing listens there", NoUse::NothingListens),
-        Told::Failed { why } => failed(why, NoUse::Other),
-        Told::BadReply { why } => failed(why, NoUse::Malformed),
+        Told::Failed { why, failure } | Told::BadReply { why, failure } => failed(why, *failure),
     };
     push(end_us, what);
 }

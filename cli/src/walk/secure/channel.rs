@@ -15,6 +15,7 @@ use hyper::{
     header::{ACCEPT, AGE, CONTENT_TYPE, HOST, HeaderMap},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use journey::NoUse;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::{Mutex, mpsc, oneshot},
@@ -54,6 +55,9 @@ pub(super) enum Lost {
     ContentType(String),
 }
 
+/// What is wrong with a message that answers no question: for programs, and in words.
+pub(super) type Stray = (NoUse, String);
+
 /// An open connection.
 pub(super) enum Channel {
     /// DNS over TLS.
@@ -61,7 +65,7 @@ pub(super) enum Channel {
         /// Whoever drives it is sent questions.
         jobs: mpsc::Sender<Job>,
         /// What is wrong with the first message that answers no question.
-        stray: Arc<OnceLock<String>>,
+        stray: Arc<OnceLock<Stray>>,
     },
     /// DNS over HTTPS.
     Https {
@@ -120,9 +124,9 @@ impl Channel {
     }
 
     /// What is wrong with a message that came and answers no question.
-    pub(super) fn stray(&self) -> Option<&str> {
+    pub(super) fn stray(&self) -> Option<&Stray> {
         match self {
-            Self::Dot { stray, .. } => stray.get().map(String::as_str),
+            Self::Dot { stray, .. } => stray.get(),
             // There the answer is that to the request.
             Self::Https { .. } => None,
         }
@@ -193,7 +197,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 /// Writes questions as they come and hands out answers as they come: they may come in any order (RFC 7766 §6.2.1.1).
-async fn drive(mut stream: TlsStream<Counted>, mut jobs: mpsc::Receiver<Job>, stray: Arc<OnceLock<String>>) {
+async fn drive(mut stream: TlsStream<Counted>, mut jobs: mpsc::Receiver<Job>, stray: Arc<OnceLock<Stray>>) {
     let mut questions = Questions::default();
     let mut buffer = Vec::new();
     loop {
@@ -236,7 +240,7 @@ struct Questions {
 impl Questions {
     /// Gives a message to whoever waits for its id; else what is wrong with it. A second answer to a question is as good as
     /// none.
-    fn hand_out(&mut self, message: Vec<u8>) -> Result<(), String> {
+    fn hand_out(&mut self, message: Vec<u8>) -> Result<(), Stray> {
         let Some(id) = message.first_chunk().map(|id| u16::from_be_bytes(*id)) else { return Err(wrong(&message)) };
         match self.waiting.remove(&id) {
             Some(answer) => {
@@ -252,10 +256,10 @@ impl Questions {
 }
 
 /// What is wrong with a message that nobody waits for.
-fn wrong(bytes: &[u8]) -> String {
+fn wrong(bytes: &[u8]) -> Stray {
     match Message::from_vec(bytes) {
-        Ok(message) => format!("its id {} is of no query sent", message.metadata.id),
-        Err(error) => format!("{} bytes are no DNS message: {error}", bytes.len()),
+        Ok(message) => (NoUse::WrongId, format!("its id {} is of no query sent", message.metadata.id)),
+        Err(error) => (NoUse::Malformed, format!("{} bytes are no DNS message: {error}", bytes.len())),
     }
 }
 
@@ -290,7 +294,7 @@ mod tests {
         let (answer, mut came) = oneshot::channel();
         questions.waiting.insert(0x0102, answer);
         let mut check = |message: Vec<u8>, why: &str| {
-            let wrong = questions.hand_out(message).unwrap_err();
+            let (_, wrong) = questions.hand_out(message).unwrap_err();
             assert!(wrong.starts_with(why), "{why}: {wrong}");
         };
         check([9, 9, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0].to_vec(), "its id 2313 is of no query sent");

@@ -333,8 +333,8 @@ fn silence(no_reply: NoReply, log: &Log) -> Said {
             Said::Dead { why: format!("no answer within {} s", limit.as_secs()) }
         }
         Told::NothingListens => Said::Dead { why: "nothing listens there".to_owned() },
-        Told::BadReply { why } => Said::Dead { why: format!("it sent no answer to the question: {why}") },
-        Told::Failed { why } => Said::Unreachable { why: why.clone() },
+        Told::BadReply { why, .. } => Said::Dead { why: format!("it sent no answer to the question: {why}") },
+        Told::Failed { why, .. } => Said::Unreachable { why: why.clone() },
         Told::Reply { .. } | Told::Abandoned => Said::Dead { why: no_reply.what },
     }
 }

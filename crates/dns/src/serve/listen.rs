@@ -62,6 +62,7 @@ impl Listener {
                 tell.notify_one();
             }
         });
+        lock(&leaf).follow();
         Ok(Self { changed, leaf, registered: Some((0, listener)) })
     }
 

@@ -9,7 +9,7 @@ use rustls::ServerConfig;
 use service::{Stop, tls};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::Semaphore,
     task::JoinSet,
     time::{Instant, sleep, sleep_until, timeout},
@@ -42,19 +42,12 @@ pub(super) enum Kind {
 /// Serves one listener until `stop`; returns how many connections were cut off.
 pub(super) async fn serve<H: RequestHandler>(
     server: Arc<Server<H>>,
-    listener: TcpListener,
+    mut listener: Listener,
     kind: Kind,
     permits: Arc<Semaphore>,
     stop: Stop,
 ) -> usize {
     let mut connections = JoinSet::new();
-    let mut listener = match Listener::new(listener, server.recorder.host(), server.faults.faults()) {
-        Ok(listener) => listener,
-        Err(error) => {
-            warn!(%error, "cannot listen");
-            return 0;
-        }
-    };
     loop {
         // A full house leaves clients in the kernel's accept queue instead of turning them away. The permit comes second:
         // several listeners share the permits, and one without clients must not hold any.

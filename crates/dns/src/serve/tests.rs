@@ -56,7 +56,7 @@ struct Front {
     tls: SocketAddr,
     https: SocketAddr,
     authority: ca::Authority,
-    serving: JoinHandle<usize>,
+    serving: JoinHandle<io::Result<usize>>,
 }
 
 const LIMITS: Limits = Limits { tcp_connections: 8, tcp_idle: PATIENCE, pending: 2, grace: PATIENCE };
@@ -126,7 +126,7 @@ impl Front {
     /// Tells it to stop; returns how many were cut off.
     async fn end(self) -> usize {
         self.stop.cancel();
-        timely(self.serving).await.unwrap()
+        timely(self.serving).await.unwrap().unwrap()
     }
 }
 

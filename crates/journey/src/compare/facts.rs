@@ -207,7 +207,7 @@ fn told(exchange: &Exchange) -> String {
         Told::Timeout => "no answer in time".to_owned(),
         Told::Abandoned => "not waited for any longer".to_owned(),
         Told::NothingListens => "nothing listens there".to_owned(),
-        Told::Failed { why } | Told::BadReply { why } => why.clone(),
+        Told::Failed { why, .. } | Told::BadReply { why, .. } => why.clone(),
     }
 }
 

@@ -5,7 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::dns::{Question, Reply, Transport};
+use crate::{
+    NoUse,
+    dns::{Question, Reply, Transport},
+};
 
 /// Name to addresses: what this machine asked and was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -147,11 +150,17 @@ pub enum Told {
     Failed {
         /// Why.
         why: String,
+        /// Why, for programs.
+        #[serde(default)]
+        failure: NoUse,
     },
     /// What came was no reply to this query.
     BadReply {
         /// What was wrong with it.
         why: String,
+        /// The same for programs.
+        #[serde(default)]
+        failure: NoUse,
     },
 }
 
