@@ -6,7 +6,7 @@
 use std::{
     net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use hickory_proto::{
@@ -31,6 +31,8 @@ struct Inner {
     servers: Bounded<IpAddr, Server>,
     /// The zones that a name was said to serve, until an address for it comes by.
     targets: Bounded<Name, Vec<Name>>,
+    /// When the time to live of the first delegation is over.
+    first_end: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -56,7 +58,7 @@ impl Server {
 
 impl Directory {
     pub(crate) fn new(roots: &[Root], bound: usize) -> Self {
-        let mut inner = Inner { servers: Bounded::new(bound), targets: Bounded::new(bound) };
+        let mut inner = Inner { servers: Bounded::new(bound), targets: Bounded::new(bound), first_end: None };
         for root in roots {
             inner.note(root.ip, Role { zone: Name::root(), name: root.name.clone() });
         }
@@ -67,9 +69,19 @@ impl Directory {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the time to live of a delegation that was learned since the last time has ended; asking ends its being told.
+    pub(crate) fn has_ended(&self, now: Instant) -> bool {
+        self.inner().first_end.take_if(|end| *end <= now).is_some()
+    }
+
     /// Reads the delegations and addresses in a reply.
-    pub(crate) fn learn(&self, reply: &Message) {
+    pub(crate) fn learn(&self, reply: &Message, now: Instant) {
         let mut inner = self.inner();
+        if reply.all_sections().any(|record| matches!(record.data, RData::NS(_))) {
+            let shortest = reply.all_sections().map(|record| record.ttl).min().unwrap_or_default();
+            let end = now + Duration::from_secs(shortest.into());
+            inner.first_end = Some(inner.first_end.map_or(end, |first| first.min(end)));
+        }
         for record in reply.authorities.iter().chain(&reply.answers) {
             if let RData::NS(target) = &record.data {
                 match inner.targets.find(&target.0) {
@@ -172,8 +184,11 @@ mod tests {
     fn one_address_with_several_names() {
         let ip: IpAddr = [10, 0, 0, 1].into();
         let directory = Directory::new(&[Root { name: name("ns.root."), ip }], 8);
-        directory.learn(&delegation("a.test.", "ns.a.test.", [10, 0, 0, 1]));
-        directory.learn(&delegation("b.test.", "ns.b.test.", [10, 0, 0, 1]));
+        let now = Instant::now();
+        directory.learn(&delegation("a.test.", "ns.a.test.", [10, 0, 0, 1]), now);
+        directory.learn(&delegation("b.test.", "ns.b.test.", [10, 0, 0, 1]), now + Duration::from_secs(30));
+        let at = |seconds| now + Duration::from_secs(seconds);
+        assert_eq!([59, 60, 61].map(|seconds| directory.has_ended(at(seconds))), [false, true, false]);
         let check = |asked: &str, expected: (&str, &str)| {
             let (zone, server) = directory.role_for(ip, &name(asked)).unwrap();
             assert_eq!((zone, server), (name(expected.0), name(expected.1)), "{asked}");
@@ -189,8 +204,8 @@ mod tests {
     fn recent_failures_of_a_names_servers() {
         let (ip, other) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
         let directory = Directory::new(&[], 8);
-        directory.learn(&delegation("a.test.", "ns.a.test.", [10, 0, 0, 1]));
-        directory.learn(&delegation("b.test.", "ns.b.test.", [10, 0, 0, 2]));
+        directory.learn(&delegation("a.test.", "ns.a.test.", [10, 0, 0, 1]), Instant::now());
+        directory.learn(&delegation("b.test.", "ns.b.test.", [10, 0, 0, 2]), Instant::now());
         let before = Instant::now();
         directory.failed(ip, "silent", Instant::now());
         directory.failed(other, "silent", Instant::now());

@@ -6,9 +6,11 @@
 //! | [`hints`] | the root hints file |
 //! | `handler` | who may ask what, and how the answer goes back |
 //! | `recursion` | questions to answers: the cache, then hickory's `Recursor` |
+//! | `afresh` | hickory's `Recursor`, and when another one begins |
 //! | `answer` | what a client is told; aliases |
 //! | `cache` | answers kept until their TTL is over |
 //! | `tap` | what the `Recursor` asks the world through; records, counts, judges |
+//! | `asking` | one question on its way: what is counted and recorded of it |
 //! | `exchange` | one question to one socket |
 //! | `judge` | whether a reply can be used |
 //! | `bailiwick` | which of its records the server has a say in |
@@ -29,7 +31,9 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
+mod afresh;
 mod answer;
+mod asking;
 mod bailiwick;
 mod bounded;
 mod cache;

@@ -16,12 +16,13 @@ use hickory_proto::{
     op::{Message, Query, ResponseCode},
     rr::{Name, RData, Record, RecordType, rdata::SOA},
 };
-use hickory_resolver::recursor::{Recursor, RecursorError, RecursorOptions};
+use hickory_resolver::recursor::RecursorError;
 use journey::{TraceId, What};
 use service::{Clock, Recorder, ring::now_ns};
 use world::AddressBook;
 
 use crate::{
+    afresh::Afresh,
     answer::{Answer, End, Why, bare, follow},
     cache::{Cache, Hit},
     counters::Counters,
@@ -66,7 +67,7 @@ pub(crate) struct Means {
 
 /// A resolver from its roots to its cache. It has no way to forget; to begin afresh, another one is made.
 pub(crate) struct Recursion {
-    recursor: Recursor<Tap>,
+    recursor: Afresh,
     cache: Cache,
     /// Answers that are not true: what a cache that has not forgotten holds, by a fault.
     old: Cache,
@@ -84,21 +85,14 @@ impl Recursion {
             means.recorder.clone(),
             means.counters.clone(),
             Arc::clone(&directory),
+            means.clock.clone(),
         );
-        let options = RecursorOptions {
-            ns_cache_size: means.bounds.servers,
-            response_cache_size: means.bounds.answers as u64,
-            // The defaults refuse to ask private addresses, of which this world is made.
-            deny_server: means.reach.denied(),
-            edns_payload_len: dns::options::UDP_PAYLOAD,
-            ..RecursorOptions::default()
-        };
-        let addresses = means.reach.among(roots.iter().map(|root| root.ip));
-        if addresses.is_empty() {
+        let roots = means.reach.among(roots.iter().map(|root| root.ip));
+        if roots.is_empty() {
             return Err(io::Error::other("there is no root to begin at"));
         }
-        let recursor = Recursor::with_options(&addresses, options, tap).map_err(io::Error::other)?;
         let [cache, old] = [means.bounds.answers; 2].map(Cache::new);
+        let recursor = Afresh::new(roots, tap, &means, Arc::clone(&directory))?;
         Ok(Self { recursor, cache, old, directory, means })
     }
 
@@ -177,7 +171,7 @@ impl Recursion {
     }
 
     async fn resolve(&self, query: &Query, walk: &Walk, now: Instant) -> Answer {
-        match self.recursor.resolve(query.clone(), now, false).await {
+        match self.recursor.get().resolve(query.clone(), now, false).await {
             Ok(message) => self.found(query, walk, message),
             Err(error) => self.not_found(query, walk, error, now).await,
         }
@@ -237,7 +231,7 @@ impl Recursion {
                 return Ok(chain);
             }
             let alias = Query::query(end, RecordType::CNAME);
-            match self.recursor.resolve(alias, now, false).await {
+            match self.recursor.get().resolve(alias, now, false).await {
                 Ok(message) if message.answers.iter().any(|r| matches!(r.data, RData::CNAME(_))) => {
                     walk.learn_aliases(&message.answers);
                 }

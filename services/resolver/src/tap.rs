@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dns::{options, words};
+use dns::options;
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
@@ -22,18 +22,15 @@ use futures_util::{
 use hickory_net::{NetError, runtime::TokioRuntimeProvider, xfer};
 use hickory_proto::{
     op::{DnsRequest, DnsResponse, Message, Query, ResponseCode},
-    rr::{Name, Record, RecordType},
+    rr::RecordType,
 };
 use hickory_resolver::{ConnectionProvider, PoolContext, config::ConnectionConfig};
-use journey::{
-    NoUse, TraceId, What,
-    dns::{Question, SECTION_LIMIT, Transport},
-};
-use service::{Recorder, ring::now_ns};
+use journey::{NoUse, TraceId, dns::Transport};
+use service::{Clock, Recorder};
 use world::{AddressBook, Protocol, Route};
 
 use crate::{
-    bailiwick,
+    asking::Asking,
     counters::Counters,
     directory::Directory,
     exchange::{self, NoReply, Reply},
@@ -51,6 +48,7 @@ struct Inner {
     recorder: Recorder,
     counters: Counters,
     directory: Arc<Directory>,
+    clock: Clock,
     runtime: TokioRuntimeProvider,
     // A std mutex: it is held for a look-up or a change, never across an await.
     flying: Mutex<Flying>,
@@ -64,10 +62,11 @@ impl Tap {
         recorder: Recorder,
         counters: Counters,
         directory: Arc<Directory>,
+        clock: Clock,
     ) -> Self {
         let runtime = TokioRuntimeProvider::default();
         let flying = Mutex::default();
-        Self(Arc::new(Inner { book, limit, recorder, counters, directory, runtime, flying }))
+        Self(Arc::new(Inner { book, limit, recorder, counters, directory, clock, runtime, flying }))
     }
 
     fn flying(&self) -> MutexGuard<'_, Flying> {
@@ -178,7 +177,8 @@ impl Line {
     async fn fly(self, query: Message, question: Query, trace: Option<TraceId>) -> Outcome {
         let directory = &self.tap.0.directory;
         let server = self.server.ip();
-        let mut asking = Asking::new(&self, trace, &question);
+        let Inner { recorder, counters, .. } = &*self.tap.0;
+        let mut asking = Asking::new((recorder, counters), (self.server, self.transport), trace, &question);
         let useless = match self.exchange(&query, &mut asking).await {
             Ok(Reply { response, nth }) => {
                 let role = directory.role_for(server, question.name());
@@ -191,7 +191,7 @@ impl Line {
                 match asking.answered(response, nth, usable) {
                     Ok(response) => {
                         if !response.metadata.truncation {
-                            directory.learn(&response);
+                            directory.learn(&response, self.tap.0.clock.now());
                         }
                         return Ok(Arc::new(response));
                     }
@@ -289,130 +289,4 @@ fn without_ns_of_a_no(response: DnsResponse) -> Result<DnsResponse, NetError> {
     message.authorities.retain(|record| record.record_type() != RecordType::NS);
     message.additionals.clear();
     Ok(DnsResponse::from_message(message)?)
-}
-
-/// A record as one writes it.
-fn line(record: &Record) -> String {
-    let record = words::record(record);
-    format!("{} {} {} {}", record.name, record.ttl, record.rtype, record.data)
-}
-
-/// A query on its way: what is counted and recorded of it. Dropped before it ended, it says so.
-struct Asking {
-    tap: Tap,
-    trace: Option<TraceId>,
-    server: SocketAddr,
-    transport: Transport,
-    // Only a visit's queries are put into words.
-    question: Option<Question>,
-    begun_ns: u64,
-    sent_ns: Vec<u64>,
-    ended: bool,
-}
-
-impl Asking {
-    fn new(line: &Line, trace: Option<TraceId>, question: &Query) -> Self {
-        Self {
-            tap: line.tap.clone(),
-            trace,
-            server: line.server,
-            transport: line.transport,
-            question: trace.map(|_| words::question(question)),
-            begun_ns: now_ns(),
-            sent_ns: Vec::new(),
-            ended: false,
-        }
-    }
-
-    fn sent(&mut self, at_ns: u64) {
-        self.sent_ns.push(at_ns);
-        self.tap.0.counters.asked(self.transport);
-        self.record(at_ns, |asking, question| What::QuerySent {
-            server: asking.server,
-            transport: asking.transport,
-            question,
-        });
-    }
-
-    /// A reply came. What is left of it without the records that are outside the zone which its server has a say in, or
-    /// why it cannot be used.
-    fn answered(
-        mut self,
-        message: DnsResponse,
-        nth: usize,
-        usable: Result<Option<Name>, Objection>,
-    ) -> Result<DnsResponse, Objection> {
-        self.ended = true;
-        let now = now_ns();
-        let sent = self.sent_ns.get(nth).copied().unwrap_or(self.begun_ns);
-        self.record(now, |asking, question| What::ReplyReceived {
-            server: asking.server,
-            transport: asking.transport,
-            question,
-            reply: words::reply(&message, message.as_buffer().len()),
-            elapsed_us: now.saturating_sub(sent) / 1_000,
-        });
-        let usable = usable.and_then(|zone| match zone {
-            Some(zone) => self.scrubbed(message, &zone, now),
-            None => Ok(message),
-        });
-        usable.inspect_err(|objection| self.record_failure(now, &objection.why, objection.failure))
-    }
-
-    fn scrubbed(&self, message: DnsResponse, zone: &Name, now: u64) -> Result<DnsResponse, Objection> {
-        let is_inside = |record: &Record| zone.zone_of(&record.name);
-        if message.all_sections().all(is_inside) {
-            return Ok(message);
-        }
-        let had_answers = !message.answers.is_empty();
-        let mut message = message.into_message();
-        let Some(asked) = message.queries.first().map(|query| query.name().clone()) else {
-            return Err(Objection::nothing_of(zone));
-        };
-        let strangers = bailiwick::scrub(&mut message, &asked, zone);
-        if !strangers.is_empty() {
-            self.record(now, |asking, question| What::RecordsIgnored {
-                server: asking.server,
-                question,
-                records: strangers.iter().take(SECTION_LIMIT).map(line).collect(),
-            });
-        }
-        if had_answers && message.answers.is_empty() {
-            return Err(Objection::nothing_of(zone));
-        }
-        // What was read can be written.
-        DnsResponse::from_message(message).map_err(|_| Objection::nothing_of(zone))
-    }
-
-    fn failed(mut self, why: &str, failure: NoUse) {
-        self.ended = true;
-        self.record_failure(now_ns(), why, failure);
-    }
-
-    fn record_failure(&self, now: u64, why: &str, failure: NoUse) {
-        self.tap.0.counters.failed();
-        let begun = self.sent_ns.first().copied().unwrap_or(self.begun_ns);
-        self.record(now, |asking, question| What::QueryFailed {
-            server: asking.server,
-            transport: asking.transport,
-            question,
-            why: why.to_owned(),
-            failure,
-            elapsed_us: now.saturating_sub(begun) / 1_000,
-        });
-    }
-
-    fn record(&self, at_ns: u64, what: impl FnOnce(&Self, Question) -> What) {
-        if let Some(question) = &self.question {
-            self.tap.0.recorder.record(self.trace, at_ns, what(self, question.clone()));
-        }
-    }
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.record_failure(now_ns(), "no answer yet when the client's time was over", NoUse::NoAnswer);
-        }
-    }
 }

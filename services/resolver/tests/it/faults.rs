@@ -259,4 +259,11 @@ async fn times_to_live_go_by_the_clock() {
     assert!(is_right(&resolver.ask(NAME, RecordType::A, Some(third)).await));
     let story = resolver.story(third).await;
     assert!(story.iter().any(|line| line == "10.78.2.31 udp A www.baidu.com.?"), "{story:#?}");
+    assert!(!story.iter().any(|line| line.starts_with("10.78.2.10")), "the delegations are still believed: {story:#?}");
+    // And longer than any delegation lives.
+    resolver.signals.clock.advance(Duration::from_secs(200_000));
+    let fourth = trace();
+    assert!(is_right(&resolver.ask(NAME, RecordType::A, Some(fourth)).await));
+    let story = resolver.story(fourth).await;
+    assert_eq!(story.first().map(String::as_str), Some("10.78.2.10 udp NS com.?"), "{story:#?}");
 }
