@@ -74,8 +74,8 @@ mod tests {
             assert_eq!([reply.answers.len(), reply.authorities.len(), reply.additionals.len()], kept, "{zone}");
         };
         let www = a("www.a.test.");
-        check("a.test.", [&[www.clone()], &[ns("A.test.", "ns.b.test.")], &[]], [1, 1, 0], &[]);
-        check("a.test.", [&[www.clone()], &[], &[a("bank.test.")]], [1, 0, 0], &["bank.test."]);
+        check("a.test.", [std::slice::from_ref(&www), &[ns("A.test.", "ns.b.test.")], &[]], [1, 1, 0], &[]);
+        check("a.test.", [std::slice::from_ref(&www), &[], &[a("bank.test.")]], [1, 0, 0], &["bank.test."]);
         check("a.test.", [&[www.clone(), a("bank.test.")], &[], &[]], [1, 0, 0], &["bank.test."]);
         // Above the zone and beside it is outside.
         check("a.test.", [&[], &[ns("test.", "ns.a.test.")], &[]], [0, 0, 0], &["test."]);
