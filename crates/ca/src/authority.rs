@@ -3,6 +3,7 @@
 use std::{
     io,
     net::IpAddr,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -23,6 +24,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::{Error, Scope, kept};
 
 const NAME: &str = "visit lab CA";
+/// One of another name, so that whoever is shown its certificates looks for it and finds nobody.
+const STRANGER: &str = "a CA that nobody trusts";
 
 /// Begins a certificate (RFC 7468 §5.1); nothing stands behind it in a file of ours.
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
@@ -75,13 +78,18 @@ impl Authority {
 
     /// An authority that lives and ends with this process.
     pub fn in_memory(scope: &Scope, now: SystemTime) -> Result<Self, Error> {
-        Self::make(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?, scope, now)
+        Self::make(NAME, KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?, scope, now)
+    }
+
+    /// An authority that is not the lab's and that nobody has a reason to trust; it lives and ends with this process.
+    pub fn stranger(scope: &Scope, now: SystemTime) -> Result<Self, Error> {
+        Self::make(STRANGER, KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?, scope, now)
     }
 
     /// A new certificate for that key.
-    fn make(key: KeyPair, scope: &Scope, now: SystemTime) -> Result<Self, Error> {
+    fn make(name: &str, key: KeyPair, scope: &Scope, now: SystemTime) -> Result<Self, Error> {
         let (not_before, not_after) = (now - EARLIER, now + LIFE);
-        let mut params = named(NAME);
+        let mut params = named(name);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -107,7 +115,7 @@ impl Authority {
     /// One for `scope`, with this one's key if that may be kept.
     pub(crate) fn renewed(self, scope: &Scope, now: SystemTime) -> Result<Self, Error> {
         if self.is_good(now) && self.is_within(scope) {
-            Self::make(self.into_key()?, scope, now)
+            Self::make(NAME, self.into_key()?, scope, now)
         } else {
             Self::in_memory(scope, now)
         }
@@ -179,6 +187,17 @@ impl Authority {
     /// A fresh key with a certificate for these names (`*.` stands for one label) and addresses, good for 397 days, but
     /// no longer than the authority itself.
     pub fn issue(&self, names: &[String], addresses: &[IpAddr], now: SystemTime) -> Result<CertifiedKey, Error> {
+        let not_before = now - EARLIER;
+        self.issue_valid(names, addresses, not_before..self.not_after.min(not_before + LEAF_LIFE))
+    }
+
+    /// The same, good for that time alone, which may be over.
+    pub fn issue_valid(
+        &self,
+        names: &[String],
+        addresses: &[IpAddr],
+        valid: Range<SystemTime>,
+    ) -> Result<CertifiedKey, Error> {
         if let Some(scope) = &self.scope {
             if let Some(name) = names.iter().find(|name| !scope.has_name(name)) {
                 return Err(Error::NotPermitted(name.clone()));
@@ -193,9 +212,8 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
-        let not_before = now - EARLIER;
-        params.not_before = not_before.into();
-        params.not_after = self.not_after.min(not_before + LEAF_LIFE).into();
+        params.not_before = valid.start.into();
+        params.not_after = valid.end.into();
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = params.signed_by(&key, &self.issuer)?.der().clone();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));

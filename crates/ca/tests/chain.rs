@@ -108,3 +108,23 @@ fn a_stolen_key_is_good_for_the_lab_alone() {
     assert!(webpki(&authority, &forge("a.example.local"), "a.example.local", now).is_ok());
     assert_eq!(openssl(dir.path(), &forge("a.example.local"), "a.example.local"), "");
 }
+
+#[test]
+fn what_something_is_wrong_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = SystemTime::now();
+    let authority = Authority::open(dir.path(), &scope(), now).unwrap();
+    let day = Duration::from_secs(24 * 60 * 60);
+    let names = ["www.example.local".to_owned()];
+    let expired = authority.issue_valid(&names, &[], now - 91 * day..now - day).unwrap();
+    let error = webpki(&authority, &expired.cert[0], &names[0], now).unwrap_err().to_string();
+    assert!(error.contains("expired"), "{error}");
+    assert!(openssl(dir.path(), &expired.cert[0], &names[0]).contains("certificate has expired"));
+    assert!(webpki(&authority, &expired.cert[0], &names[0], now - 2 * day).is_ok(), "nothing else is wrong with it");
+    let strange = Authority::stranger(&scope(), now).unwrap();
+    let unknown = strange.issue(&names, &[], now).unwrap();
+    let error = webpki(&authority, &unknown.cert[0], &names[0], now).unwrap_err().to_string();
+    assert!(error.contains("UnknownIssuer"), "{error}");
+    assert!(openssl(dir.path(), &unknown.cert[0], &names[0]).contains("unable to get local issuer certificate"));
+    assert!(webpki(&strange, &unknown.cert[0], &names[0], now).is_ok(), "nothing else is wrong with it");
+}

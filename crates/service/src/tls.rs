@@ -3,17 +3,18 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::Arc,
+    slice,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use ca::{Authority, Scope};
-use rustls::ServerConfig;
+use rustls::{ServerConfig, server::Acceptor, sign::CertifiedKey};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, server::TlsStream};
 use world::World;
 
 use crate::{Stop, Told, linger};
@@ -31,12 +32,84 @@ impl Told {
         Ok(Some(Arc::new(ca::server_config(self.issue(authority)?, alpn))))
     }
 
-    fn issue(&self, authority: &Authority) -> Result<rustls::sign::CertifiedKey, ca::Error> {
+    /// The same with certificates that something is wrong with, each made when it is first wanted.
+    pub fn flawed(&self, alpn: &'static [&'static str]) -> Option<Flawed> {
+        let authority = Arc::clone(self.authority.as_ref()?);
+        let (names, addresses) = self.subjects();
+        // A certificate's `*.` stands for one label (RFC 6125 §6.4.3), and this one has two more than any name here.
+        let zone = self.world.network.names.first().map_or("localhost", |name| name.trim_end_matches('.'));
+        let other = format!("another.host.{zone}");
+        let scope = scope(&self.world);
+        Some(Flawed(Arc::new(Makings { authority, scope, names, addresses, other, alpn, made: Mutex::default() })))
+    }
+
+    fn issue(&self, authority: &Authority) -> Result<CertifiedKey, ca::Error> {
+        let (names, addresses) = self.subjects();
+        authority.issue(&names, &addresses, SystemTime::now())
+    }
+
+    fn subjects(&self) -> (Vec<String>, Vec<IpAddr>) {
         let mut names = self.host.tls_names(&self.world.network);
         names.push("localhost".to_owned());
         let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-        let addresses: Vec<IpAddr> = self.host.addresses.iter().copied().chain(loopback).collect();
-        authority.issue(&names, &addresses, SystemTime::now())
+        (names, self.host.addresses.iter().copied().chain(loopback).collect())
+    }
+}
+
+/// What can be wrong with a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// It was good until yesterday.
+    Expired,
+    /// It is another host's.
+    WrongName,
+    /// Its authority is nobody's.
+    Untrusted,
+}
+
+/// A host's side of TLS with certificates that something is wrong with.
+#[derive(Clone, Debug)]
+pub struct Flawed(Arc<Makings>);
+
+#[derive(Debug)]
+struct Makings {
+    authority: Arc<Authority>,
+    scope: Scope,
+    names: Vec<String>,
+    addresses: Vec<IpAddr>,
+    other: String,
+    alpn: &'static [&'static str],
+    made: Mutex<Vec<(Flaw, Arc<ServerConfig>)>>,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long the expired certificate was good for.
+const LIVED: Duration = DAY.saturating_mul(90);
+
+impl Flawed {
+    /// The one with that flaw. It shares no sessions with any other, so that every handshake shows the certificate.
+    pub fn server_config(&self, flaw: Flaw) -> Result<Arc<ServerConfig>, ca::Error> {
+        let mut made = self.0.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, config)) = made.iter().find(|(known, _)| *known == flaw) {
+            return Ok(Arc::clone(config));
+        }
+        let config = Arc::new(ca::server_config(self.0.issue(flaw)?, self.0.alpn));
+        made.push((flaw, Arc::clone(&config)));
+        Ok(config)
+    }
+}
+
+impl Makings {
+    fn issue(&self, flaw: Flaw) -> Result<CertifiedKey, ca::Error> {
+        let now = SystemTime::now();
+        match flaw {
+            Flaw::Expired => {
+                let ended = now - DAY;
+                self.authority.issue_valid(&self.names, &self.addresses, ended - LIVED..ended)
+            }
+            Flaw::WrongName => self.authority.issue(slice::from_ref(&self.other), &[], now),
+            Flaw::Untrusted => Authority::stranger(&self.scope, now)?.issue(&self.names, &self.addresses, now),
+        }
     }
 }
 
@@ -89,6 +162,27 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<TlsStream<S>, (Failed, io::Error, Option<S>)> {
     let handshake = TlsAcceptor::from(config).accept(stream).into_fallible();
     match timeout(limit, handshake).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err((error, stream))) => Err((Failed::of(&error), error, Some(stream))),
+        Err(_) => Err((Failed::Timeout, io::ErrorKind::TimedOut.into(), None)),
+    }
+}
+
+/// The same, where it depends on the name that the client asks for (RFC 6066 §3) what it is shown.
+pub async fn accept_by_name<S: AsyncRead + AsyncWrite + Unpin>(
+    choose: impl FnOnce(Option<&str>) -> Arc<ServerConfig>,
+    stream: S,
+    limit: Duration,
+) -> Result<TlsStream<S>, (Failed, io::Error, Option<S>)> {
+    let end = Instant::now() + limit;
+    let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), stream);
+    let begun = match timeout_at(end, &mut acceptor).await {
+        Ok(Ok(begun)) => begun,
+        Ok(Err(error)) => return Err((Failed::of(&error), error, acceptor.take_io())),
+        Err(_) => return Err((Failed::Timeout, io::ErrorKind::TimedOut.into(), None)),
+    };
+    let config = choose(begun.client_hello().server_name());
+    match timeout_at(end, begun.into_stream(config).into_fallible()).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err((error, stream))) => Err((Failed::of(&error), error, Some(stream))),
         Err(_) => Err((Failed::Timeout, io::ErrorKind::TimedOut.into(), None)),
