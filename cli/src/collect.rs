@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use journey::{
     Event, Evidence, Observer, Said, TraceId, chronicle,
     evidence::Placed,
-    report::{Report, Reported},
+    report::{AcceptQueue, Report, Reported},
 };
 use world::{AddressBook, BookHost, Protocol};
 
@@ -78,7 +78,7 @@ pub async fn collect(
     let mut collected = Collected::default();
     for (host, said) in join_all(asked).await {
         let said = match said {
-            Ok(report) => place(report, &host.name, clock, &mut collected.events),
+            Ok(report) => place(report, host, clock, &mut collected.events),
             Err(said) => said,
         };
         collected.observers.push(Observer { host: host.name.clone(), said });
@@ -131,18 +131,26 @@ async fn ask(client: &reqwest::Client, host: &BookHost, query: &str) -> Result<R
 }
 
 /// Lays a report's events on the visit's clock, where they are of the same kernel's; otherwise only their order is kept.
-fn place(report: Report, host: &str, clock: Clock, events: &mut Vec<Event>) -> Said {
+fn place(report: Report, host: &BookHost, clock: Clock, events: &mut Vec<Event>) -> Said {
     let same_clock = is_this_clock(&report);
     let placed = if same_clock { Placed::Clock } else { Placed::Order };
     let count = report.events.len();
     events.extend(report.events.into_iter().map(|reported| Event {
         id: 0,
         at_us: same_clock.then(|| clock.us_of_kernel(reported.at_ns)),
-        host: host.to_owned(),
-        evidence: Evidence::Reported { by: host.to_owned(), placed },
+        host: host.name.clone(),
+        evidence: Evidence::Reported { by: host.name.clone(), placed },
         what: reported.what,
     }));
-    Said::Reported { events: count, same_clock, overwritten: report.overwritten, queues: report.queues }
+    let queues = report.queues.into_iter().map(|queue| in_world(queue, host)).collect();
+    Said::Reported { events: count, same_clock, overwritten: report.overwritten, queues }
+}
+
+/// The host knows its sockets; the journey has the world's addresses, which some stand in for.
+fn in_world(queue: AcceptQueue, host: &BookHost) -> AcceptQueue {
+    let mut tcp = host.services.iter().filter(|service| service.protocol == Protocol::Tcp);
+    let address = tcp.find(|service| service.socket == queue.address).map_or(queue.address, |service| service.address);
+    AcceptQueue { address, ..queue }
 }
 
 fn words(error: &reqwest::Error) -> String {

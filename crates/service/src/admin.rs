@@ -37,7 +37,7 @@ use serde::Serialize;
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 use tracing::debug;
 
-use crate::{Recorder, Signals, Stop, ring::Wanted};
+use crate::{Recorder, Signals, Stop, queues, ring::Wanted};
 
 /// More connections than this wait in the accept queue.
 const MAX_CONNECTIONS: usize = 16;
@@ -129,7 +129,13 @@ async fn answer(admin: &Admin, request: Request<Incoming>) -> Response<Full<Byte
         "/ready" => plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
         "/metrics" => metrics(&admin.registry),
         "/events" => match wanted(request.uri().query().unwrap_or_default()) {
-            Ok(wanted) => json(StatusCode::OK, &admin.recorder.report(wanted)),
+            Ok(wanted) => {
+                let mut report = admin.recorder.report(wanted);
+                // Asked by this thread, which is in the host's own network. A kernel that cannot tell says nothing.
+                let queues = queues::waiting(admin.recorder.listening());
+                report.queues = queues.inspect_err(|error| debug!(%error, "no accept queues")).unwrap_or_default();
+                json(StatusCode::OK, &report)
+            }
             Err(why) => plain(StatusCode::BAD_REQUEST, why),
         },
         "/faults" => json(StatusCode::OK, &admin.signals.faults.list()),

@@ -1,4 +1,7 @@
-//! A service's clock, which can be put forward.
+//! The clock that a service's own times to live run on: the real one, and what somebody has put it forward by.
+//!
+//! A cache keeps an answer for minutes, and nobody wants to sleep so long to see what comes after. So a service that keeps
+//! things for a time asks this clock for how long; what it measures, waits for and records goes by the real one.
 
 use std::{
     sync::{
@@ -8,25 +11,34 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The clock by which a service reckons how old something is: the kernel's monotonic clock, and what it was put forward.
-/// Timers do not follow it. Cheap to clone; all clones are one clock.
+/// The furthest that a clock can be put forward, all in all: longer than anything is kept.
+pub const FURTHEST: Duration = Duration::from_secs(366 * 86_400);
+
+/// A clock that can be put forward, never back. Cheap to clone; all clones are one clock.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Arc<AtomicU64>);
 
 impl Clock {
-    /// What time it is.
+    /// What time it is on this clock.
     pub fn now(&self) -> Instant {
-        let ahead = Duration::from_nanos(self.0.load(Ordering::Relaxed));
-        let now = Instant::now();
-        now.checked_add(ahead).unwrap_or(now)
+        // tokio's, which tests can hold; where nobody does, it is the real one.
+        tokio::time::Instant::now().into_std() + self.ahead()
     }
 
-    /// Puts it forward.
-    pub fn advance(&self, by: Duration) {
-        let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-        // Never backwards: what would overflow stays at the end.
-        let ahead = self.0.load(Ordering::Relaxed).saturating_add(by);
-        self.0.fetch_max(ahead, Ordering::Relaxed);
+    /// By how much it is ahead of the real time.
+    pub fn ahead(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Puts it forward, up to [`FURTHEST`]; returns by how much it is then ahead.
+    pub fn advance(&self, by: Duration) -> Duration {
+        let further = |ahead: u64| {
+            let ahead = Duration::from_nanos(ahead).saturating_add(by).min(FURTHEST);
+            u64::try_from(ahead.as_nanos()).unwrap_or(u64::MAX)
+        };
+        // The closure never declines.
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |ahead| Some(further(ahead)));
+        self.ahead()
     }
 }
 
@@ -35,10 +47,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn goes_on_and_is_put_forward() {
+    fn goes_forward_and_not_without_end() {
         let (clock, before) = (Clock::default(), Instant::now());
-        assert!(clock.now() < before + Duration::from_secs(60));
-        clock.clone().advance(Duration::from_secs(60));
-        assert!(clock.now() >= before + Duration::from_secs(60));
+        let other = clock.clone();
+        assert_eq!(clock.ahead(), Duration::ZERO);
+        assert_eq!(other.advance(Duration::from_secs(300)), Duration::from_secs(300));
+        assert!(clock.now() >= before + Duration::from_secs(300));
+        assert_eq!(clock.advance(Duration::from_millis(500)), Duration::from_millis(300_500));
+        assert_eq!(clock.advance(Duration::MAX), FURTHEST);
+        assert!(clock.now() > before);
     }
 }

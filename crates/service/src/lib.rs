@@ -11,6 +11,7 @@
 //! | [`bind`] | sockets, bound before anything else is started |
 //! | [`clock`] | the clock that times to live run on, which can be put forward |
 //! | [`door`] | a listening socket that faults shut |
+//! | [`queues`] | accept queues in which connections wait |
 //! | [`mod@linger`] | closing a connection so that its last words arrive |
 //! | [`tls`] | a service's certificate, and handshakes |
 //! | [`start`] | logging, signals, the health check |
@@ -24,6 +25,7 @@ pub mod clock;
 pub mod door;
 pub mod history;
 pub mod linger;
+pub mod queues;
 pub mod ready;
 pub mod reload;
 pub mod ring;

@@ -20,6 +20,8 @@ use journey::{
 };
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::Bound;
+
 /// How many events a service keeps unless it is told otherwise.
 pub const DEFAULT_CAPACITY: usize = 4096;
 
@@ -73,6 +75,8 @@ struct Inner {
     service: &'static str,
     capacity: usize,
     all: AtomicBool,
+    // Where the host listens for TCP, once that is known.
+    listening: OnceLock<Vec<SocketAddr>>,
     // A std mutex: it is held for a push or a scan, never across an await.
     ring: Mutex<Ring>,
 }
@@ -88,7 +92,14 @@ impl Recorder {
     /// A ring for this host and service that keeps at most `capacity` events.
     pub fn new(host: impl Into<String>, service: &'static str, capacity: usize) -> Self {
         let ring = Mutex::new(Ring::default());
-        Self(Arc::new(Inner { host: host.into(), service, capacity: capacity.max(1), all: AtomicBool::new(false), ring }))
+        Self(Arc::new(Inner {
+            host: host.into(),
+            service,
+            capacity: capacity.max(1),
+            all: AtomicBool::new(false),
+            listening: OnceLock::new(),
+            ring,
+        }))
     }
 
     /// The host's name.
@@ -120,6 +131,18 @@ impl Recorder {
         events.into_iter().map(|event| (*event).clone()).collect()
     }
 
+    /// Where the host listens: of these sockets `/events` tells who waits in their accept queues.
+    pub fn listens_on(&self, sockets: &Bound) {
+        let tcp = sockets.addresses().into_iter().filter(|(_, protocol, _)| *protocol == "tcp");
+        // The first to say so is right.
+        let _ = self.0.listening.set(tcp.map(|(.., address)| address).collect());
+    }
+
+    /// What [`Recorder::listens_on`] was told.
+    pub fn listening(&self) -> &[SocketAddr] {
+        self.0.listening.get().map_or(&[], Vec::as_slice)
+    }
+
     /// Records what happened at `at_ns`, a time of [`now_ns`].
     pub fn record(&self, trace: Option<TraceId>, at_ns: u64, what: What) {
         let mut ring = self.0.ring.lock().unwrap_or_else(PoisonError::into_inner);
@@ -135,7 +158,7 @@ impl Recorder {
         ring.events.push_back(Arc::new(Reported { seq, at_ns, trace, what }));
     }
 
-    /// The events that are wanted and still there, oldest first; of more than [`LONGEST_REPORT`], the newest.
+    /// The events that are wanted and still there, oldest first, without the accept queues; of more than [`LONGEST_REPORT`], the newest.
     pub fn report(&self, wanted: Wanted) -> Report {
         let matches = |event: &&Arc<Reported>| {
             wanted.trace.is_none_or(|trace| event.trace == Some(trace))

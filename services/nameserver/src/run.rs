@@ -92,6 +92,7 @@ impl Service for Nameserver {
         // What zones there are stays, whatever is read again of them.
         let zones = config.zones.iter().map(|zone| zone.origin().clone()).collect();
         let faults = Faulty::new(Role::Nameserver, &config.host, zones, &config.book, &config.you, &signals);
+        recorder.listens_on(&sockets);
         let server = Arc::new(Server {
             handler: Authority::new(config.zones, &config.host),
             nsid: Some(config.host.clone()),

@@ -122,6 +122,7 @@ impl Service for Resolver {
         let counters = Counters::new(&mut registry);
         let recorder = Recorder::new(&config.host, Self::NAME, DEFAULT_CAPACITY);
         let faults = Faulty::new(Role::Resolver, &config.host, Vec::new(), &config.book, &config.you, &signals);
+        recorder.listens_on(&sockets);
         let means = Means {
             reach: Reach::find(&config.book),
             book: Arc::new(config.book),
