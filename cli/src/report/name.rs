@@ -385,6 +385,7 @@ pub(super) fn event(journey: &Journey, event: &Event) -> String {
         What::ConnectionClosed { by, bytes_in, bytes_out, .. } => {
             let by = match by {
                 ClosedBy::Me => "itself",
+                ClosedBy::MeReset => "itself, with a reset",
                 ClosedBy::Peer => "the other side",
                 ClosedBy::PeerReset => "the other side, with a reset",
                 ClosedBy::TimeLimit => "itself, after a time limit",

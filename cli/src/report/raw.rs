@@ -264,6 +264,7 @@ fn other(event: &Event, over_udp: bool) -> Option<Row<'_>> {
         What::ResponseWritten { bytes, .. } => format!("send({})", as_written(*bytes)),
         What::ConnectionClosed { by, .. } => match by {
             ClosedBy::Me => "close()",
+            ClosedBy::MeReset => "close() with SO_LINGER 0: RST",
             ClosedBy::Peer => "recv() = 0, then close()",
             ClosedBy::PeerReset => "recv() = ECONNRESET, then close()",
             ClosedBy::TimeLimit => "close() after its time limit",

@@ -200,6 +200,8 @@ pub enum What {
 pub enum ClosedBy {
     /// This host.
     Me,
+    /// This host, with RST.
+    MeReset,
     /// The other side, with FIN; in HTTP/2 with GOAWAY, which goes before.
     Peer,
     /// The other side, with RST.

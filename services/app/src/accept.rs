@@ -2,9 +2,9 @@
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use service::{Stop, start::GRACE};
+use service::{Door, Stop, start::GRACE};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::{sleep, timeout},
@@ -15,10 +15,10 @@ use tracing::{debug, warn};
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Accepts on one listener and converses with every client in a task of its own, until `stop`; the conversations, which
+/// Accepts at one door and converses with every client in a task of its own, until `stop`; the conversations, which
 /// watch `stop` themselves, then have [`GRACE`] to end. Returns how many did not.
 pub(crate) async fn serve<C>(
-    listener: TcpListener,
+    mut door: Door,
     permits: Arc<Semaphore>,
     stop: Stop,
     converse: impl Fn(TcpStream, SocketAddr) -> C,
@@ -30,7 +30,7 @@ where
     let mut pause = FIRST_PAUSE;
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &permits) => accepted,
+            accepted = accept(&mut door, &permits) => accepted,
             () = stop.cancelled() => break,
         };
         while conversations.try_join_next().is_some() {}
@@ -55,7 +55,7 @@ where
         }
     }
     // From here on the kernel refuses new clients.
-    drop(listener);
+    drop(door);
     let _ = timeout(GRACE, async { while conversations.join_next().await.is_some() {} }).await;
     let cut_off = conversations.len();
     conversations.shutdown().await;
@@ -65,10 +65,10 @@ where
 /// A full house leaves clients in the kernel's accept queue, and one of each listener just out of it, instead of turning
 /// them away. The permit comes second: several listeners share the permits, and one without clients must not hold any.
 async fn accept(
-    listener: &TcpListener,
+    door: &mut Door,
     permits: &Arc<Semaphore>,
 ) -> io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
-    let (stream, peer) = listener.accept().await?;
+    let (stream, peer) = door.accept().await?;
     let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
     // A response is one write; waiting to fill a segment would only delay it.
     stream.set_nodelay(true)?;
@@ -84,7 +84,11 @@ fn is_of_one_client(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+    use world::fault::Faults;
 
     use super::*;
 
@@ -109,7 +113,8 @@ mod tests {
         for _ in 0..2 {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             addresses.push(listener.local_addr().unwrap());
-            serving.spawn(serve(listener, Arc::clone(&permits), stop.clone(), |stream, _| greet(stream)));
+            let door = Door::new(listener, &Faults::default(), |_| None).unwrap();
+            serving.spawn(serve(door, Arc::clone(&permits), stop.clone(), |stream, _| greet(stream)));
         }
         // Whichever of the two is served first, the other one has its turn.
         for at in [addresses[0], addresses[1], addresses[0]] {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustls::ServerConfig;
-use service::Told;
+use service::{Told, tls::Flawed};
 
 use crate::http::ALPN;
 
@@ -27,12 +27,16 @@ pub struct Config {
     pub https_port: u16,
     /// Its side of TLS; without it, it cannot serve HTTPS.
     pub tls: Option<Arc<ServerConfig>>,
+    /// The same with certificates that faults want.
+    pub flawed: Option<Flawed>,
     /// The world's port of `talk`.
     pub talk_port: u16,
     /// The world's port of `echo`.
     pub echo_port: u16,
     /// Names at or under these are the lab's own; fully qualified, lower case.
     pub names: Vec<String>,
+    /// The hosts that may be clients, with their addresses in the world.
+    pub clients: Vec<(String, Vec<IpAddr>)>,
     /// How much clients may use.
     pub limits: Limits,
 }
@@ -50,6 +54,14 @@ pub struct Limits {
     pub read: Duration,
     /// For the next request on a kept-alive connection to begin.
     pub idle: Duration,
+}
+
+/// Whoever visits, as the world calls him.
+const YOU: &str = "you";
+
+fn clients(told: &Told) -> Vec<(String, Vec<IpAddr>)> {
+    let hosts = told.world.hosts.iter().map(|(name, host)| (name.clone(), host.addresses.clone()));
+    hosts.chain([(YOU.to_owned(), told.world.network.you.clone())]).collect()
 }
 
 /// A configuration that cannot be used.
@@ -128,11 +140,20 @@ impl Config {
             http_port: app.http_port,
             https_port: app.https_port,
             tls,
+            flawed: told.flawed(&ALPN),
             talk_port: app.talk_port,
             echo_port: app.echo_port,
             names: told.world.network.names.clone(),
+            clients: clients(told),
             limits,
         })
+    }
+
+    /// Whether this address is that host's. On loopback the program that runs the lab is the only one that stands for none of
+    /// the world's addresses.
+    pub(crate) fn is_client(&self, host: &str, ip: IpAddr) -> bool {
+        let has = |(name, addresses): &(String, Vec<IpAddr>)| name == host && addresses.contains(&ip);
+        self.clients.iter().any(has) || host == YOU && ip.is_loopback()
     }
 
     /// The world's address that a real socket stands for: in the embedded lab a socket on loopback stands for the host's

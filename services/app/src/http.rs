@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | `breaking` | connections that a fault ends |
 //! | `connection` | the life of one connection: what crossed the socket, what is waited for, who ended it |
 //! | `tls` | the handshake, and what was agreed on |
 //! | `stream` | what a connection is carried by: a TCP socket, or TLS over one |
@@ -16,16 +17,19 @@
 //! | `pages` | the page, and the words around a status |
 //! | `template` | pages with holes |
 //! | `reply` | the body on its way out |
+//! | `pace` | content that a fault holds back |
 //!
 //! hyper parses requests and frames responses; limits in time and the closing of connections are done here.
 
 mod answer;
+mod breaking;
 mod coding;
 mod connection;
 mod exchange;
 mod h2;
 mod heads;
 mod metered;
+mod pace;
 mod pages;
 mod reply;
 mod request;
@@ -34,20 +38,19 @@ mod stream;
 mod template;
 mod tls;
 
+use breaking::{How, say};
 pub(crate) use connection::Connection;
-use connection::{Accepted, Expired, Life, Sent};
+use connection::{Accepted, Expired, Life};
 use metered::Metered;
-pub(crate) use pages::{Others, Pages};
+pub(crate) use pages::{Others, Pages, without_port};
 pub(crate) use route::RouteName;
 use stream::Stream;
 pub(crate) use tls::ALPN;
 
 use std::{
-    io::IoSlice,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll, Waker},
     time::SystemTime,
 };
 
@@ -59,7 +62,7 @@ use service::{linger, ring::now_ns};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tracing::debug;
 
-use crate::{Server, metrics::Unread};
+use crate::{Server, disturb, metrics::Unread};
 
 /// hyper's smallest buffer. A head has a limit of its own, which may be smaller.
 const SMALLEST_BUFFER: usize = 8192;
@@ -71,6 +74,8 @@ enum Over {
     Done(Result<(), hyper::Error>),
     /// It waited for too long.
     Expired(Expired),
+    /// A fault ends it.
+    Broken(How),
     /// The server stops, and no request is under way.
     Stopped,
 }
@@ -80,7 +85,7 @@ pub(crate) async fn converse(server: Arc<Server>, stream: TcpStream, peer: Socke
     let at_ns = now_ns();
     let Ok(local) = stream.local_addr() else { return };
     server.metrics.http.opened();
-    let life = Life(Arc::new(Connection::new(server, Accepted { peer, local, at_ns }, None)));
+    let life = Life(Arc::new(Connection::new(server, Accepted { peer, local, is_https: false, at_ns }, None)));
     speak(stream, &life.0).await;
 }
 
@@ -94,7 +99,12 @@ pub(crate) async fn converse_over_tls(
     let at_ns = now_ns();
     let Ok(local) = stream.local_addr() else { return };
     server.metrics.https.opened();
-    let accepted = Accepted { peer, local, at_ns };
+    let accepted = Accepted { peer, local, is_https: true, at_ns };
+    if disturb::connection(&server, peer).is_some() {
+        // What a server without TLS does: it takes what comes for HTTP.
+        let life = Life(Arc::new(Connection::new(server, accepted, None)));
+        return speak(stream, &life.0).await;
+    }
     let Some((stream, tls)) = tls::handshake(&server, config, stream, accepted).await else {
         // It has carried no byte of HTTP.
         server.metrics.https.closed(0, 0);
@@ -128,6 +138,7 @@ async fn speak<S: Stream>(stream: S, connection: &Arc<Connection>) {
 
     let over = {
         let mut expired = pin!(connection.expired());
+        let mut broken = pin!(connection.broken());
         let mut stop = pin!(connection.stop.cancelled());
         let mut is_stopping = false;
         loop {
@@ -135,6 +146,7 @@ async fn speak<S: Stream>(stream: S, connection: &Arc<Connection>) {
                 biased;
                 done = &mut http => Some(Over::Done(done)),
                 expired = &mut expired => Some(Over::Expired(expired)),
+                how = &mut broken => Some(Over::Broken(how)),
                 () = &mut stop, if !is_stopping => (!connection.is_busy()).then_some(Over::Stopped),
             };
             if let Some(over) = over {
@@ -153,6 +165,7 @@ async fn close<S: Stream>(connection: &Connection, mut stream: S, over: Over) {
     let (peer, metrics) = (connection.peer, &connection.server.metrics);
     let mut is_unread = connection.is_unread();
     let last_word = match over {
+        Over::Broken(how) => return breaking::end(stream, connection, how).await,
         Over::Done(Ok(())) | Over::Stopped => None,
         Over::Done(Err(error)) => {
             debug!(%peer, %error, "connection failed");
@@ -186,15 +199,6 @@ async fn close<S: Stream>(connection: &Connection, mut stream: S, over: Over) {
             () = linger(&mut stream) => {}
             () = connection.stop.cancelled() => {}
         }
-    }
-}
-
-/// Writes what the socket takes at once: a client that has taken nothing for long is not waited for.
-fn say<S: Stream>(connection: &Connection, stream: &mut S, bytes: &[u8]) {
-    let at_ns = now_ns();
-    let mut cx = Context::from_waker(Waker::noop());
-    if let Poll::Ready(Ok(length)) = Pin::new(stream).poll_write(&mut cx, bytes) {
-        connection.has_written(&[IoSlice::new(bytes)], length, Sent { at_ns, is_all: true });
     }
 }
 

@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | `config` | what the server is told, checked |
+//! | `disturb` | what the faults in force do to doors, connections and requests |
 //! | `accept` | TCP connections: a limit, patience with errors, draining |
 //! | `http` | HTTP/1.1 and HTTP/2 on hyper: TLS, the measured socket, the routes, the pages |
 //! | `talk` | a TCP port that answers whatever bytes it gets |
@@ -28,6 +29,7 @@
 
 mod accept;
 mod config;
+mod disturb;
 mod echo;
 mod http;
 mod journal;
@@ -39,10 +41,11 @@ pub use config::{Config, ConfigError, Limits};
 use std::{io, sync::Arc};
 
 use prometheus_client::registry::Registry;
-use service::{Bound, Ended, Recorder, Service, Signals, Stop, Told, admin::Admin, ring};
+use service::{Bound, Door, Ended, Recorder, Service, Signals, Stop, Told, admin::Admin, ring};
 use socket2::SockRef;
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 use tracing::info;
+use world::fault::Faults;
 
 use journal::Journal;
 use metrics::Metrics;
@@ -59,6 +62,7 @@ pub(crate) struct Server {
     pub(crate) metrics: Metrics,
     pub(crate) pages: http::Pages,
     pub(crate) stop: Stop,
+    pub(crate) faults: Faults,
 }
 
 impl Service for App {
@@ -72,6 +76,7 @@ impl Service for App {
 
     async fn run(mut sockets: Bound, config: Config, signals: Signals) -> io::Result<Ended> {
         let recorder = Recorder::new(config.host.clone(), Self::NAME, ring::DEFAULT_CAPACITY);
+        recorder.listens_on(&sockets);
         let mut registry = Registry::default();
         let listening = |name| sockets.addresses().into_iter().filter(move |(known, ..)| *known == name);
         let others = http::Others {
@@ -85,10 +90,14 @@ impl Service for App {
             metrics: Metrics::new(&mut registry),
             pages: http::Pages::new(&config, others),
             stop: stop.clone(),
+            faults: signals.faults.clone(),
             config,
         });
         let [plain, secure, talks, admins] = ["http", "https", "talk", "admin"].map(|name| sockets.take_tcp(name));
         let (plain, secure, talks, admins, echoes) = (plain?, secure?, talks?, admins?, sockets.take_udp("echo")?);
+
+        // No admin port has such a door: by it faults are ended.
+        let door = |listener| Door::new(listener, &signals.faults, disturb::door);
 
         // Held until the end, and never accepted from.
         let _stalled = stalled(sockets.take_tcp("stall")?)?;
@@ -98,7 +107,7 @@ impl Service for App {
         for listener in plain {
             let server = Arc::clone(&server);
             let converse = move |stream, peer| http::converse(Arc::clone(&server), stream, peer);
-            serving.spawn(accept::serve(listener, Arc::clone(&permits), stop.clone(), converse));
+            serving.spawn(accept::serve(door(listener)?, Arc::clone(&permits), stop.clone(), converse));
         }
         let permits = Arc::new(Semaphore::new(server.config.limits.connections));
         for listener in secure {
@@ -108,13 +117,13 @@ impl Service for App {
             };
             let converse =
                 move |stream, peer| http::converse_over_tls(Arc::clone(&server), Arc::clone(&tls), stream, peer);
-            serving.spawn(accept::serve(listener, Arc::clone(&permits), stop.clone(), converse));
+            serving.spawn(accept::serve(door(listener)?, Arc::clone(&permits), stop.clone(), converse));
         }
         let permits = Arc::new(Semaphore::new(server.config.limits.connections));
         for listener in talks {
             let server = Arc::clone(&server);
             let converse = move |stream, peer| talk::converse(Arc::clone(&server), stream, peer);
-            serving.spawn(accept::serve(listener, Arc::clone(&permits), stop.clone(), converse));
+            serving.spawn(accept::serve(door(listener)?, Arc::clone(&permits), stop.clone(), converse));
         }
         for socket in echoes {
             serving.spawn(echo::serve(Arc::clone(&server), socket));

@@ -3,7 +3,7 @@
 mod support;
 
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -419,4 +419,103 @@ fn floods_are_refused() {
     let _ = raw.client.stream.write_all(&flood);
     app.metric_becomes("app_connections_open{port=\"https\"}", 0);
     assert_eq!(app.get("/").status, 200);
+}
+
+/// What comes on a connection to which a fault happens, and how it ends.
+fn disturbed(fault: &str, path: &str) -> (Vec<Frame>, io::Result<usize>, Vec<(u64, What)>) {
+    let app = start();
+    app.signals.faults.add(fault.parse().unwrap(), None);
+    let mut raw = Raw::open(&app);
+    raw.get(1, path, Some(trace(1)));
+    let mut bytes = Vec::new();
+    let ended = raw.client.stream.read_to_end(&mut bytes);
+    raw.client.read.extend(bytes);
+    let mut frames = Vec::new();
+    while raw.client.read.len() >= 9 {
+        let length = usize::from(raw.client.read[1]) << 8 | usize::from(raw.client.read[2]);
+        if raw.client.read[0] > 0 || raw.client.read.len() < 9 + length {
+            break;
+        }
+        frames.extend(raw.next());
+    }
+    // What is left is no whole frame.
+    let left = std::mem::take(&mut raw.client.read);
+    if !left.is_empty() {
+        frames.push(Frame { kind: 255, flags: 0, stream: 0, payload: left });
+    }
+    frames.retain(|frame| frame.stream == 1 || frame.kind == 255 || frame.kind == GOAWAY);
+    (frames, ended, app.events_to_the_end(trace(1)))
+}
+
+fn closed_by(events: &[(u64, What)]) -> ClosedBy {
+    match events.last() {
+        Some((_, What::ConnectionClosed { by, .. })) => *by,
+        _ => panic!("{events:?}"),
+    }
+}
+
+#[test]
+fn faults_within_a_stream_end_the_connection() {
+    let (frames, ended, events) = disturbed("app1:cut", "/bytes/1001");
+    ended.expect("close_notify and FIN");
+    let content: usize = frames.iter().filter(|frame| frame.kind == DATA).map(|frame| frame.payload.len()).sum();
+    assert_eq!((content, frames[0].kind), (500, HEADERS));
+    assert!(frames.iter().all(|frame| frame.flags & END_STREAM == 0 && frame.kind != GOAWAY), "{frames:?}");
+    assert_eq!((closed_by(&events), events.len()), (ClosedBy::Me, 3));
+
+    let (frames, ended, events) = disturbed("app1:reset,after=700B", "/bytes/100000");
+    assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    let all: usize = frames.iter().map(|frame| if frame.kind == 255 { 0 } else { 9 } + frame.payload.len()).sum();
+    assert!((700..710).contains(&all), "{all}");
+    assert_eq!(closed_by(&events), ClosedBy::MeReset);
+
+    let (frames, ended, events) = disturbed("app1:reset", "/");
+    assert_eq!((ended.unwrap_err().kind(), frames.len()), (io::ErrorKind::ConnectionReset, 0));
+    assert_eq!(closed_by(&events), ClosedBy::MeReset);
+
+    let (frames, ended, events) = disturbed("app1:empty", "/");
+    ended.expect("close_notify and FIN");
+    assert_eq!((frames.len(), closed_by(&events)), (0, ClosedBy::Me));
+
+    let (frames, ended, _) = disturbed("app1:garbage", "/");
+    ended.expect("close_notify and FIN");
+    assert_eq!((frames.len(), frames[0].kind, frames[0].payload.len()), (1, 255, 64));
+}
+
+#[test]
+fn faults_of_an_answer_leave_the_connection_alone() {
+    let app = start();
+    let mut raw = Raw::open(&app);
+    let mut stream = 1;
+    for (fault, length) in [("app1:drip=20ms", 1000), ("app1:slow-first-byte=50ms", 1000)] {
+        app.signals.faults.clear();
+        app.signals.faults.add(fault.parse().unwrap(), None);
+        raw.get(stream, "/bytes/1000", Some(trace(1)));
+        let mut content = 0;
+        loop {
+            let frame = raw.next().expect("the connection goes on");
+            content += if frame.stream == stream && frame.kind == DATA { frame.payload.len() } else { 0 };
+            if frame.stream == stream && frame.flags & END_STREAM != 0 && frame.kind == DATA {
+                break;
+            }
+        }
+        assert_eq!(content, length);
+        stream += 2;
+    }
+    app.signals.faults.clear();
+    app.signals.faults.add("app1:endless".parse().unwrap(), None);
+    raw.get(stream, "/", Some(trace(2)));
+    // As much as the client has room for (RFC 9113 §6.9.2).
+    raw.send(WINDOW_UPDATE, 0, 0, &2_000_u32.to_be_bytes());
+    let mut content = 0;
+    while content < 65_535 {
+        let frame = raw.next().expect("the connection goes on");
+        content += if frame.stream == stream && frame.kind == DATA { frame.payload.len() } else { 0 };
+    }
+    assert_eq!(content, 65_535);
+    raw.send(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
+    app.signals.faults.clear();
+    raw.send(WINDOW_UPDATE, 0, 0, &65_535_u32.to_be_bytes());
+    raw.get(stream + 2, "/bytes/1", None);
+    while raw.next().expect("the connection goes on").stream != stream + 2 {}
 }

@@ -241,3 +241,73 @@ fn a_response_under_way_is_finished() {
     assert_eq!(client.rest().len(), 50_000_000);
     assert_eq!(app.stop().cut_off, 0);
 }
+
+/// What a client says of the handshake, and the certificate that it was shown.
+fn shown(app: &Running, name: &str) -> (Result<(), rustls::Error>, Vec<u8>) {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(app.authority.certificate_der().clone()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = rustls::pki_types::ServerName::try_from(name.to_owned()).unwrap();
+    let mut tls = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
+    let mut socket = Client::connect(app.https).stream;
+    let done = loop {
+        if !tls.is_handshaking() {
+            break Ok(());
+        }
+        if let Err(error) = tls.complete_io(&mut socket) {
+            let told = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            break Err(told.unwrap_or_else(|| panic!("{error}")).clone());
+        }
+    };
+    let first = tls.peer_certificates().and_then(|chain| chain.first());
+    (done, first.map_or_else(Vec::new, |certificate| certificate.to_vec()))
+}
+
+#[test]
+fn certificates_that_something_is_wrong_with() {
+    use rustls::{CertificateError::*, Error::InvalidCertificate};
+    let app = start();
+    let check = |fault: &str, expected: fn(&rustls::Error) -> bool| {
+        app.signals.faults.clear();
+        app.signals.faults.add(fault.parse().unwrap(), None);
+        let error = shown(&app, "www.example.local").0.unwrap_err();
+        assert!(expected(&error), "{fault}: {error:?}");
+    };
+    check("app1:tls-expired", |error| matches!(error, InvalidCertificate(ExpiredContext { .. })));
+    check("app1:tls-wrong-name", |error| matches!(error, InvalidCertificate(NotValidForNameContext { .. })));
+    check("app1:tls-untrusted", |error| matches!(error, InvalidCertificate(UnknownIssuer)));
+    app.metric_becomes(&format!("{FAILED}{{reason=\"refused_by_client\"}}"), 3);
+    check("app1:tls-not-tls", |error| matches!(error, rustls::Error::InvalidMessage(_)));
+    // For one name alone, and the second time.
+    app.signals.faults.clear();
+    app.signals.faults.add("app1:tls-expired,name=www.example.local,after=1".parse().unwrap(), None);
+    for (name, fails) in
+        [("www.example.local", false), ("example.test", false), ("www.example.local", true), ("example.test", false)]
+    {
+        assert_eq!(shown(&app, name).0.is_err(), fails, "{name}");
+    }
+    assert_eq!(app.signals.faults.list()[0].struck, 1);
+    app.signals.faults.clear();
+    assert_eq!(shown(&app, "www.example.local").0, Ok(()));
+}
+
+#[test]
+fn no_tls_where_it_should_be() {
+    let app = start();
+    app.signals.faults.add("app1:tls-not-tls".parse().unwrap(), None);
+    let mut client = Client::connect(app.https);
+    // The begin of a ClientHello (RFC 8446 §5.1).
+    let answer = client.send([22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3]).response();
+    assert_eq!((answer.status, answer.field("content-length")), (400, Some("0")));
+    assert!(client.is_closed());
+    assert_eq!(Client::connect(app.https).send(traced("/bytes/1", trace(1))).response().body, b"A", "it speaks HTTP");
+    let events = app.events_to_the_end(trace(1));
+    let What::ConnectionAccepted { local, .. } = events[0].1 else { panic!("{events:?}") };
+    assert_eq!(local.to_string(), "10.78.2.81:443");
+    app.metric_becomes("app_connections_accepted_total{port=\"https\"}", 2);
+}

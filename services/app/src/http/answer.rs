@@ -11,6 +11,7 @@ use hyper::{
 
 use super::{
     Connection, coding,
+    pace::Pace,
     reply::{Content, Reply},
 };
 
@@ -37,6 +38,7 @@ pub(crate) struct Answer {
     /// Whether some of the request's body is left unread: what follows on the connection could not be understood.
     pub(crate) leaves_body: bool,
     is_last: bool,
+    pace: Option<Pace>,
 }
 
 /// What a response is made with.
@@ -63,6 +65,7 @@ impl Answer {
             is_gzip: false,
             leaves_body: false,
             is_last: false,
+            pace: None,
         }
     }
 
@@ -81,6 +84,22 @@ impl Answer {
     /// So many bytes of [`super::reply::ROW`]s.
     pub(crate) fn rows(length: u64) -> Self {
         Self { content: Content::Rows(length), ..Self::new(StatusCode::OK, TEXT, Bytes::new()) }
+    }
+
+    /// [`super::reply::ROW`]s without end.
+    pub(crate) fn endless() -> Self {
+        Self { content: Content::Endless, ..Self::new(StatusCode::OK, TEXT, Bytes::new()) }
+    }
+
+    /// Sends the content at this pace.
+    pub(crate) fn paced(mut self, pace: Pace) -> Self {
+        self.pace = Some(pace);
+        self
+    }
+
+    /// How long its content is, where it has an end.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.content.length()
     }
 
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -115,7 +134,7 @@ impl Answer {
     /// so many bytes is to get so many.
     fn vary(&self) -> Option<&'static str> {
         match (&self.content, self.content_type, self.by_accept) {
-            (Content::Rows(_), ..) | (_, "", _) => None,
+            (Content::Rows(_) | Content::Endless, ..) | (_, "", _) => None,
             (.., true) => Some("Accept, Accept-Encoding"),
             (.., false) => Some("Accept-Encoding"),
         }
@@ -138,15 +157,17 @@ impl Answer {
     pub(crate) fn response(self, frame: Frame, connection: Arc<Connection>) -> Response<Reply> {
         let timing = self.timing(frame.elapsed, &connection.server.config.host);
         let vary = self.vary();
-        let Self { status, content_type, content, fields: own, is_gzip, is_last, .. } = self;
+        let Self { status, content_type, content, fields: own, is_gzip, is_last, pace, .. } = self;
         let mut fields = frame.fields;
         fields.clear();
         if !content_type.is_empty() {
             fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
         // 204 has no length, for 304 it would be that of another response (RFC 9110 §8.6).
-        if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-            fields.insert(header::CONTENT_LENGTH, content.length().into());
+        if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            && let Some(length) = content.length()
+        {
+            fields.insert(header::CONTENT_LENGTH, length.into());
         }
         fields.insert(header::SERVER, connection.server_field.clone());
         fields.insert(SERVER_TIMING, timing);
@@ -171,7 +192,7 @@ impl Answer {
         // RFC 9110 §9.3.2: the same fields as for GET, and no content.
         let content = if frame.is_head { Content::Bytes(Bytes::new()) } else { content };
 
-        let mut response = Response::new(Reply::new(content, connection));
+        let mut response = Response::new(Reply::new(content, connection, pace));
         *response.status_mut() = status;
         *response.headers_mut() = fields;
         if status.canonical_reason().is_none() {

@@ -8,13 +8,14 @@
 //! and a response are the frames of their stream, with the frames' headers, and the fields as they were compressed. Times
 //! are those of the socket: a response is written when the kernel has taken its last byte, over TLS the last record.
 
+mod breaks;
 mod many;
 mod one;
 
 use std::{
     io::IoSlice,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     task::{Context, Poll},
     time::Duration,
 };
@@ -22,9 +23,11 @@ use std::{
 use hyper::header::HeaderValue;
 use journey::{TraceId, What, event::ClosedBy};
 use service::{Stop, ring::now_ns};
+use tokio::sync::Notify;
 use tracing::debug;
+use world::fault::Transport;
 
-use super::{heads::Framing, tls::Tls};
+use super::{breaking::How, heads::Framing, tls::Tls};
 use crate::{Server, journal, metrics::Port};
 use many::Many;
 use one::One;
@@ -50,7 +53,11 @@ pub(crate) struct Connection {
     /// connections share travels between the processors' caches with every request.
     pub(crate) server_field: HeaderValue,
     pub(crate) stop: Stop,
+    is_https: bool,
     accepted_ns: u64,
+    // Whether a fault will end the connection, and the word that it does now.
+    is_breaking: AtomicBool,
+    breaking: Notify,
     // A std mutex: it is held for some assignments, by the connection's own tasks alone. Without `unsafe`, a cell that may
     // move between threads has to be one.
     state: Mutex<State>,
@@ -59,6 +66,8 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 struct State {
     course: Course,
+    // A fault ends it.
+    broken: Option<How>,
     requests: u64,
     visits: Vec<Option<TraceId>>,
     bytes_in: u64,
@@ -79,6 +88,8 @@ enum Course {
 pub(crate) struct Accepted {
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
+    /// Whether it was the port of HTTPS, whatever is spoken there.
+    pub(crate) is_https: bool,
     pub(crate) at_ns: u64,
 }
 
@@ -151,7 +162,7 @@ pub(crate) enum Expired {
 impl Connection {
     /// A connection that is counted as open already.
     pub(crate) fn new(server: Arc<Server>, accepted: Accepted, tls: Option<Tls>) -> Self {
-        let Accepted { peer, local, at_ns: accepted_ns } = accepted;
+        let Accepted { peer, local, is_https, at_ns: accepted_ns } = accepted;
         // A handshake has had a limit of its own.
         let now_ns = if tls.is_some() { now_ns() } else { accepted_ns };
         let course = if tls.as_ref().is_some_and(Tls::is_http_2) {
@@ -161,6 +172,7 @@ impl Connection {
         };
         let state = State {
             course,
+            broken: None,
             requests: 0,
             visits: Vec::new(),
             bytes_in: 0,
@@ -169,18 +181,38 @@ impl Connection {
             is_recorded: false,
         };
         let config = &server.config;
-        let port = if tls.is_some() { config.https_port } else { config.http_port };
+        let port = if is_https { config.https_port } else { config.http_port };
         let world = config.in_world(local, port);
         let (server_field, stop) = (server.pages.server_field(), server.stop.child_token());
-        Self { server, peer, local, world, tls, server_field, stop, accepted_ns, state: Mutex::new(state) }
+        let (is_breaking, breaking) = (AtomicBool::new(false), Notify::new());
+        let state = Mutex::new(state);
+        Self {
+            server,
+            peer,
+            local,
+            world,
+            tls,
+            server_field,
+            stop,
+            is_https,
+            accepted_ns,
+            is_breaking,
+            breaking,
+            state,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What it is carried by, as faults call it.
+    pub(crate) fn transport(&self) -> Transport {
+        if self.is_https { Transport::Tls } else { Transport::Tcp }
+    }
+
     fn port(&self) -> &Port {
-        if self.tls.is_some() { &self.server.metrics.https } else { &self.server.metrics.http }
+        if self.is_https { &self.server.metrics.https } else { &self.server.metrics.http }
     }
 
     // What the handler says.
@@ -302,15 +334,18 @@ impl Connection {
                 }
             }
         }
+        self.note_broken(state);
     }
 
     /// Everything that hyper gave to the socket is with the kernel.
     pub(crate) fn has_flushed(&self) {
-        if let Course::One(one) = &mut self.state().course
+        let mut state = self.state();
+        if let Course::One(one) = &mut state.course
             && let Some(written) = one.has_flushed(&self.server.config.limits)
         {
             self.record(&written);
         }
+        self.note_broken(&mut state);
     }
 
     /// Waits until hyper may be told of the client's FIN, which it takes for a client that has gone. One that has closed

@@ -1,6 +1,11 @@
 //! One request and its answer.
 
-use std::{convert::Infallible, future::poll_fn, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{pending, poll_fn},
+    sync::Arc,
+    time::Duration,
+};
 
 use hyper::{
     Method, Request, Response, StatusCode, Version,
@@ -12,16 +17,20 @@ use serde_json::{Value, json};
 use service::ring::now_ns;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
+use world::fault::{Amount, Fault, Kind};
 
 use super::{
     Connection,
     answer::{Answer, Frame, HTML, TEXT},
+    breaking::{At, Breaks, How},
     connection::{Answered, Arrived, Asked, Began},
+    pace::Pace,
     pages::{Facts, Notice},
     reply::Reply,
     request::{self, BodyRead, Refusal},
     route::Route,
 };
+use crate::disturb;
 
 /// How much of a request's body `/headers` shows, in bytes.
 const BODY_SHOWN: usize = 1024;
@@ -32,6 +41,8 @@ struct Exchange<'a> {
     parts: &'a Parts,
     route: Route,
     began: &'a Began,
+    // The one that strikes.
+    fault: Option<&'a Fault>,
 }
 
 /// Answers a request.
@@ -54,13 +65,21 @@ pub(crate) async fn exchange(
     };
     let began = connection.began(arrived, asked);
 
-    let exchange = Exchange { connection: &connection, parts: &parts, route, began: &began };
+    let fault = disturb::request(&connection.server, request::host(&parts), connection.transport(), connection.peer);
+    let exchange = Exchange { connection: &connection, parts: &parts, route, began: &began, fault: fault.as_ref() };
     let answer = exchange.answer(body).await.coded(&parts.headers);
+    let (answer, breaks) = match &fault {
+        Some(fault) => exchange.disturbed(answer, fault).await,
+        None => (answer, None),
+    };
 
     let at_ns = now_ns();
     let elapsed = Duration::from_nanos(at_ns.saturating_sub(began.at_ns));
     let (status, leaves_body) = (answer.status.as_u16(), answer.leaves_body);
     connection.answered(arrived, Answered { trace, status, began_ns: began.at_ns, at_ns, leaves_body });
+    if let Some(breaks) = breaks {
+        connection.breaks(arrived, breaks);
+    }
     connection.server.metrics.answered(route.name(), status);
     debug!(peer = %connection.peer, method = %parts.method, target = path, status, ?elapsed, "answered");
     // The request's fields are no longer needed, and their memory is what the response's fields need.
@@ -82,6 +101,7 @@ impl Exchange<'_> {
         let keep = if self.route == Route::Headers { BODY_SHOWN } else { 0 };
         let body = request::read_body(body, limits.body_bytes, keep, limits.read).await;
         match (body, refusal) {
+            (BodyRead::Whole { .. }, _) if let Some(answer) = self.instead() => answer,
             (BodyRead::Whole { .. }, Some(refusal)) => self.refuse(&refusal),
             (BodyRead::Whole { bytes, begin }, None) => self.of_route(bytes, &begin).await,
             (unread, _) => self.unreadable(&unread).leaving_body(),
@@ -99,11 +119,74 @@ impl Exchange<'_> {
             Route::Headers => self.headers(body_bytes, body_begin),
             Route::Bytes(length) => Answer::rows(length),
             Route::Delay(ms) => self.delay(ms).await,
-            Route::Status(code) => self.status(code),
+            Route::Status(code) => {
+                self.status(code, "This is the status you asked for; nothing is wrong with the server.")
+            }
             Route::Redirect(left) => self.redirect(left),
             Route::BadNumber(name) => self.refuse(&Refusal::BadNumber(name)),
             Route::Unknown => self.refuse(&Refusal::NotFound),
         }
+    }
+
+    /// What a fault has the server answer instead, whatever was asked for.
+    fn instead(&self) -> Option<Answer> {
+        let fault = self.fault?;
+        match (fault.kind, fault.amount) {
+            (Kind::Status, Some(Amount::Status(code))) => {
+                Some(self.status(code, "The server answers so at the moment."))
+            }
+            (Kind::RedirectLoop, _) => Some(self.redirect_to(&self.itself(), "What you look for is here:")),
+            (Kind::Endless, _) => Some(Answer::endless()),
+            _ => None,
+        }
+    }
+
+    /// The URL that was asked for.
+    fn itself(&self) -> String {
+        let scheme = if self.connection.tls.is_some() { "https" } else { "http" };
+        let target = self.parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        match request::host(self.parts) {
+            // A client of HTTP/1.0 need not say what it calls the server.
+            "" => format!("{scheme}://{}{target}", self.connection.world),
+            host => format!("{scheme}://{host}{target}"),
+        }
+    }
+
+    /// What a fault makes of an answer, and where it ends the connection within it. Where it does so before the answer, this
+    /// does not return.
+    async fn disturbed(&self, answer: Answer, fault: &Fault) -> (Answer, Option<Breaks>) {
+        let behind = |how| fault.behind.map(|bytes| Breaks { at: At::Answer(bytes), how });
+        match (fault.kind, fault.amount) {
+            (Kind::Reset, _) if fault.behind.is_none() => self.end(How::Reset).await,
+            (Kind::Empty, _) => self.end(How::Close).await,
+            (Kind::Garbage, _) => self.end(How::Garbage).await,
+            (Kind::Reset, _) => (answer, behind(How::Reset)),
+            (Kind::Cut, _) if fault.behind.is_some() => (answer, behind(How::Close)),
+            (Kind::Cut, _) => match answer.length() {
+                Some(length @ 1..) if self.parts.method != Method::HEAD => {
+                    let breaks = Breaks { at: At::Content(length / 2), how: How::Close };
+                    (answer.paced(Pace::Part(length / 2)), Some(breaks))
+                }
+                // There is no content to cut.
+                _ => (answer, None),
+            },
+            (Kind::Drip, Some(Amount::Time(pause))) => (answer.paced(Pace::drip(pause)), None),
+            (Kind::SlowFirstByte, Some(Amount::Time(time))) => {
+                // A client that goes away meanwhile, or a server that stops, ends it.
+                self.connection.waits();
+                tokio::select! {
+                    () = sleep(time) => {}
+                    () = self.connection.stop.cancelled() => {}
+                }
+                (answer, None)
+            }
+            _ => (answer, None),
+        }
+    }
+
+    async fn end<T>(&self, how: How) -> T {
+        self.connection.breaks_now(how);
+        pending().await
     }
 
     fn facts(&self) -> Facts<'_> {
@@ -187,13 +270,13 @@ impl Exchange<'_> {
         Answer::json(StatusCode::OK, &said).waited(waited)
     }
 
-    fn status(&self, code: u16) -> Answer {
+    fn status(&self, code: u16, why: &str) -> Answer {
         // The route takes valid codes alone.
         let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let answer = match status {
             // They cannot have content (RFC 9110 §6.4.1, §15.3.6).
             StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => Answer::bare(status),
-            _ => self.notice(status, "This is the status you asked for; nothing is wrong with the server.", None),
+            _ => self.notice(status, why, None),
         };
         // What such a status must come with (RFC 9110 §15.5.2, §15.5.6, §15.5.8, §15.5.22). The scheme is nobody's, so
         // that no browser asks for a password.
@@ -213,7 +296,11 @@ impl Exchange<'_> {
     fn redirect(&self, left: u64) -> Answer {
         let to = if left > 1 { format!("/redirect/{}", left - 1) } else { "/".to_owned() };
         let what = format!("{left} to go, this one included. The next stop:");
-        let answer = self.notice(StatusCode::FOUND, &what, Some(&to));
+        self.redirect_to(&to, &what)
+    }
+
+    fn redirect_to(&self, to: &str, what: &str) -> Answer {
+        let answer = self.notice(StatusCode::FOUND, what, Some(to));
         match HeaderValue::try_from(to) {
             Ok(to) => answer.with(header::LOCATION, to),
             Err(_) => answer,

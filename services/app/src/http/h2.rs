@@ -20,6 +20,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{
+    breaking,
     connection::{Connection, Expired, Sent},
     exchange,
     metered::Metered,
@@ -63,6 +64,7 @@ pub(super) async fn converse<S: Stream>(stream: S, connection: &Arc<Connection>)
 
     let mut expired = pin!(connection.expired());
     let mut stop = pin!(connection.stop.cancelled());
+    let mut broken = pin!(connection.broken());
     let mut is_leaving = false;
     let is_done = loop {
         tokio::select! {
@@ -86,6 +88,13 @@ pub(super) async fn converse<S: Stream>(stream: S, connection: &Arc<Connection>)
                     break false;
                 }
                 connection.ended(ClosedBy::TimeLimit);
+            }
+            how = &mut broken => {
+                drop(http);
+                if let Some(stream) = stream.back() {
+                    breaking::end(stream, connection, how).await;
+                }
+                return;
             }
             () = &mut stop, if !is_leaving => {}
         }
@@ -138,6 +147,10 @@ impl<S> Clone for Lent<S> {
 impl<S: Stream> Stream for Lent<S> {
     fn sent(&self) -> Option<Sent> {
         self.get().sent()
+    }
+
+    fn reset_on_drop(&self) -> io::Result<()> {
+        self.get().reset_on_drop()
     }
 }
 

@@ -82,6 +82,12 @@ impl<S: Stream> AsyncRead for Metered<S> {
 
 impl<S: Stream> AsyncWrite for Metered<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let room = self.connection.room();
+        let bytes = &bytes[..bytes.len().min(room)];
+        if bytes.is_empty() && room == 0 {
+            // Here a fault ends the connection; its task knows.
+            return Poll::Pending;
+        }
         let began_ns = now_ns();
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
         self.note_written(&[IoSlice::new(bytes)], began_ns, &written);
@@ -93,6 +99,10 @@ impl<S: Stream> AsyncWrite for Metered<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.connection.room() < usize::MAX {
+            let first = slices.iter().find(|slice| !slice.is_empty());
+            return self.poll_write(cx, first.map_or(&[], |slice| slice));
+        }
         let began_ns = now_ns();
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices));
         self.note_written(slices, began_ns, &written);

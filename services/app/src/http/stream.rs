@@ -4,9 +4,11 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use service::ring::now_ns;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -19,11 +21,18 @@ use super::connection::Sent;
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// What it has; none where that is all, at once.
     fn sent(&self) -> Option<Sent>;
+
+    /// Has the kernel end the connection with RST when this is dropped, whatever it has not sent yet (`SO_LINGER` 0).
+    fn reset_on_drop(&self) -> io::Result<()>;
 }
 
 impl Stream for TcpStream {
     fn sent(&self) -> Option<Sent> {
         None
+    }
+
+    fn reset_on_drop(&self) -> io::Result<()> {
+        SockRef::from(self).set_linger(Some(Duration::ZERO))
     }
 }
 
@@ -32,6 +41,10 @@ impl Stream for TlsStream<Socket> {
     fn sent(&self) -> Option<Sent> {
         let (socket, tls) = self.get_ref();
         Some(Sent { at_ns: socket.sent_ns, is_all: !tls.wants_write() })
+    }
+
+    fn reset_on_drop(&self) -> io::Result<()> {
+        self.get_ref().0.stream.reset_on_drop()
     }
 }
 

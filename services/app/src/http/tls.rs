@@ -1,16 +1,17 @@
 //! TLS before HTTP: the handshake, and what was agreed on.
 
-use std::sync::Arc;
+use std::{io, net::SocketAddr, sync::Arc};
 
 use rustls::{ServerConfig, ServerConnection};
 use serde_json::{Value, json};
-use service::tls;
+use service::tls::{self, Failed, Flaw};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
-use tracing::debug;
+use tracing::{debug, warn};
+use world::fault::Kind;
 
 use super::{connection::Accepted, stream::Socket};
-use crate::Server;
+use crate::{Server, disturb};
 
 /// The protocols offered, the better one first (RFC 7301).
 pub(crate) const ALPN: [&str; 2] = ["h2", "http/1.1"];
@@ -62,7 +63,7 @@ pub(crate) async fn handshake(
     accepted: Accepted,
 ) -> Option<(TlsStream<Socket>, Tls)> {
     let shaken = tokio::select! {
-        shaken = tls::accept(config, Socket::new(stream), server.config.limits.read) => shaken,
+        shaken = shake(server, config, Socket::new(stream), accepted) => shaken,
         () = server.stop.cancelled() => return None,
     };
     match shaken {
@@ -77,4 +78,27 @@ pub(crate) async fn handshake(
             None
         }
     }
+}
+
+type Shaken = Result<TlsStream<Socket>, (Failed, io::Error, Option<Socket>)>;
+
+/// With the host's certificate, or the one that a fault has it show.
+async fn shake(server: &Server, config: Arc<ServerConfig>, socket: Socket, accepted: Accepted) -> Shaken {
+    let limit = server.config.limits.read;
+    if server.faults.is_empty() {
+        return tls::accept(config, socket, limit).await;
+    }
+    let choose = |name: Option<&str>| flawed(server, name, accepted.peer).unwrap_or(config);
+    tls::accept_by_name(choose, socket, limit).await
+}
+
+fn flawed(server: &Server, name: Option<&str>, peer: SocketAddr) -> Option<Arc<ServerConfig>> {
+    let flaw = match disturb::handshake(server, name, peer)?.kind {
+        Kind::TlsExpired => Flaw::Expired,
+        Kind::TlsWrongName => Flaw::WrongName,
+        Kind::TlsUntrusted => Flaw::Untrusted,
+        _ => return None,
+    };
+    let made = server.config.flawed.as_ref()?.server_config(flaw);
+    made.inspect_err(|error| warn!(%error, ?flaw, "there is no such certificate, so the right one is shown")).ok()
 }

@@ -14,7 +14,10 @@ use frames::{Frames, Kind, Part};
 use service::linger;
 
 use super::{Answered, Expired, Sent, Written, after};
-use crate::Limits;
+use crate::{
+    Limits,
+    http::breaking::{At, Breaks, How},
+};
 
 /// Heads that wait for their request. hyper refuses more than this many streams at once, long before they are so many.
 const MOST_ARRIVED: usize = 1024;
@@ -60,6 +63,10 @@ struct Stream {
     has_content: bool,
     // Its response is whole; what is left is for the kernel to take it.
     is_whole: bool,
+    // What is written of its response: all so far, also of the frame that has only begun, and content of whole frames.
+    so_far: u64,
+    content: u64,
+    breaks: Option<Breaks>,
 }
 
 impl Many {
@@ -140,7 +147,13 @@ impl Many {
 
     pub(super) fn has_written(&mut self, bytes: &[u8], now_ns: u64) {
         let Self { to_client, arrived, streams, quiet_ns, is_sending, .. } = self;
-        to_client.feed(bytes, |Part { kind, stream: id, bytes, is_end, .. }| {
+        to_client.feed(bytes, |part| {
+            let Part { kind, stream: id, bytes, is_end, here } = part;
+            if part.is_message()
+                && let Some(stream) = streams.get_mut(&id)
+            {
+                stream.so_far += here;
+            }
             if !is_end {
                 return;
             }
@@ -159,6 +172,7 @@ impl Many {
                 Kind::Data { is_last } => {
                     (stream.has_content, stream.is_whole) = (true, is_last);
                     stream.bytes += bytes;
+                    stream.content += bytes.saturating_sub(frames::HEADER as u64);
                 }
                 Kind::Headers { is_last, .. } => {
                     // What precedes the final response is none of its bytes.
@@ -193,6 +207,41 @@ impl Many {
             self.quiet_ns = sent_ns;
         }
         written
+    }
+
+    /// A fault will end the connection within this response.
+    pub(super) fn breaks(&mut self, arrived: Arrived, breaks: Breaks) {
+        if let Some(stream) = self.streams.get_mut(&arrived.stream) {
+            stream.breaks = Some(breaks);
+        }
+    }
+
+    /// How much may be written before a fault ends the connection.
+    pub(super) fn room(&self) -> Option<u64> {
+        let room = |stream: &Stream| match stream.breaks?.at {
+            At::Answer(bytes) => Some(bytes.saturating_sub(stream.so_far)),
+            At::Content(_) => None,
+        };
+        self.streams.values().filter_map(room).min()
+    }
+
+    /// Whether it is to end now, and how.
+    pub(super) fn is_due(&self) -> Option<How> {
+        let due = |stream: &Stream| {
+            let Breaks { at, how } = stream.breaks?;
+            let is_due = match at {
+                At::Answer(bytes) => stream.so_far >= bytes,
+                // The head comes first.
+                At::Content(bytes) => stream.so_far > 0 && stream.content >= bytes,
+            };
+            is_due.then_some(how)
+        };
+        self.streams.values().find_map(due)
+    }
+
+    /// The client need not take anything for so long.
+    pub(super) fn pauses(&mut self, until_ns: u64) {
+        self.taken_ns = self.taken_ns.max(until_ns);
     }
 
     pub(super) fn is_busy(&self) -> bool {

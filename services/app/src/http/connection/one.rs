@@ -5,7 +5,10 @@ use std::task::{Context, Poll, Waker};
 use super::{Answered, Expired, Written, after};
 use crate::{
     Limits,
-    http::heads::{Framing, Heads},
+    http::{
+        breaking::{At, Breaks, How},
+        heads::{Framing, Heads},
+    },
 };
 
 /// Where the connection is.
@@ -20,6 +23,13 @@ pub(super) struct One {
     // A FIN of the client, now, means that it has gone.
     ends_with_client: bool,
     is_unread: bool,
+    // Within the response that is on its way out.
+    breaks: Option<Breaks>,
+    // As much of its content is given as there will be.
+    is_content_over: bool,
+    is_flushed: bool,
+    // So long the client gets nothing to take.
+    paused_until_ns: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +63,10 @@ impl One {
             waiting: None,
             ends_with_client: false,
             is_unread: false,
+            breaks: None,
+            is_content_over: false,
+            is_flushed: false,
+            paused_until_ns: 0,
         }
     }
 
@@ -85,6 +99,41 @@ impl One {
         self.is_unread |= answered.leaves_body;
     }
 
+    /// A fault will end the connection within this response.
+    pub(super) fn breaks(&mut self, breaks: Breaks) {
+        self.breaks = Some(breaks);
+    }
+
+    /// There will be no more content than was given so far, although there should be.
+    pub(super) fn content_over(&mut self) {
+        self.is_content_over = true;
+    }
+
+    /// How much may be written before a fault ends the connection.
+    pub(super) fn room(&self) -> Option<u64> {
+        match (self.breaks?.at, self.phase) {
+            (At::Answer(bytes), Phase::Writing(writing)) => Some(bytes.saturating_sub(writing.bytes)),
+            _ => None,
+        }
+    }
+
+    /// Whether it is to end now, and how.
+    pub(super) fn is_due(&self) -> Option<How> {
+        let Breaks { at, how } = self.breaks?;
+        let is_due = match (at, self.phase) {
+            (At::Answer(bytes), Phase::Writing(writing)) => writing.bytes >= bytes,
+            (At::Content(_), Phase::Writing(_)) => self.is_flushed,
+            _ => false,
+        };
+        is_due.then_some(how)
+    }
+
+    /// The client need not take anything for so long.
+    pub(super) fn pauses(&mut self, until_ns: u64, limits: &Limits) {
+        self.paused_until_ns = until_ns;
+        self.expires_ns = Some(after(until_ns, limits.read));
+    }
+
     pub(super) fn body_taken(&mut self) {
         if let Phase::Writing(writing) = &mut self.phase {
             writing.is_taken = true;
@@ -110,7 +159,7 @@ impl One {
     pub(super) fn has_sent(&mut self, sent_ns: u64, limits: &Limits) {
         if let Phase::Writing(writing) = &mut self.phase {
             writing.at_ns = writing.at_ns.max(sent_ns);
-            self.expires_ns = Some(after(writing.at_ns, limits.read));
+            self.expires_ns = Some(after(writing.at_ns.max(self.paused_until_ns), limits.read));
         }
     }
 
@@ -130,9 +179,11 @@ impl One {
     /// hyper asks for a flush only when it has given all it has, so once the body is taken the response is out.
     pub(super) fn has_flushed(&mut self, limits: &Limits) -> Option<Written> {
         let Phase::Writing(writing) = self.phase else { return None };
+        self.is_flushed |= self.is_content_over;
         if !writing.is_taken {
             return None;
         }
+        self.breaks = None;
         let Writing { answered, at_ns, bytes, .. } = writing;
         (self.phase, self.expires_ns) = if self.heads.has_begun() {
             (Phase::Head, Some(after(at_ns, limits.read)))
