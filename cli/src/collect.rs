@@ -162,3 +162,25 @@ fn words(error: &reqwest::Error) -> String {
         "its admin port gave no answer".to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use world::World;
+
+    use super::*;
+
+    #[test]
+    fn queues_have_the_addresses_of_the_world() {
+        let book = AddressBook::new(&World::built_in(), None, |_, _, address| {
+            Some(([127, 0, 0, 1], 40_000 + address.port()).into()).filter(|_| address.is_ipv4())
+        });
+        let check = |socket: &str, expected: &str| {
+            let queue = AcceptQueue { address: socket.parse().unwrap(), waiting: 2, limit: 1 };
+            let queue = in_world(queue, book.host("app1").unwrap());
+            assert_eq!((queue.address.to_string().as_str(), queue.is_full()), (expected, true));
+        };
+        check("127.0.0.1:40080", "10.78.2.81:80");
+        check("127.0.0.1:40443", "10.78.2.81:443");
+        check("127.0.0.1:9", "127.0.0.1:9");
+    }
+}

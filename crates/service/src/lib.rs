@@ -11,7 +11,7 @@
 //! | [`bind`] | sockets, bound before anything else is started |
 //! | [`clock`] | the clock that times to live run on, which can be put forward |
 //! | [`door`] | a listening socket that faults shut |
-//! | [`queues`] | accept queues in which connections wait |
+//! | [`queues`] | the queues of TCP sockets, asked of the kernel |
 //! | [`mod@linger`] | closing a connection so that its last words arrive |
 //! | [`tls`] | a service's certificate, and handshakes |
 //! | [`start`] | logging, signals, the health check |

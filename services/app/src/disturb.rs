@@ -18,11 +18,16 @@ pub(crate) fn door(fault: &Fault) -> Option<State> {
 }
 
 /// The fault that meets this request, which is for that host and came over that transport; counted.
-pub(crate) fn request(server: &Server, host: &str, transport: Transport, peer: SocketAddr) -> Option<Fault> {
+pub(crate) fn request<'a>(
+    server: &Server,
+    host: impl FnOnce() -> &'a str,
+    transport: Transport,
+    peer: SocketAddr,
+) -> Option<Fault> {
     if server.faults.is_empty() {
         return None;
     }
-    let name = name(host);
+    let name = name(host());
     server.faults.strike(|fault| {
         meets_requests(fault.kind)
             && is_for_name(&fault.only, Some(&name))

@@ -89,6 +89,11 @@ fn reset_before_the_answer_and_within_it() {
         assert_eq!(told(&app, number).0, ClosedBy::MeReset);
         assert_eq!(told(&app, number).1, 700);
     }
+    // Many more than the kernel sends at once.
+    app.signals.faults.clear();
+    app.signals.faults.add("app1:reset,after=3000000B".parse().unwrap(), None);
+    let (bytes, ended) = all(&mut app.client().send(GET.replace("1000", "10000000")).stream);
+    assert!(bytes.len() == 3_000_000 && is_reset(&ended), "{} {ended:?}", bytes.len());
     // One that is shorter is whole, and so is the next.
     let mut client = app.client();
     assert_eq!(client.send(GET.replace("1000", "1")).response().body, b"A");

@@ -7,11 +7,15 @@ use std::{
     io::IoSlice,
     pin::Pin,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use journey::event::ClosedBy;
-use service::{linger, ring::now_ns};
-use tokio::{io::AsyncWriteExt, time::timeout};
+use service::{linger, queues, ring::now_ns};
+use tokio::{
+    io::AsyncWriteExt,
+    time::{sleep, timeout},
+};
 use tracing::debug;
 
 use super::{Connection, connection::Sent, stream::Stream};
@@ -23,6 +27,9 @@ pub(crate) const GARBAGE: &[u8; 64] = b"\
       \x93\x1c\xe7\x5a\xb8\x02\xf6\x4d\xc9\x71\xaf\x38\xe0\x9b\x56\xd4\
       \x87\x3f\xca\x14\xb1\x6e\xf9\x25\xdc\x40\xa3\x7b\xee\x18\x95\xcf\
       \x62\xbd\x0a\xf1\x4e\x99\xd7\x2c\xb6\x83\x5f\xe8\x11\xca\x74\xfd";
+
+/// How soon the kernel is asked again whether the client has what was written.
+const AGAIN: Duration = Duration::from_millis(1);
 
 /// How the connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +64,8 @@ pub(super) async fn end<S: Stream>(mut stream: S, connection: &Connection, how: 
     // What is written is to be the kernel's, over TLS too; a client that takes nothing is not waited for.
     let _ = timeout(linger::SILENT, stream.flush()).await;
     if how == How::Reset && stream.reset_on_drop().is_ok() {
+        // And then the client's: a RST throws away what the kernel has not sent yet.
+        let _ = timeout(linger::SILENT, arrives(connection)).await;
         drop(stream);
         connection.ended(ClosedBy::MeReset);
         connection.record_end();
@@ -73,6 +82,13 @@ pub(super) async fn end<S: Stream>(mut stream: S, connection: &Connection, how: 
     tokio::select! {
         () = linger(&mut stream) => {}
         () = connection.stop.cancelled() => {}
+    }
+}
+
+/// Waits until the client's kernel has all that was written, or there is no client any more.
+async fn arrives(connection: &Connection) {
+    while let Ok(Some(1..)) = queues::unacknowledged(connection.local, connection.peer) {
+        sleep(AGAIN).await;
     }
 }
 

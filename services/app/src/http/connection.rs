@@ -2,7 +2,7 @@
 //!
 //! The socket's wrapper ([`super::Metered`]) says what crossed the connection; the handler says what a request is and what
 //! its answer; this puts both together and records it. [`one`] has one message after the other (HTTP/1.1), [`many`] many
-//! streams at once (HTTP/2).
+//! streams at once (HTTP/2), [`breaks`] where a fault ends them.
 //!
 //! Bytes are those of HTTP: over TLS what is within its records, not the records themselves. Over HTTP/2 a request's head
 //! and a response are the frames of their stream, with the frames' headers, and the fields as they were compressed. Times

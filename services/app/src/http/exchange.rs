@@ -65,7 +65,7 @@ pub(crate) async fn exchange(
     };
     let began = connection.began(arrived, asked);
 
-    let fault = disturb::request(&connection.server, request::host(&parts), connection.transport(), connection.peer);
+    let fault = disturb::request(&connection.server, || request::host(&parts), connection.transport(), connection.peer);
     let exchange = Exchange { connection: &connection, parts: &parts, route, began: &began, fault: fault.as_ref() };
     let answer = exchange.answer(body).await.coded(&parts.headers);
     let (answer, breaks) = match &fault {
