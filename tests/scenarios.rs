@@ -5,15 +5,14 @@ mod containers;
 use std::{fs, process::ExitCode};
 
 use e2e::{
-    scenario::{Scenario, Visit, read_all},
     story::{difference, story},
-    subset::contains,
-    way::{self, Stage, Way, is_momentary, root},
+    way::{self, Stage, Way, read_all, root},
 };
 use journey::Journey;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::{Deserializer, Value};
 use visit::report::{self, Detail, Style};
+use world::scenario::{Scenario, Visit, subset::contains};
 
 /// Where this is set, what a machine refuses is no reason to leave a test out.
 const REQUIRED: &str = "VISIT_E2E_REQUIRED";
@@ -72,10 +71,10 @@ fn play(way: Way, scenario: &Scenario) -> Result<(), String> {
     let stage = way.set_up(scenario)?;
     for visit in &scenario.visit {
         let at = |why| format!("visit {}: {why}", visit.args.join(" "));
-        let journey = one(&stage, visit).map_err(at)?;
-        if way.is_compared() && is_momentary(scenario) {
+        let journey = one(&stage, scenario, visit).map_err(at)?;
+        if way.is_compared() && scenario.is_momentary() {
             let loopback = Stage::Embedded { network: "loopback" };
-            let other = one(&loopback, visit).map_err(|why| at(format!("on loopback: {why}")))?;
+            let other = one(&loopback, scenario, visit).map_err(|why| at(format!("on loopback: {why}")))?;
             if let Some(difference) = difference(&story(&journey), &story(&other)) {
                 return Err(at(format!("it tells another story on loopback: {difference}")));
             }
@@ -85,8 +84,9 @@ fn play(way: Way, scenario: &Scenario) -> Result<(), String> {
 }
 
 /// Makes a visit, and checks what came of it.
-fn one(stage: &Stage, visit: &Visit) -> Result<Value, String> {
+fn one(stage: &Stage, scenario: &Scenario, visit: &Visit) -> Result<Value, String> {
     let mut args: Vec<&str> = vec!["--json"];
+    args.extend(scenario.faults_of(visit).flat_map(|fault| ["--fault", fault]));
     args.extend(visit.args.iter().map(String::as_str));
     let output = stage.visit(&args)?;
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -101,7 +101,11 @@ fn check(journey: &Value, visit: &Visit, code: Option<i32>) -> Result<(), String
         return Err(format!("exit code {code:?}, expected {}", visit.exit));
     }
     validate(journey)?;
-    contains(journey, &Value::Object(visit.journey.clone()))?;
+    contains(journey, &Value::Object(visit.journey.clone())).map_err(|difference| difference.to_string())?;
+    let verdict = journey["outcome"]["verdict"].as_str().unwrap_or_default();
+    if let Some(expected) = visit.verdict.as_ref().filter(|expected| !verdict.contains(expected.as_str())) {
+        return Err(format!("the verdict is {verdict:?}, which does not contain {expected:?}"));
+    }
     let events = journey["events"].as_array().cloned().unwrap_or_default();
     for unwanted in &visit.never {
         if let Some(event) = events.iter().find(|event| contains(event, unwanted).is_ok()) {

@@ -4,10 +4,10 @@ mod visit;
 
 pub use visit::{Engine, LabWay, Limits, Model, Names, Output, Request, Tls, Visit, WalkServers};
 
-use std::{num::NonZero, path::PathBuf};
+use std::{num::NonZero, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use world::fault::Fault;
+use world::{LabNet, fault::Fault};
 
 /// What happens when I open this URL, and which step is it that fails?
 ///
@@ -48,6 +48,8 @@ Examples:
   visit --send 'hello\\n' tcp://www.example.local:8080
   visit --send hello udp://www.example.local:7
   visit --json www.example.local | jq .outcome
+  visit --fault auth1:servfail www.example.local
+  visit scenario --junit a.xml    play scenarios, and say what failed
   visit lab serve                 the lab for dig, curl and browsers
   visit doctor                    what this machine allows
 
@@ -110,10 +112,49 @@ pub enum Command {
         #[command(subcommand)]
         command: LabCommand,
     },
+    /// Play scenarios: faults, visits, and what must come of them
+    Scenario(Scenarios),
     /// Show a kept journey again, without a network
     Show(Show),
     /// What this machine allows, and how to get the rest
     Doctor(Doctor),
+}
+
+/// Which scenarios to play, and where what comes of them goes.
+#[derive(Clone, Debug, Args)]
+pub struct Scenarios {
+    /// Files of scenarios, or folders of them; without any those inside this program
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Name them, and play none
+    #[arg(long)]
+    pub list: bool,
+    /// Only those whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+    /// So many at once, each in a lab of its own; as many as there are CPUs without it
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZero<usize>>,
+    /// Write what came of them as JUnit XML, for continuous integration
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write it as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write a table of faults and verdicts, in Markdown
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// How the labs run: wire, loopback
+    ///
+    /// Without it wire where that is possible; VISIT_LAB says so too. What needs a network of its own is skipped on loopback.
+    #[arg(long, value_name = "WAY", value_enum, hide_possible_values = true)]
+    pub lab: Option<LabWay>,
+    /// Play them in a lab that runs; what that cannot have is skipped
+    #[command(flatten)]
+    pub running: RunningLab,
+    /// Colours: auto, always, never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto, hide_possible_values = true)]
+    pub color: Color,
 }
 
 /// How to show what this machine allows.
@@ -164,6 +205,61 @@ pub struct Show {
 pub enum LabCommand {
     /// Run it in the foreground, for dig, curl, browsers and other visits; Ctrl-C stops it
     Serve(Serve),
+    /// Break something in a lab that runs, and mend it
+    Fault {
+        /// What to do
+        #[command(subcommand)]
+        command: FaultCommand,
+    },
+}
+
+/// What to do with the faults of a lab that runs.
+#[derive(Clone, Debug, Subcommand)]
+pub enum FaultCommand {
+    /// Put a fault in force, as in `visit --fault`
+    Add {
+        /// PLACE:FAULT[=AMOUNT][,PARAMETER=VALUE…]
+        #[arg(value_name = "FAULT")]
+        fault: Fault,
+        /// It ends by itself after so long: 90s
+        #[arg(long = "for", value_name = "TIME", value_parser = lasting)]
+        lasting: Option<Duration>,
+        /// The lab
+        #[command(flatten)]
+        lab: RunningLab,
+    },
+    /// Show those in force
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Colours: auto, always, never
+        #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto, hide_possible_values = true)]
+        color: Color,
+        /// The lab
+        #[command(flatten)]
+        lab: RunningLab,
+    },
+    /// End them: HOST/ID, all of a HOST, or all
+    Clear {
+        /// Which; all where nothing is said
+        #[arg(value_name = "WHICH")]
+        which: Vec<String>,
+        /// The lab
+        #[command(flatten)]
+        lab: RunningLab,
+    },
+}
+
+/// A lab that runs elsewhere.
+#[derive(Clone, Debug, Args)]
+pub struct RunningLab {
+    /// Its address book or world file
+    #[arg(long, value_name = "FILE", env = "VISIT_WORLD", hide_env = true)]
+    pub world: Option<PathBuf>,
+    /// Its first two numbers, where it runs on another network than its world file says
+    #[arg(long, value_name = "N.N", env = "VISIT_LAB_NET", hide_env = true)]
+    pub lab_net: Option<LabNet>,
 }
 
 /// Clients that the built-in world's addresses are enough for.
@@ -197,8 +293,8 @@ pub struct Serve {
     /// What they visit
     #[arg(value_name = "URL", requires = "repeat", default_value = "www.example.local")]
     pub url: String,
-    /// Disturb that network (repeatable), as in `visit --fault`
-    #[arg(long, value_name = "FAULT", requires = "wire")]
+    /// Break something in it (repeatable), as in `visit --fault`
+    #[arg(long, value_name = "FAULT")]
     pub fault: Vec<Fault>,
     /// The world to run instead of the built-in one
     #[arg(long, value_name = "FILE")]
@@ -209,6 +305,13 @@ pub struct Serve {
     /// Colours: auto, always, never
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto, hide_possible_values = true)]
     pub color: Color,
+}
+
+fn lasting(text: &str) -> Result<Duration, String> {
+    match world::fault::write::time(text, Duration::from_secs(86_400))? {
+        Duration::ZERO => Err("a time above 0".to_owned()),
+        time => Ok(time),
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn queues_have_the_addresses_of_the_world() {
-        let book = AddressBook::new(&World::built_in(), None, |_, _, address| {
+        let book = AddressBook::new(&World::built_in(), None, |_, _, _, address| {
             Some(([127, 0, 0, 1], 40_000 + address.port()).into()).filter(|_| address.is_ipv4())
         });
         let check = |socket: &str, expected: &str| {

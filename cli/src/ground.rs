@@ -9,7 +9,10 @@ use wire::{
     net::Net,
     sys::namespace::{self, Allowed, Namespace, Refusal},
 };
-use world::{Inside, fault::Fault};
+use world::{
+    Inside,
+    fault::{Fault, FaultError, Place},
+};
 
 use crate::{
     args::LabWay,
@@ -20,7 +23,7 @@ use crate::{
 pub const VARIABLE: &str = "VISIT_LAB";
 
 /// How the lab is to run, and what became of that.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Footing {
     way: LabWay,
     // Whether it is that way by itself, and another would do.
@@ -97,6 +100,9 @@ impl Footing {
     /// Starts the lab, of whose clients so many visit at once. Where it may have namespaces, and the kernel then refuses what
     /// else a network takes, it is on loopback, unless that was ruled out.
     pub fn start(&mut self, options: Options, clients: usize, at_once: usize, faults: &[Fault]) -> anyhow::Result<Lab> {
+        faults.iter().try_for_each(|fault| fault.check(&options.world).map_err(explained))?;
+        let (in_network, at_hosts): (Vec<_>, Vec<_>) = faults.iter().partition(|fault| fault.place == Place::Wire);
+        let options = Options { faults: at_hosts.into_iter().cloned().collect(), ..options };
         let lab = match self.try_start(options.clone(), clients, at_once) {
             Err(error) if self.is_auto => {
                 let how =
@@ -107,7 +113,7 @@ impl Footing {
             }
             started => started?,
         };
-        self.disturb(&lab, faults)?;
+        self.disturb(&lab, &in_network)?;
         Ok(lab)
     }
 
@@ -120,7 +126,13 @@ impl Footing {
         Lab::start(Options { way, ..options }).map_err(room::explained)
     }
 
-    fn disturb(&self, lab: &Lab, faults: &[Fault]) -> anyhow::Result<()> {
+    /// Why a fault of the network cannot be had here, where it cannot.
+    pub fn no_network(&self) -> Option<String> {
+        let why = self.refusal.as_ref().map_or("it is on loopback here", |refused| &refused.why);
+        (self.way == LabWay::Loopback).then(|| why.to_owned())
+    }
+
+    fn disturb(&self, lab: &Lab, faults: &[&Fault]) -> anyhow::Result<()> {
         if faults.is_empty() {
             return Ok(());
         }
@@ -133,7 +145,7 @@ impl Footing {
                 ensure!(net.host(at).is_some(), "--fault {fault}: there is no host {at:?} in the lab; {}", hosts(lab));
             }
         }
-        net.set_faults(faults.iter().cloned());
+        net.set_faults(faults.iter().map(|fault| (*fault).clone()));
         Ok(())
     }
 
@@ -147,12 +159,12 @@ impl Footing {
     }
 
     /// How the hosts of this lab are joined, as a journey tells it.
-    pub fn network(&self, lab: &Lab, faults: &[Fault]) -> LabNetwork {
+    pub fn network(&self, lab: &Lab) -> LabNetwork {
         match lab.net() {
             None => LabNetwork::Loopback { why: self.refusal.as_ref().map(|refused| refused.why.clone()) },
             Some(net) => LabNetwork::Wire {
                 segments: net.links().iter().map(|link| link.name.clone()).collect(),
-                faults: faults.iter().map(ToString::to_string).collect(),
+                faults: Vec::new(),
             },
         }
     }
@@ -168,6 +180,11 @@ impl Footing {
             },
         }
     }
+}
+
+/// A fault that this world cannot have, as the command line is told of it.
+pub fn explained(error: FaultError) -> anyhow::Error {
+    anyhow!("{error} (--fault)")
 }
 
 /// The names of its hosts; many clients are not listed.

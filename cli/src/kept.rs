@@ -114,13 +114,16 @@ pub fn parse(text: &str) -> Result<Kept, String> {
             let mut journey: Journey =
                 serde_json::from_str(text).map_err(|error| format!("it is no journey: {error}"))?;
             journey.schema_version = SCHEMA_VERSION;
+            journey.faults.append(&mut journey.place.take_faults());
             Ok(Kept::Journey(Box::new(journey)))
         }
         Some(_) => {
             let mut series: Series = serde_json::from_str(text).map_err(|error| format!("it is no series: {error}"))?;
             series.schema_version = SCHEMA_VERSION;
+            series.faults.append(&mut series.place.take_faults());
             for journey in &mut series.journeys {
                 journey.schema_version = SCHEMA_VERSION;
+                journey.faults.append(&mut journey.place.take_faults());
             }
             Ok(Kept::Series(Box::new(series)))
         }

@@ -20,6 +20,8 @@
 //! | [`pcap`] | `--pcap`: frames in files for Wireshark |
 //! | [`compare`] | `visit --compare` |
 //! | [`serve`], [`load`] | `visit lab serve`, and its clients |
+//! | [`faults`] | faults of a lab that runs elsewhere: for a visit, and `visit lab fault` |
+//! | [`scenario`] | `visit scenario` |
 //! | [`show`] | `visit show` |
 //! | [`doctor`] | `visit doctor` |
 
@@ -27,6 +29,7 @@ pub mod args;
 pub mod collect;
 pub mod compare;
 pub mod doctor;
+pub mod faults;
 pub mod frames;
 pub mod ground;
 pub mod kept;
@@ -38,6 +41,7 @@ pub mod plan;
 pub mod redirect;
 pub mod report;
 pub mod room;
+pub mod scenario;
 pub mod series;
 pub mod serve;
 pub mod show;
@@ -52,6 +56,7 @@ use std::{
 
 use clap::Parser;
 use journey::{Series, outcome::exit};
+use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use args::{Cli, Command, LabCommand, Visit};
@@ -65,6 +70,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.command {
         Some(Command::Lab { command: LabCommand::Serve(serve) }) => serve::run(serve),
+        Some(Command::Lab { command: LabCommand::Fault { command } }) => faults::command::run(command),
+        Some(Command::Scenario(scenarios)) => scenario::run(scenarios),
         Some(Command::Show(show)) => show::run(show),
         Some(Command::Doctor(doctor)) => doctor::run(doctor),
         None => visit_all(&cli.visit),
@@ -148,10 +155,24 @@ fn visit_all(visit: &Visit) -> Result<u8, Stopped> {
     // SIGTERM as well: as the first process of a container it would otherwise not be heard.
     runtime
         .block_on(async { Ok::<_, io::Error>(tokio::spawn(service::start::stop_on_signals(interrupt.clone())?)) })?;
+    let done = all_urls(&mut visitor, visit, &mut output, &runtime, &interrupt);
+    // Whatever came of them: what was put in force for these visits ends with them.
+    visitor.end_faults(&runtime);
+    done
+}
+
+/// The visits themselves; gives the code to exit with.
+fn all_urls(
+    visitor: &mut Visitor<'_>,
+    visit: &Visit,
+    output: &mut Output<'_>,
+    runtime: &Runtime,
+    interrupt: &CancellationToken,
+) -> Result<u8, Stopped> {
     let mut code = exit::REACHED;
     for (nth, url) in visit.urls.iter().enumerate() {
         let seat = visitor.seat(url)?;
-        let mut visits = || runtime.block_on(visit_one(&mut visitor, url, visit, &output, &interrupt));
+        let mut visits = || runtime.block_on(visit_one(visitor, url, visit, output, interrupt));
         let (record, failed) = match seat {
             None => visits(),
             Some(namespace) => namespace.run(visits)?,

@@ -47,6 +47,8 @@ pub struct Plan {
     pub concurrency: Option<NonZero<usize>>,
     /// How the lab's hosts are joined.
     pub network: LabNetwork,
+    /// The faults that are in force, as they were written.
+    pub faults: Vec<String>,
 }
 
 /// What came of it.
@@ -135,6 +137,7 @@ pub fn run(lab: &Lab, plan: Plan, interrupt: &CancellationToken) -> Result<Optio
     let Some(mut last) = last else { return Ok(None) };
     let ready_us = micros(lab.ready_in());
     last.place = Place::EmbeddedLab { ready_us, hosts: lab.running().count(), network: plan.network };
+    last.faults = plan.faults;
     let wanted = u32::try_from(clients.len()).unwrap_or(u32::MAX).saturating_mul(plan.repeat);
     let interrupted = visits.len() < usize::try_from(wanted).unwrap_or(usize::MAX);
     Ok(Some(Load {

@@ -18,11 +18,14 @@
 //! | `doctor` | what this machine allows |
 //! | `load` | many clients of the lab |
 //! | `book` | the lab's address book |
+//! | `faults` | the faults in force in a lab |
+//! | `scenario` | scenarios, and what came of them |
 //! | `words` | times and sizes |
 
 mod book;
 mod compare;
 mod doctor;
+mod faults;
 mod layers;
 mod load;
 mod name;
@@ -30,6 +33,7 @@ mod packets;
 mod page;
 mod raw;
 mod route;
+mod scenario;
 mod screen;
 mod series;
 mod tcp;
@@ -41,8 +45,10 @@ mod words;
 pub use book::book;
 pub use compare::comparison;
 pub use doctor::doctor;
+pub use faults::faults;
 pub use load::load;
 pub use page::{Style, clean};
+pub use scenario::{scenario_done, scenario_summary, scenarios};
 pub use screen::{Detail, screen};
 pub use series::series;
 pub use words::long;

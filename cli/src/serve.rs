@@ -36,13 +36,15 @@ pub fn run(serve: &Serve) -> Result<u8, Stopped> {
     let stop = CancellationToken::new();
     runtime.block_on(async {
         tokio::spawn(stop_on_signals(stop.clone())?);
-        let lab = footing.start(options, clients, at_once, &serve.fault)?;
+        let mut lab = footing.start(options, clients, at_once, &serve.fault)?;
         if let Some(repeat) = serve.repeat {
-            let network = footing.network(&lab, &serve.fault);
-            let plan = load::Plan { url: serve.url.clone(), repeat, concurrency: serve.concurrency, network };
+            let network = footing.network(&lab);
+            let faults = serve.fault.iter().map(ToString::to_string).collect();
+            let plan = load::Plan { url: serve.url.clone(), repeat, concurrency: serve.concurrency, network, faults };
             let (_lab, done) = beside(lab, plan, stop).await?;
             return tell(serve, done?.as_ref());
         }
+        lab.open_control()?;
         let mut book = lab.book().clone();
         book.inside = footing.inside(&lab);
         let text = if serve.json {

@@ -10,15 +10,17 @@ use journey::{
     verdict::{Case, judge},
 };
 use lab::Lab;
-use tokio::time::Instant;
+use tokio::{runtime::Runtime, time::Instant};
 use tokio_util::sync::CancellationToken;
 use wire::sys::namespace::Namespace;
-use world::AddressBook;
+use world::{AddressBook, World};
 
 use crate::{
     Stopped,
     args::{self, LabWay, Visit},
     collect::{self, Conversation, Recorded},
+    complain,
+    faults::{self, InForce},
     frames::{self, watch::Watch},
     ground::{self, Footing},
     payload::{self, Payload, PayloadError},
@@ -37,6 +39,25 @@ use crate::{
     },
 };
 
+/// A lab that visits are made in, and that stays when they are over.
+#[derive(Clone, Debug)]
+pub enum Lent {
+    /// One inside this program.
+    Embedded {
+        /// The lab.
+        lab: Arc<Lab>,
+        /// What it stands on.
+        footing: Footing,
+    },
+    /// One that runs elsewhere.
+    Running {
+        /// Where.
+        ground: Ground,
+        /// Where visits are made from, where it has a network of its own.
+        inside: Option<Arc<Namespace>>,
+    },
+}
+
 /// Visits as the command line says.
 #[derive(Debug)]
 pub struct Visitor<'a> {
@@ -47,10 +68,14 @@ pub struct Visitor<'a> {
     // Read once, for the first visit that sends it.
     payload: Option<Payload>,
     // Started when the first visit needs it, and kept: a later visit meets what an earlier one left in its caches.
-    lab: Option<Lab>,
+    lab: Option<Arc<Lab>>,
     footing: Footing,
     // Whether the hosts of a lab are asked what they saw.
     asks: bool,
+    // What was put in force for these visits in the lab that runs elsewhere.
+    in_force: Option<InForce>,
+    // Whether faults are put in force here; somebody else has done so otherwise.
+    sets_faults: bool,
     // Where visits to the lab that runs elsewhere are made from, where that has a network of its own.
     inside: Option<Arc<Namespace>>,
     request: Request,
@@ -76,6 +101,10 @@ impl<'a> Visitor<'a> {
         let embedded =
             |url: &String| matches!(plan::plan(visit, url, &given, running.as_ref()), Ok((Ground::Embedded, _)));
         let way = if visit.urls.iter().any(embedded) { way } else { LabWay::Loopback };
+        match &running {
+            Some(Ground::Running { book, .. }) => faults::check(book, &visit.fault)?,
+            _ => visit.fault.iter().try_for_each(|fault| fault.check(&World::built_in()).map_err(ground::explained))?,
+        }
         let mut visitor = Self::standing(visit, interrupt, running, Footing::default())?;
         visitor.inside = match &visitor.running {
             Some(Ground::Running { book, file }) => {
@@ -93,6 +122,21 @@ impl<'a> Visitor<'a> {
         let lab = Ground::Running { book: Box::new(book), file: PathBuf::from("lab") };
         let visitor = Self::standing(visit, interrupt, Some(lab), Footing::default())?;
         Ok(Self { asks: false, ..visitor })
+    }
+
+    /// In a lab that is lent by whoever sets its faults: those of the command line are in force there already.
+    pub fn lent(visit: &'a Visit, lab: Lent, interrupt: CancellationToken) -> Result<Self, Stopped> {
+        let visitor = match lab {
+            Lent::Embedded { lab, footing } => {
+                let visitor = Self::standing(visit, interrupt, None, footing)?;
+                Self { lab: Some(lab), ..visitor }
+            }
+            Lent::Running { ground, inside } => {
+                let visitor = Self::standing(visit, interrupt, Some(ground), Footing::default())?;
+                Self { inside, ..visitor }
+            }
+        };
+        Ok(Self { sets_faults: false, ..visitor })
     }
 
     fn standing(
@@ -119,6 +163,8 @@ impl<'a> Visitor<'a> {
             payload: None,
             lab: None,
             footing,
+            in_force: None,
+            sets_faults: true,
             inside: None,
             asks: true,
             request,
@@ -131,20 +177,33 @@ impl<'a> Visitor<'a> {
     pub fn seat(&mut self, url: &str) -> Result<Option<Arc<Namespace>>, Stopped> {
         let visit = self.visit;
         let (ground, _) = plan::plan(visit, url, &self.given, self.running.as_ref())?;
-        if !matches!(ground, Ground::Embedded) {
-            if let Some(fault) = visit.fault.first() {
-                return Err(anyhow!(
-                    "--fault {fault} disturbs the lab inside this program, and {url} is visited elsewhere"
-                )
-                .into());
+        match (&ground, visit.fault.first()) {
+            (Ground::Embedded, _) => {}
+            (Ground::Running { .. }, _) => return Ok(self.inside.clone()),
+            (Ground::Internet, None) => return Ok(None),
+            (Ground::Internet, Some(fault)) => {
+                return Err(anyhow!("--fault {fault} disturbs a lab, and {url} is visited elsewhere").into());
             }
-            return Ok(self.inside.clone().filter(|_| matches!(ground, Ground::Running { .. })));
         }
         if self.lab.is_none() {
             let started = self.footing.start(lab::Options::default(), 1, 1, &visit.fault);
-            self.lab = Some(started.map_err(|error| anyhow!("the lab inside this program does not start: {error}"))?);
+            let lab = started.map_err(|error| anyhow!("the lab inside this program does not start: {error}"))?;
+            self.lab = Some(Arc::new(lab));
         }
-        Ok(self.lab.as_ref().and_then(ground::seat))
+        Ok(self.lab.as_deref().and_then(ground::seat))
+    }
+
+    /// Ends the faults that were put in force for these visits. One that cannot be ended now ends by itself, and that is said.
+    pub fn end_faults(&mut self, runtime: &Runtime) {
+        let Some(in_force) = self.in_force.take() else { return };
+        let end = || runtime.block_on(in_force.end());
+        let ended = match &self.inside {
+            None => end(),
+            Some(namespace) => namespace.run(end).unwrap_or_else(|error| Err(error.into())),
+        };
+        if let Err(error) = ended {
+            complain(&error.to_string());
+        }
     }
 
     /// The keys of the TLS sessions so far, where they are wanted.
@@ -165,10 +224,16 @@ impl<'a> Visitor<'a> {
             return Err(PayloadError::NoDatagram { why: why.clone() }.into());
         }
         let (ground, asked) = plan::plan(visit, url, &self.given, self.running.as_ref())?;
-        let (book, place, file) = match (&ground, &self.lab) {
+        if let (Ground::Running { book, .. }, None) = (&ground, &self.in_force)
+            && self.sets_faults
+            && !visit.fault.is_empty()
+        {
+            self.in_force = Some(InForce::begin(book, &visit.fault).await?);
+        }
+        let (book, place, file) = match (&ground, self.lab.as_deref()) {
             (Ground::Embedded, Some(lab)) => {
                 let ready_us = u64::try_from(lab.ready_in().as_micros()).unwrap_or(u64::MAX);
-                let network = self.footing.network(lab, &visit.fault);
+                let network = self.footing.network(lab);
                 let place = Place::EmbeddedLab { ready_us, hosts: lab.running().count(), network };
                 (Some(lab.book()), place, String::new())
             }
@@ -201,7 +266,7 @@ impl<'a> Visitor<'a> {
         if target::parse(url, Secrets::Removed).is_ok_and(|(_, target)| target.scheme == Scheme::Https) {
             tls.prepare();
         }
-        let net = match (&place, &self.lab) {
+        let net = match (&place, self.lab.as_deref()) {
             (Place::EmbeddedLab { .. }, Some(lab)) => lab.net(),
             _ => None,
         };
@@ -266,7 +331,7 @@ impl<'a> Visitor<'a> {
             trace,
             engine,
             place,
-            faults: Vec::new(),
+            faults: visit.fault.iter().map(ToString::to_string).collect(),
             hosts,
             outcome,
             exit_code,

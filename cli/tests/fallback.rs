@@ -110,7 +110,9 @@ fn what_is_asked_for_wrongly() {
     };
     check(&["--lab=loopback", "--fault", "wire:loss", "www.example.local"], "the lab has none: it is on loopback here");
     check(&["--fault", "wire:loss", "http://127.0.0.1:1/"], "is visited elsewhere");
-    check(&["--fault", "tld:drop", "www.example.local"], "places: wire");
+    check(&["--fault", "tldx:drop", "www.example.local"], "there is no host \"tldx\"; places: app1, app2, auth1");
+    check(&["--fault", "app1:servfail", "www.example.local"], "an application server; faults there: refused, blackhole");
+    check(&["--fault", "auth1:servfial", "www.example.local"], "faults of name servers: nxdomain, nodata, servfail");
     check(&["--lab=docker", "www.example.local"], "auto, wire, loopback");
     check(&["--packets", "-n", "3", "www.example.local"], "cannot be used with");
     check(&["--pcap", "a", "http://127.0.0.1:1/", "http://127.0.0.1:2/"], "one visit, and 2 URLs");

@@ -159,9 +159,12 @@ fn faults() -> Result<(), Failed> {
     ensure(none["series"]["summary"]["failed"] == 3, &none["series"]["summary"])?;
     let nobody = serve("--wire --clients 40 --fault wire:cut-link,at=app3").output()?;
     let text = said(&nobody);
+    ensure(nobody.status.code() == Some(2) && text.contains("hosts: app1, app2"), text)?;
+    let nobody = serve("--wire --clients 40 --fault wire:cut-link,at=client41").output()?;
+    let text = said(&nobody);
     ensure(nobody.status.code() == Some(2) && text.contains("you, client2 to client40"), text)?;
     // What was cut is said.
-    ensure(load_one.pointer("/series/place/network/faults/0").is_some_and(|fault| *fault != ""), &load_one)
+    ensure(load_one.pointer("/series/faults/0").is_some_and(|fault| *fault != ""), &load_one)
 }
 
 /// Clients without visits: for those of others.

@@ -1,16 +1,12 @@
-//! End to end: scenarios are data, and one list of them runs against every way to run the world.
+//! End to end: scenarios are data ([`world::scenario`]), and one list of them runs against every way to run the world.
 //!
 //! | module | what |
 //! |---|---|
-//! | [`scenario`] | what a scenario file says |
 //! | [`story`] | what two ways of running the world have to tell alike |
-//! | [`subset`] | whether a journey is as a scenario expects |
 //! | [`way`] | the ways to run the world: embedded, a running lab, namespaces, compose |
 //!
 //! `VISIT_E2E` chooses the ways: `loopback` is the first two, `wire` the third, `compose` the fourth; without it all run but
 //! the last.
 
-pub mod scenario;
 pub mod story;
-pub mod subset;
 pub mod way;

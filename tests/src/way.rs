@@ -11,8 +11,8 @@ use std::{
 use lab::{Lab, Options};
 use serde_json::{Deserializer, Value};
 use wire::sys::namespace;
+use world::scenario::{self, Scenario, Visit};
 
-use crate::scenario::Scenario;
 
 /// A way to run the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,15 @@ impl Way {
     /// Whether this scenario can be played this way: a lab that starts anew for every visit has no stopped hosts and
     /// remembers nothing.
     pub fn can_play(self, scenario: &Scenario) -> bool {
-        self != Self::Embedded || is_momentary(scenario)
+        let way = match self {
+            Self::Embedded => scenario::Way::Loopback,
+            Self::Wire => scenario::Way::Wire,
+            Self::Running | Self::Compose => scenario::Way::Running,
+        };
+        // Clocks and zones are changed by `visit scenario` alone, within one process.
+        let changes = |visit: &Visit| visit.clear || visit.wait.is_some();
+        let is_plain = !scenario.changes_records() && !scenario.visit.iter().any(changes);
+        is_plain && scenario.fits(way) && (self != Self::Embedded || scenario.is_momentary())
     }
 
     /// Whether what comes of it is compared with what comes of it on loopback.
@@ -72,7 +80,7 @@ impl Way {
     pub fn set_up(self, scenario: &Scenario) -> Result<Stage, String> {
         match self {
             Self::Embedded => Ok(Stage::Embedded { network: "loopback" }),
-            Self::Wire if is_momentary(scenario) => Ok(Stage::Embedded { network: "wire" }),
+            Self::Wire if scenario.is_momentary() => Ok(Stage::Embedded { network: "wire" }),
             Self::Wire => Ok(Stage::Served(Served::start(scenario)?)),
             Self::Running => {
                 let options = Options { data_dir: Some(data_dir()), ..Options::default() };
@@ -96,11 +104,6 @@ impl Way {
             }
         }
     }
-}
-
-/// Whether a lab will do that starts anew for every visit: nobody is stopped, and nothing has to be remembered.
-pub fn is_momentary(scenario: &Scenario) -> bool {
-    scenario.stopped.is_empty() && scenario.visit.len() == 1
 }
 
 /// A world in a scenario's state.
@@ -244,6 +247,24 @@ pub fn visit_binary() -> Result<PathBuf, String> {
 /// The root of the workspace.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace")
+}
+
+/// All scenarios of a folder, in the order of the files' names.
+pub fn read_all(folder: &Path) -> Result<Vec<Scenario>, String> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "toml"));
+    files.sort();
+    if files.is_empty() {
+        return Err(format!("{}: no scenarios", folder.display()));
+    }
+    let mut all = Vec::new();
+    for file in files {
+        let name = file.display().to_string();
+        let text = fs::read_to_string(&file).map_err(|error| format!("{name}: {error}"))?;
+        all.extend(scenario::read::file(&text, &name).map_err(|error| error.to_string())?);
+    }
+    Ok(all)
 }
 
 /// Starts the whole lab in containers and waits until all are healthy.

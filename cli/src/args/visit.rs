@@ -24,11 +24,13 @@ pub struct Visit {
     #[arg(long, value_name = "WAY", value_enum, num_args = 0..=1, default_missing_value = "auto", require_equals = true,
         hide_possible_values = true)]
     pub lab: Option<LabWay>,
-    /// Disturb the lab's network, as wire:loss=20% does (repeatable)
+    /// Break something in the lab, as auth1:servfail does (repeatable)
     ///
-    /// `wire:FAULT=AMOUNT,PARAMETER=VALUE…` with loss=SHARE, delay=TIME, duplicate=SHARE (100% where none is said) or cut-link,
-    /// and at=HOST (frames from and to it), frames=all|arp|icmp|udp|tcp|syn|syn-ack|fin|data, first=N, every=N, after=N, seed=N. Frames are counted
-    /// on each segment that they cross.
+    /// `PLACE:FAULT[=AMOUNT][,PARAMETER=VALUE…]` at a host, at all whose names it begins (`auth`: auth1, auth2), or in the
+    /// network (`wire`): tld:drop,first=1; app1:reset,after=100B; wire:loss=20%,seed=7. What is unknown is answered with what
+    /// there is. Parameters: zone, name, type, transport, client (at hosts), at, frames (in the network), first=N, every=N, after=N,
+    /// chance=N%, seed=N, for=TIME. Frames are counted on each segment that they cross. In a lab that runs elsewhere (VISIT_WORLD)
+    /// faults end with the visit.
     #[arg(long, value_name = "FAULT")]
     pub fault: Vec<Fault>,
     /// The lab that runs elsewhere: address book or world file

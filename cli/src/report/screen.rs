@@ -96,22 +96,17 @@ fn head(page: &mut Page, journey: &Journey) {
         return;
     }
     page.line(6, &[dim(format!("      {}", place(&journey.place)))]);
-    network_notes(page, &journey.place);
+    notes(page, &journey.place, &journey.faults);
 }
 
-/// What one should know of the network of a lab inside this program: why it has none, what disturbs it.
-pub(super) fn network_notes(page: &mut Page, place: &Place) {
-    if let Place::EmbeddedLab { network, .. } = place {
-        match network {
-            LabNetwork::Loopback { why: Some(why) } => {
-                let text = format!("      it could have no network of its own ({why}); `visit doctor` says what helps");
-                page.line(6, &[piece(Ink::Warn, text)]);
-            }
-            LabNetwork::Wire { faults, .. } if !faults.is_empty() => {
-                page.line(6, &[piece(Ink::Warn, format!("      its network is disturbed: {}", faults.join("; ")))]);
-            }
-            _ => {}
-        }
+/// What one should know of where a visit was made: why the lab has no network of its own, and what was disturbed on purpose.
+pub(super) fn notes(page: &mut Page, place: &Place, faults: &[String]) {
+    if let Place::EmbeddedLab { network: LabNetwork::Loopback { why: Some(why) }, .. } = place {
+        let text = format!("      it could have no network of its own ({why}); `visit doctor` says what helps");
+        page.line(6, &[piece(Ink::Warn, text)]);
+    }
+    if !faults.is_empty() {
+        page.line(6, &[piece(Ink::Warn, format!("      faults set for this visit: {}", faults.join("; ")))]);
     }
 }
 

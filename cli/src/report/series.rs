@@ -32,7 +32,7 @@ pub fn series(series: &Series, style: &Style, detail: Detail) -> String {
     let times = if series.wanted == 1 { "once".to_owned() } else { format!("{} times", series.wanted) };
     page.line(6, &[plain("visit "), piece(Ink::Bold, &series.url), plain(format!("  {times}"))]);
     page.line(6, &[dim(format!("      {}", screen::place(&series.place)))]);
-    screen::network_notes(&mut page, &series.place);
+    screen::notes(&mut page, &series.place, &series.faults);
     if series.interval_us > 0 {
         page.line(6, &[dim(format!("      a pause of {} between them", duration(series.interval_us)))]);
     }

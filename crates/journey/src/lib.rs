@@ -195,8 +195,8 @@ pub enum LabNetwork {
     Wire {
         /// The segments, each with a switch.
         segments: Vec<String>,
-        /// The faults of the network, as they were written.
-        #[serde(default)]
+        /// The faults of the network, in records of before [`Journey::faults`] was there, which has them since.
+        #[serde(default, skip_serializing)]
         faults: Vec<String>,
     },
 }
@@ -208,6 +208,14 @@ impl Default for LabNetwork {
 }
 
 impl Place {
+    /// The faults that are in a place of the kind that had them, taken out of it.
+    pub fn take_faults(&mut self) -> Vec<String> {
+        match self {
+            Self::EmbeddedLab { network: LabNetwork::Wire { faults, .. }, .. } => std::mem::take(faults),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether the world, its hosts and their admin ports are known.
     pub fn is_lab(&self) -> bool {
         !matches!(self, Self::Internet)

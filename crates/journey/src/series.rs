@@ -34,6 +34,9 @@ pub struct Series {
     pub engine: Engine,
     /// Where the visits took place.
     pub place: Place,
+    /// The faults that were put in force for the visits, as they were written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
     /// The hosts of the world; empty on the internet.
     pub hosts: Vec<KnownHost>,
     /// How many visits were wanted.
@@ -231,6 +234,7 @@ impl Series {
             url: one.url.clone(),
             engine: one.engine,
             place: one.place.clone(),
+            faults: one.faults.clone(),
             hosts: one.hosts.clone(),
             wanted: wanted.visits,
             interval_us: wanted.interval_us,

@@ -109,7 +109,8 @@ mod tests {
         assert!(reload.and_wait(Duration::ZERO).await, "nobody reads anything");
         let (theirs, limit) = (reload.clone(), Duration::from_secs(10));
         let service = tokio::spawn(async move {
-            for _ in 0..2 {
+            // The first was wanted before anybody listened.
+            for _ in 0..3 {
                 theirs.notified().await;
                 theirs.done();
             }

@@ -21,6 +21,9 @@ const BUILT_IN: [(&str, &str); 9] = [
     ("zones/baidu.com.zone", include_str!("../../../lab/zones/baidu.com.zone")),
 ];
 
+/// The scenarios inside this program: each file's name in `lab/` and its text.
+pub const SCENARIOS: &[(&str, &str)] = &[("scenarios/basics.toml", include_str!("../../../lab/scenarios/basics.toml"))];
+
 /// Where the files that a world names are read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Files {

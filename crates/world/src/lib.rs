@@ -22,5 +22,5 @@ mod played;
 
 pub use book::{AddressBook, BookHost, BookService, Closed, Enter, Inside, Protocol, Route};
 pub use description::{App, Host, LabNet, Nameserver, Renumber, Resolver, World, WorldError};
-pub use files::{Changed, FileError, Files, read_text};
+pub use files::{Changed, FileError, Files, SCENARIOS, read_text};
 pub use network::{Network, Segment};

@@ -97,6 +97,7 @@ pub(super) fn of_journey(journey: &Journey) -> Vec<Fact> {
     let mut list = List { stage: None, facts: &mut facts };
     list.add("url", &journey.url);
     list.add("place", place(&journey.place));
+    list.add_some("faults", faults(&journey.faults));
     list.add("engine", word(journey.engine));
     list.add("program", format!("{} {}", journey.made_by.name, journey.made_by.version));
     list.add("verdict", &journey.outcome.verdict);
@@ -106,13 +107,16 @@ pub(super) fn of_journey(journey: &Journey) -> Vec<Fact> {
     facts
 }
 
+fn faults(faults: &[String]) -> Option<String> {
+    (!faults.is_empty()).then(|| faults.join("; "))
+}
+
 fn place(place: &Place) -> String {
     match place {
         Place::EmbeddedLab { hosts, network, .. } => {
             let network = match network {
-                LabNetwork::Loopback { .. } => "on loopback".to_owned(),
-                LabNetwork::Wire { faults, .. } if faults.is_empty() => "with a network of its own".to_owned(),
-                LabNetwork::Wire { faults, .. } => format!("with a network disturbed by {}", faults.join("; ")),
+                LabNetwork::Loopback { .. } => "on loopback",
+                LabNetwork::Wire { .. } => "with a network of its own",
             };
             format!("embedded lab {network}, {hosts} hosts")
         }
@@ -319,6 +323,7 @@ pub(super) fn of_series(series: &Series) -> Vec<Fact> {
     let summary = &series.summary;
     list.add("url", &series.url);
     list.add("place", place(&series.place));
+    list.add_some("faults", faults(&series.faults));
     list.add("engine", word(series.engine));
     list.add("program", format!("{} {}", series.made_by.name, series.made_by.version));
     list.add("failed", share(summary.failed, series.visits.len()));

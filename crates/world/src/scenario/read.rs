@@ -170,6 +170,21 @@ journey = { events = [{ host = "{host}" }] }
     }
 
     #[test]
+    fn those_built_in() {
+        for (path, text) in crate::SCENARIOS {
+            let world = crate::World::built_in();
+            for scenario in file(text, path).unwrap() {
+                let visits = scenario.visit.iter().flat_map(|visit| scenario.faults_of(visit));
+                for fault in visits {
+                    let checked = fault.parse::<Fault>().unwrap().check(&world);
+                    assert_eq!(checked, Ok(()), "{path}: {}", scenario.name);
+                }
+                assert!(scenario.stopped.iter().all(|host| world.hosts.contains_key(host)), "{}", scenario.name);
+            }
+        }
+    }
+
+    #[test]
     fn one_has_the_name_of_its_file() {
         let all = file("about = \"x\"\n[[visit]]\nargs = [\"a\"]\nexit = 6\n", "a/cname.toml").unwrap();
         assert_eq!((all.len(), all[0].name.as_str()), (1, "cname"));

@@ -1,0 +1,170 @@
+//! `visit scenario`: scenarios are played, and what came of them is held against what was expected.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`source`] | which scenarios: files, folders, those inside this program |
+//! | [`stage`] | a lab in a scenario's state: one inside this program, or one that runs |
+//! | [`play`] | one scenario, visit by visit |
+//! | [`check`] | what came of a visit, and where it is not as expected |
+//! | [`done`] | what came of all of them, as data |
+//! | [`junit`], [`table`] | the same as JUnit XML, and as a table in Markdown |
+//!
+//! Visits are made in this process, each as a program of its own would make it: from its command line, with nothing of the
+//! one before but what the lab remembers.
+
+pub mod check;
+pub mod done;
+pub mod junit;
+pub mod play;
+pub mod source;
+pub mod stage;
+pub mod table;
+
+use std::{
+    io,
+    num::NonZero,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::Instant,
+};
+
+use anyhow::anyhow;
+use journey::outcome::exit;
+use service::start::stop_on_signals;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Stopped,
+    args::{LabWay, Scenarios},
+    complain,
+    ground::{self, Footing},
+    kept,
+    plan::{self, Ground},
+    print,
+    report::{self, Style},
+};
+use done::{Done, Summary};
+use play::Script;
+use stage::Place;
+
+/// What to exit with where something was not as expected.
+const UNEXPECTED: u8 = 1;
+
+/// Plays what was said; returns the exit code.
+pub fn run(args: &Scenarios) -> Result<u8, Stopped> {
+    let scripts = source::read(&args.files, args.only.as_deref())?;
+    let style = Style::detect(args.color);
+    if args.list {
+        print(&report::scenarios(&scripts, &style))?;
+        return Ok(exit::REACHED);
+    }
+    // While there is one thread: it may give this process a user namespace.
+    let place = place(args)?;
+    let jobs = match (&place, args.jobs) {
+        (Place::Running { .. }, None) => 1,
+        (Place::Running { .. }, Some(jobs)) if jobs.get() > 1 => {
+            return Err(anyhow!("--jobs {jobs}: scenarios in one lab that runs would meet each other's faults").into());
+        }
+        (_, Some(jobs)) => jobs.get(),
+        (_, None) => thread::available_parallelism().map_or(1, NonZero::get),
+    };
+    let interrupt = CancellationToken::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async { Ok::<_, io::Error>(tokio::spawn(stop_on_signals(interrupt.clone())?)) })?;
+    place.announce(&runtime);
+    let began = Instant::now();
+    let (done, written) = play_all(&scripts, &place, jobs.clamp(1, scripts.len().max(1)), &runtime, &interrupt, &style);
+    let summary = Summary::of(&done, scripts.len(), began.elapsed());
+    // Whoever read the progress may have gone; the files are written all the same.
+    let written = written.and_then(|()| print(&report::scenario_summary(&summary, &style)));
+    save(args.junit.as_deref(), "--junit", || Ok(junit::xml(&done, &summary)?))?;
+    save(args.json.as_deref(), "--json", || Ok(report::json(&done::records(&done))))?;
+    save(args.report.as_deref(), "--report", || Ok(table::markdown(&done)))?;
+    written?;
+    Ok(match (interrupt.is_cancelled(), summary.failed) {
+        (true, _) => exit::INTERRUPTED,
+        (false, 0) => exit::REACHED,
+        (false, _) => UNEXPECTED,
+    })
+}
+
+/// Where they are played.
+fn place(args: &Scenarios) -> anyhow::Result<Place> {
+    if let Some(Ground::Running { book, file }) = plan::running_lab(args.running.world.as_deref(), args.running.lab_net)? {
+        let name = file.display().to_string();
+        anyhow::ensure!(
+            !matches!(args.lab, Some(LabWay::Wire | LabWay::Loopback)),
+            "--lab=WAY says how labs inside this program run, and {name} describes one that runs elsewhere (VISIT_WORLD or \
+             --world)"
+        );
+        let inside = book.inside.as_ref().map(|inside| Footing::enter(inside, &name)).transpose()?;
+        return Ok(Place::Running { book, file, inside });
+    }
+    let variable = std::env::var(ground::VARIABLE).ok();
+    let way = Footing::chosen(args.lab, variable.as_deref())?;
+    Ok(Place::Embedded { footing: Footing::prepare(way)? })
+}
+
+/// Plays them, so many at once; those that were finished, in their order, and whether their progress could be told.
+fn play_all(
+    scripts: &[Script],
+    place: &Place,
+    jobs: usize,
+    runtime: &tokio::runtime::Runtime,
+    interrupt: &CancellationToken,
+    style: &Style,
+) -> (Vec<Done>, Result<(), Stopped>) {
+    let next = AtomicUsize::new(0);
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let work = |tell: mpsc::UnboundedSender<(usize, Done)>| {
+        while !interrupt.is_cancelled() {
+            let nth = next.fetch_add(1, Ordering::Relaxed);
+            let Some(script) = scripts.get(nth) else { break };
+            let done = play::play(script, place, interrupt);
+            // What was cut short by the user says nothing.
+            if !interrupt.is_cancelled() {
+                // It is waited for below.
+                let _ = tell.send((nth, done));
+            }
+        }
+    };
+    let mut all = Vec::new();
+    let mut written = Ok(());
+    thread::scope(|scope| {
+        for nth in 1..=jobs {
+            let (tell, work) = (tell.clone(), &work);
+            let started = thread::Builder::new().name(format!("scenario {nth}")).spawn_scoped(scope, move || work(tell));
+            if let Err(error) = started {
+                // The others do its part; where there is none, this thread does it.
+                complain(&format!("no thread for more than {} at once: {error}", nth - 1));
+                break;
+            }
+        }
+        drop(tell);
+        runtime.block_on(async {
+            while let Some((nth, done)) = told.recv().await {
+                if written.is_ok() {
+                    written = print(&report::scenario_done(&done, style));
+                }
+                all.push((nth, done));
+            }
+        });
+    });
+    all.sort_by_key(|(nth, _)| *nth);
+    (all.into_iter().map(|(_, done)| done).collect(), written)
+}
+
+fn save(
+    file: Option<&Path>,
+    option: &'static str,
+    text: impl FnOnce() -> Result<String, Stopped>,
+) -> Result<(), Stopped> {
+    let Some(file) = file else { return Ok(()) };
+    let text = text()?;
+    if file.as_os_str() == "-" {
+        return print(&text);
+    }
+    kept::save(file, &text).map_err(|source| Stopped::Save { file: file.display().to_string(), option, source })
+}

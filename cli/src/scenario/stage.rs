@@ -1,0 +1,266 @@
+//! A lab in a scenario's state: one inside this program, or one that runs elsewhere.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context, anyhow};
+use lab::{FaultGuard, Lab, Options};
+use service::admin::remote::Remote;
+use tokio::runtime::Runtime;
+use wire::sys::namespace::Namespace;
+use world::{
+    AddressBook,
+    fault::{self, Fault, Role},
+    scenario::{Records, Scenario, Way},
+};
+
+use crate::{
+    complain,
+    faults::{self, InForce},
+    ground::Footing,
+    plan::Ground,
+    visitor::Lent,
+};
+
+/// Where scenarios are played.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// Each in a lab of its own, inside this program.
+    Embedded {
+        /// What these stand on.
+        footing: Footing,
+    },
+    /// In a lab that runs elsewhere, one after the other.
+    Running {
+        /// Its address book.
+        book: Box<AddressBook>,
+        /// The file that describes it.
+        file: PathBuf,
+        /// Where visits are made from, where it has a network of its own.
+        inside: Option<Arc<Namespace>>,
+    },
+}
+
+/// Why a scenario is not played.
+#[derive(Debug)]
+pub enum NotPlayed {
+    /// It cannot be, here.
+    Skipped(String),
+    /// Something that it needs went wrong.
+    Broken(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for NotPlayed {
+    fn from(error: E) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
+/// A lab in a scenario's state; it is back in its usual state when [`Stage::end`] is done.
+#[derive(Debug)]
+pub struct Stage<'a> {
+    kind: Kind<'a>,
+    runtime: &'a Runtime,
+}
+
+#[derive(Debug)]
+enum Kind<'a> {
+    Embedded { lab: Arc<Lab>, footing: Footing, guards: Vec<FaultGuard> },
+    Running { book: &'a AddressBook, file: PathBuf, inside: Option<Arc<Namespace>>, scenario: Option<InForce>, visit: Option<InForce> },
+}
+
+impl Place {
+    /// The way in which scenarios are played here.
+    pub fn way(&self) -> Way {
+        match self {
+            Self::Embedded { footing } if footing.no_network().is_none() => Way::Wire,
+            Self::Embedded { .. } => Way::Loopback,
+            Self::Running { .. } => Way::Running,
+        }
+    }
+
+    /// Says beforehand what will change what comes of scenarios.
+    pub fn announce(&self, runtime: &Runtime) {
+        let Self::Running { book, inside, .. } = self else { return };
+        let listed = within(inside.as_ref(), runtime, async {
+            let mut all = Vec::new();
+            for target in faults::all_targets(book) {
+                // One that does not answer will be missed by the visits, and told of there.
+                let said = async { Remote::new(target.admin)?.faults().await }.await.unwrap_or_default();
+                all.extend(said.into_iter().map(|one| format!("{} at {}", one.fault, target.host)));
+            }
+            Ok(all)
+        });
+        if let Ok(all) = listed
+            && !all.is_empty()
+        {
+            complain(&format!("in that lab faults are in force already, and scenarios will meet them: {}", all.join(", ")));
+        }
+    }
+
+    /// A lab in the state that the scenario begins with.
+    pub fn set<'a>(&'a self, scenario: &Scenario, runtime: &'a Runtime) -> Result<Stage<'a>, NotPlayed> {
+        let way = self.way();
+        if !scenario.fits(way) {
+            let ways = scenario.ways.iter().map(|way| way.name()).collect::<Vec<_>>().join(", ");
+            return Err(NotPlayed::Skipped(format!("it is for {ways}, and this is {}", way.name())));
+        }
+        let kind = match self {
+            Self::Embedded { footing } => embedded(footing.clone(), scenario)?,
+            Self::Running { book, file, inside } => running(book, file, inside.as_ref(), scenario, runtime)?,
+        };
+        Ok(Stage { kind, runtime })
+    }
+}
+
+fn parse<'a>(faults: impl Iterator<Item = &'a str>) -> anyhow::Result<Vec<Fault>> {
+    faults.map(|fault| Ok(fault.parse::<Fault>()?)).collect()
+}
+
+fn embedded(mut footing: Footing, scenario: &Scenario) -> Result<Kind<'static>, NotPlayed> {
+    let all = parse(scenario.visit.iter().flat_map(|visit| scenario.faults_of(visit)))?;
+    let needs_network = all.iter().find(|fault| fault.place == fault::Place::Wire);
+    if let (Some(fault), Some(why)) = (needs_network, footing.no_network()) {
+        return Err(NotPlayed::Skipped(format!("{fault} needs a network of the lab's own: {why}")));
+    }
+    let options = Options { without: scenario.stopped.clone(), ..Options::default() };
+    let faults = parse(scenario.faults.iter().map(String::as_str))?;
+    let lab = footing.start(options, 1, 1, &faults).context("the lab does not start")?;
+    lab.replace(&scenario.records)?;
+    Ok(Kind::Embedded { lab: Arc::new(lab), footing, guards: Vec::new() })
+}
+
+fn running<'a>(
+    book: &'a AddressBook,
+    file: &std::path::Path,
+    inside: Option<&Arc<Namespace>>,
+    scenario: &Scenario,
+    runtime: &Runtime,
+) -> Result<Kind<'a>, NotPlayed> {
+    let cannot = |what: &str| Err(NotPlayed::Skipped(format!("it {what}, which a lab that runs elsewhere does not do for a visit")));
+    if !scenario.stopped.is_empty() {
+        return cannot("stops hosts");
+    }
+    if scenario.changes_records() {
+        return cannot("changes zones");
+    }
+    for fault in parse(scenario.visit.iter().flat_map(|visit| scenario.faults_of(visit)))? {
+        fault.check_in(book)?;
+        if let Err(error) = faults::targets(book, &fault) {
+            return Err(NotPlayed::Skipped(error.to_string()));
+        }
+    }
+    let faults = parse(scenario.faults.iter().map(String::as_str))?;
+    let in_force = within(inside, runtime, async {
+        for host in book.hosts.iter().filter(|host| host.role() == Some(Role::Resolver)) {
+            let Some(admin) = host.service("admin", world::Protocol::Tcp) else { continue };
+            let flush = async { Remote::new(admin.socket)?.reload().await };
+            flush.await.with_context(|| format!("the cache of {} cannot be emptied", host.name))?;
+        }
+        InForce::begin(book, &faults).await
+    })?;
+    Ok(Kind::Running { book, file: file.to_owned(), inside: inside.cloned(), scenario: Some(in_force), visit: None })
+}
+
+/// Does something from where visits are made.
+fn within<T: Send>(
+    inside: Option<&Arc<Namespace>>,
+    runtime: &Runtime,
+    work: impl Future<Output = anyhow::Result<T>> + Send,
+) -> anyhow::Result<T> {
+    match inside {
+        None => runtime.block_on(work),
+        Some(namespace) => namespace.run(|| runtime.block_on(work))?,
+    }
+}
+
+impl Stage<'_> {
+    /// The lab, for a visitor.
+    pub fn lend(&self) -> Lent {
+        match &self.kind {
+            Kind::Embedded { lab, footing, .. } => Lent::Embedded { lab: Arc::clone(lab), footing: footing.clone() },
+            Kind::Running { book, file, inside, .. } => {
+                let ground = Ground::Running { book: Box::new((*book).clone()), file: file.clone() };
+                Lent::Running { ground, inside: inside.clone() }
+            }
+        }
+    }
+
+    /// All faults end.
+    pub fn clear(&mut self) -> anyhow::Result<()> {
+        match &mut self.kind {
+            Kind::Embedded { lab, guards, .. } => {
+                guards.clear();
+                lab.clear_faults();
+                Ok(())
+            }
+            Kind::Running { inside, scenario, visit, .. } => {
+                let ending: Vec<InForce> = scenario.take().into_iter().chain(visit.take()).collect();
+                within(inside.as_ref(), self.runtime, async {
+                    let mut ended = Ok(());
+                    for in_force in ending {
+                        ended = in_force.end().await.and(ended);
+                    }
+                    ended
+                })
+            }
+        }
+    }
+
+    /// Records are replaced by these.
+    pub fn replace(&self, records: &Records) -> anyhow::Result<()> {
+        match &self.kind {
+            _ if records.is_empty() => Ok(()),
+            Kind::Embedded { lab, .. } => Ok(lab.replace(records)?),
+            Kind::Running { .. } => Err(anyhow!("records of a lab that runs elsewhere cannot be changed from here")),
+        }
+    }
+
+    /// So much time passes.
+    pub fn advance(&self, by: Duration) -> anyhow::Result<()> {
+        match &self.kind {
+            Kind::Embedded { lab, .. } => {
+                lab.advance(by);
+                Ok(())
+            }
+            Kind::Running { book, inside, .. } => within(inside.as_ref(), self.runtime, async {
+                for target in faults::all_targets(book) {
+                    let advance = async { Remote::new(target.admin)?.advance(by).await };
+                    advance.await.with_context(|| format!("the clock of {} cannot be put forward", target.host))?;
+                }
+                Ok(())
+            }),
+        }
+    }
+
+    /// These faults are in force until the next visit's.
+    pub fn disturb(&mut self, faults: &[Fault]) -> anyhow::Result<()> {
+        match &mut self.kind {
+            Kind::Embedded { lab, guards, .. } => {
+                guards.clear();
+                for fault in faults {
+                    guards.push(lab.disturb(fault)?);
+                }
+                Ok(())
+            }
+            Kind::Running { book, inside, visit, .. } => {
+                let before = visit.take();
+                let begun = within(inside.as_ref(), self.runtime, async {
+                    if let Some(before) = before {
+                        before.end().await?;
+                    }
+                    InForce::begin(book, faults).await
+                })?;
+                *visit = Some(begun);
+                Ok(())
+            }
+        }
+    }
+
+    /// The lab is left as it was found.
+    pub fn end(mut self) -> anyhow::Result<()> {
+        match &self.kind {
+            Kind::Embedded { .. } => Ok(()),
+            Kind::Running { .. } => self.clear(),
+        }
+    }
+}
