@@ -63,11 +63,11 @@ fn target(host: &BookHost) -> Option<Target> {
 fn network(book: &AddressBook, fault: &Fault) -> anyhow::Result<Target> {
     let admin = book.control.ok_or_else(|| match &book.closed {
         Some(_) => anyhow!(
-            "--fault {fault} disturbs the lab's own network, and the lab has none: it is on loopback; serve it with `visit lab \
+            "{fault} disturbs the lab's own network, and the lab has none: it is on loopback; serve it with `visit lab \
              serve --wire`"
         ),
         None => anyhow!(
-            "--fault {fault} disturbs a network of the lab's own, and this lab stands on one that is not: serve it with `visit \
+            "{fault} disturbs a network of the lab's own, and this lab stands on one that is not: serve it with `visit \
              lab serve --wire`"
         ),
     })?;
@@ -172,9 +172,11 @@ mod tests {
         let mut compose = AddressBook::direct(&World::built_in());
         let check = |book: &AddressBook, fault: &str, expected: &str| {
             let seen = match targets(book, &fault.parse().unwrap()) {
-                Ok(targets) => {
-                    targets.iter().map(|target| format!("{} {}", target.host, target.admin)).collect::<Vec<_>>().join(" ")
-                }
+                Ok(targets) => targets
+                    .iter()
+                    .map(|target| format!("{} {}", target.host, target.admin))
+                    .collect::<Vec<_>>()
+                    .join(" "),
                 Err(error) => error.to_string(),
             };
             assert!(seen.contains(expected), "{fault}: {seen}");
@@ -187,6 +189,10 @@ mod tests {
         check(&compose, "wire:loss", "wire 127.0.0.1:9");
         compose.hosts.iter_mut().filter(|host| host.name == "auth1").for_each(|host| host.services.clear());
         check(&compose, "auth:servfail", "auth2 10.78.2.32:9080");
-        check(&compose, "auth1:servfail", "auth1 does not run in this lab, and can have no fault; what runs: app1, app2, auth2");
+        check(
+            &compose,
+            "auth1:servfail",
+            "auth1 does not run in this lab, and can have no fault; what runs: app1, app2, auth2",
+        );
     }
 }

@@ -138,7 +138,7 @@ impl Footing {
         }
         let net = lab.net().ok_or_else(|| {
             let why = self.refusal.as_ref().map_or("it is on loopback here", |refused| &refused.why);
-            anyhow!("--fault disturbs the lab's own network, and the lab has none: {why}")
+            anyhow!("{} disturbs the lab's own network, and the lab has none: {why}", faults[0])
         })?;
         for fault in faults {
             if let Some(at) = &fault.only.at {
@@ -184,7 +184,7 @@ impl Footing {
 
 /// A fault that this world cannot have, as the command line is told of it.
 pub fn explained(error: FaultError) -> anyhow::Error {
-    anyhow!("{error} (--fault)")
+    anyhow!("{error}")
 }
 
 /// The names of its hosts; many clients are not listed.

@@ -92,7 +92,9 @@ pub fn run(args: &Scenarios) -> Result<u8, Stopped> {
 
 /// Where they are played.
 fn place(args: &Scenarios) -> anyhow::Result<Place> {
-    if let Some(Ground::Running { book, file }) = plan::running_lab(args.running.world.as_deref(), args.running.lab_net)? {
+    if let Some(Ground::Running { book, file }) =
+        plan::running_lab(args.running.world.as_deref(), args.running.lab_net)?
+    {
         let name = file.display().to_string();
         anyhow::ensure!(
             !matches!(args.lab, Some(LabWay::Wire | LabWay::Loopback)),
@@ -135,7 +137,8 @@ fn play_all(
     thread::scope(|scope| {
         for nth in 1..=jobs {
             let (tell, work) = (tell.clone(), &work);
-            let started = thread::Builder::new().name(format!("scenario {nth}")).spawn_scoped(scope, move || work(tell));
+            let started =
+                thread::Builder::new().name(format!("scenario {nth}")).spawn_scoped(scope, move || work(tell));
             if let Err(error) = started {
                 // The others do its part; where there is none, this thread does it.
                 complain(&format!("no thread for more than {} at once: {error}", nth - 1));

@@ -94,7 +94,7 @@ fn what_needs_the_network_is_refused_with_the_reason() {
     check(&["--lab=wire", "www.example.local"], "cannot have a network of its own here");
     check(
         &["--fault", "wire:loss", "www.example.local"],
-        "--fault disturbs the lab's own network, and the lab has none",
+        "wire:loss disturbs the lab's own network, and the lab has none",
     );
     check(&["--pcap", "-", "www.example.local"], "there are no frames for --pcap -");
     check(&["lab", "serve", "--wire"], "cannot have a network of its own here");
@@ -111,7 +111,10 @@ fn what_is_asked_for_wrongly() {
     check(&["--lab=loopback", "--fault", "wire:loss", "www.example.local"], "the lab has none: it is on loopback here");
     check(&["--fault", "wire:loss", "http://127.0.0.1:1/"], "is visited elsewhere");
     check(&["--fault", "tldx:drop", "www.example.local"], "there is no host \"tldx\"; places: app1, app2, auth1");
-    check(&["--fault", "app1:servfail", "www.example.local"], "an application server; faults there: refused, blackhole");
+    check(
+        &["--fault", "app1:servfail", "www.example.local"],
+        "an application server; faults there: refused, blackhole",
+    );
     check(&["--fault", "auth1:servfial", "www.example.local"], "faults of name servers: nxdomain, nodata, servfail");
     check(&["--lab=docker", "www.example.local"], "auto, wire, loopback");
     check(&["--packets", "-n", "3", "www.example.local"], "cannot be used with");

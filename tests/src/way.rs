@@ -13,7 +13,6 @@ use serde_json::{Deserializer, Value};
 use wire::sys::namespace;
 use world::scenario::{self, Scenario, Visit};
 
-
 /// A way to run the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {

@@ -71,7 +71,11 @@ async fn add(book: &AddressBook, fault: &Fault, lease: Option<Duration>) -> Resu
     let ends = [fault.when.lasting, lease].into_iter().flatten().min();
     let ends = ends.map_or_else(String::new, |ends| format!(" (they end by themselves in {} s)", ends.as_secs_f64()));
     let ends = if ids.len() == 1 { ends.replace("they end by themselves", "it ends by itself") } else { ends };
-    print(&format!("In force: {fault} as {}{ends}\nTo end it: visit lab fault clear {}\n", ids.join(", "), ids.join(" ")))?;
+    print(&format!(
+        "In force: {fault} as {}{ends}\nTo end it: visit lab fault clear {}\n",
+        ids.join(", "),
+        ids.join(" ")
+    ))?;
     Ok(exit::REACHED)
 }
 
@@ -122,7 +126,10 @@ fn chosen<'a>(book: &AddressBook, rows: &'a [Row], which: &[String]) -> anyhow::
     }
     let known = || match rows {
         [] => "none is in force".to_owned(),
-        _ => format!("in force: {}", rows.iter().map(|row| format!("{}/{}", row.host, row.fault.id)).collect::<Vec<_>>().join(", ")),
+        _ => format!(
+            "in force: {}",
+            rows.iter().map(|row| format!("{}/{}", row.host, row.fault.id)).collect::<Vec<_>>().join(", ")
+        ),
     };
     for which in which {
         let found: Vec<&Row> = match (which.split_once('/'), which.parse::<u64>()) {
@@ -132,7 +139,12 @@ fn chosen<'a>(book: &AddressBook, rows: &'a [Row], which: &[String]) -> anyhow::
             (None, Ok(id)) => rows.iter().filter(|row| row.fault.id == id).collect(),
             (None, Err(_)) => {
                 let hosts = all_targets(book).into_iter().map(|target| target.host).collect::<Vec<_>>();
-                ensure!(hosts.contains(which), "{which:?} is no fault and no host; hosts: {}; {}", hosts.join(", "), known());
+                ensure!(
+                    hosts.contains(which),
+                    "{which:?} is no fault and no host; hosts: {}; {}",
+                    hosts.join(", "),
+                    known()
+                );
                 chosen.extend(rows.iter().filter(|row| row.host == *which));
                 continue;
             }
@@ -166,7 +178,9 @@ mod tests {
         let check = |which: &[&str], expected: &str| {
             let which: Vec<String> = which.iter().map(|which| (*which).to_owned()).collect();
             let seen = match chosen(&book, &rows, &which) {
-                Ok(rows) => rows.iter().map(|row| format!("{}/{}", row.host, row.fault.id)).collect::<Vec<_>>().join(" "),
+                Ok(rows) => {
+                    rows.iter().map(|row| format!("{}/{}", row.host, row.fault.id)).collect::<Vec<_>>().join(" ")
+                }
                 Err(error) => error.to_string(),
             };
             assert_eq!(seen, expected, "{which:?}");

@@ -11,7 +11,10 @@ use crate::faults::command::Row;
 pub fn faults(rows: &[Row], style: &Style) -> String {
     let mut page = Page::new(style);
     if rows.is_empty() {
-        page.line(0, &[plain("No fault is in force. "), dim("To set one: visit lab fault add auth1:servfail --for 60s")]);
+        page.line(
+            0,
+            &[plain("No fault is in force. "), dim("To set one: visit lab fault add auth1:servfail --for 60s")],
+        );
         return page.into_text();
     }
     let host_width = column("host", rows.iter().map(|row| row.host.len()));
@@ -40,7 +43,15 @@ pub fn faults(rows: &[Row], style: &Style) -> String {
     }
     page.gap();
     let one = rows.first().map(|row| format!("{}/{}", row.host, row.fault.id)).unwrap_or_default();
-    page.line(0, &[dim("To end one: "), plain(format!("visit lab fault clear {one}")), dim("; all: "), plain("visit lab fault clear")]);
+    page.line(
+        0,
+        &[
+            dim("To end one: "),
+            plain(format!("visit lab fault clear {one}")),
+            dim("; all: "),
+            plain("visit lab fault clear"),
+        ],
+    );
     page.into_text()
 }
 

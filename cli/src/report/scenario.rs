@@ -1,12 +1,14 @@
 //! Scenarios: which there are, and what came of them.
 
+use world::scenario::Way;
+
 use super::{
     Style,
     page::{Ink, Page, Piece, dim, piece, plain},
     words::{count, duration},
 };
 use crate::scenario::{
-    done::{Done, End, Summary, Visited},
+    done::{Done, End, Summary, Visited, quoted},
     play::Script,
 };
 
@@ -25,8 +27,7 @@ pub fn scenarios(scripts: &[Script], style: &Style) -> String {
         let scenario = &script.scenario;
         page.line(4, &[plain("  "), piece(Ink::Bold, &scenario.name)]);
         page.line(4, &[plain("    "), plain(&scenario.about)]);
-        let mut faults: Vec<&str> =
-            scenario.visit.iter().flat_map(|visit| scenario.faults_of(visit)).collect();
+        let mut faults: Vec<&str> = scenario.visit.iter().flat_map(|visit| scenario.faults_of(visit)).collect();
         faults.dedup();
         let stopped = scenario.stopped.iter().map(|host| format!("{host} stopped"));
         let state: Vec<String> = faults.into_iter().map(str::to_owned).chain(stopped).collect();
@@ -81,13 +82,14 @@ fn wrong(page: &mut Page, done: &Done, visit: &Visited) {
     page.line(8, &[plain("    "), dim("to see it: "), plain(how_to_see(done, visit))]);
 }
 
-/// As one would type it: the visit, where it needs nothing but faults; else the scenario.
+/// As one would type it: the visit, where it needs nothing but faults; else the scenario, whose screens JUnit has.
 fn how_to_see(done: &Done, visit: &Visited) -> String {
+    let way = if done.way == Way::Loopback { "VISIT_LAB=loopback " } else { "" };
     if done.scenario.is_momentary() {
-        return visit.typed();
+        return format!("{way}{}", visit.typed());
     }
-    let file = if done.file.starts_with('(') { String::new() } else { format!(" {}", done.file) };
-    format!("visit scenario{file} --only '{}' --junit - ", done.scenario.name.replace('\'', "'\\''")).trim_end().to_owned()
+    let file = if done.file.starts_with('(') { String::new() } else { format!("{} ", quoted(&done.file)) };
+    format!("{way}visit scenario {file}--only {} --junit -", quoted(&done.scenario.name))
 }
 
 /// How all went.

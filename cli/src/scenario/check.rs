@@ -93,6 +93,8 @@ fn differences(visit: &scenario::Visit, seen: &Seen) -> Vec<Difference> {
     }
     let journey = match &seen.journey {
         Ok(journey) => journey,
+        // What it exited with says it all.
+        Err(_) if seen.exit != visit.exit => return all,
         // A command line that cannot be has no journey, and none may be looked into.
         Err(why) => {
             let verdict = visit.verdict.as_ref().filter(|verdict| !why.contains(verdict.as_str()));

@@ -61,8 +61,12 @@ fn suite<W: Write>(writer: &mut Writer<W>, file: &str, done: &[&Done]) -> io::Re
 fn case<W: Write>(writer: &mut Writer<W>, done: &Done) -> io::Result<()> {
     let time = seconds(done.took);
     let name = clean(&done.scenario.name);
-    let attributes =
-        [("name", name.as_str()), ("classname", done.way.name()), ("file", done.file.as_str()), ("time", time.as_str())];
+    let attributes = [
+        ("name", name.as_str()),
+        ("classname", done.way.name()),
+        ("file", done.file.as_str()),
+        ("time", time.as_str()),
+    ];
     writer.create_element("testcase").with_attributes(attributes).write_inner_content(|writer| {
         match &done.end {
             End::Skipped(why) => {

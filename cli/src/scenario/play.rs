@@ -17,7 +17,15 @@ use super::{
     done::{Done, End, Visited},
     stage::{NotPlayed, Place, Stage},
 };
-use crate::{Stopped, args::{Cli, Visit}, visitor::Visitor};
+use crate::{
+    Stopped,
+    args::{Cli, Visit},
+    visitor::Visitor,
+    walk::{
+        secrets::Secrets,
+        target::{self, Scheme},
+    },
+};
 
 /// A scenario that can be played: its command lines are read.
 #[derive(Clone, Debug)]
@@ -35,9 +43,8 @@ impl Script {
     pub fn new(scenario: Scenario, file: &str) -> anyhow::Result<Self> {
         let mut lines = Vec::new();
         for (nth, visit) in scenario.visit.iter().enumerate() {
-            let line = line(&scenario, visit).map_err(|error| {
-                anyhow!("{file}: scenario {:?}, visit {}: {error}", scenario.name, nth + 1)
-            })?;
+            let line = line(&scenario, visit)
+                .map_err(|error| anyhow!("{file}: scenario {:?}, visit {}: {error}", scenario.name, nth + 1))?;
             lines.push(line);
         }
         Ok(Self { scenario, file: file.to_owned(), lines })
@@ -63,8 +70,14 @@ fn line(scenario: &Scenario, visit: &scenario::Visit) -> anyhow::Result<Visit> {
     }
     line.world = line.world.filter(|_| !from_environment("world"));
     ensure!(line.world.is_none(), "--world: the lab that a scenario is played in is named to `visit scenario`");
-    // Nor is what this program's stdin has.
-    line.request.send.get_or_insert_default();
+    let is_raw = |url: &String| {
+        let scheme = target::parse(url, Secrets::Removed).ok().map(|(_, target)| target.scheme);
+        matches!(scheme, Some(Scheme::Tcp | Scheme::Udp))
+    };
+    if line.urls.iter().any(is_raw) {
+        // Nor is what this program's stdin has.
+        line.request.send.get_or_insert_default();
+    }
     let more = scenario.faults_of(visit).map(str::parse::<Fault>).collect::<Result<Vec<_>, _>>()?;
     line.fault = more.into_iter().chain(line.fault).collect();
     Ok(line)
@@ -78,13 +91,7 @@ pub fn play(script: &Script, place: &Place, interrupt: &CancellationToken) -> Do
         Err(NotPlayed::Skipped(why)) => End::Skipped(why),
         Err(NotPlayed::Broken(error)) => End::Broken(format!("{error:#}")),
     };
-    Done {
-        scenario: script.scenario.clone(),
-        file: script.file.clone(),
-        way: place.way(),
-        end,
-        took: began.elapsed(),
-    }
+    Done { scenario: script.scenario.clone(), file: script.file.clone(), way: place.way(), end, took: began.elapsed() }
 }
 
 fn stages(script: &Script, place: &Place, interrupt: &CancellationToken) -> Result<Vec<Visited>, NotPlayed> {
@@ -196,7 +203,8 @@ mod tests {
 
     #[test]
     fn command_lines() {
-        let read = script("args = [\"-4\", \"--fault\", \"app1:cut\", \"a\"]\nfaults = [\"tld:slow=1s\"]").unwrap();
+        let read =
+            script("args = [\"-4\", \"--fault\", \"app1:cut\", \"tcp://a:1\"]\nfaults = [\"tld:slow=1s\"]").unwrap();
         let line = &read.lines[0];
         let faults: Vec<String> = line.fault.iter().map(ToString::to_string).collect();
         assert_eq!(faults, ["auth1:drop", "tld:slow=1s", "app1:cut"]);

@@ -64,8 +64,18 @@ pub struct Stage<'a> {
 
 #[derive(Debug)]
 enum Kind<'a> {
-    Embedded { lab: Arc<Lab>, footing: Footing, guards: Vec<FaultGuard> },
-    Running { book: &'a AddressBook, file: PathBuf, inside: Option<Arc<Namespace>>, scenario: Option<InForce>, visit: Option<InForce> },
+    Embedded {
+        lab: Arc<Lab>,
+        footing: Footing,
+        guards: Vec<FaultGuard>,
+    },
+    Running {
+        book: &'a AddressBook,
+        file: PathBuf,
+        inside: Option<Arc<Namespace>>,
+        scenario: Option<InForce>,
+        visit: Option<InForce>,
+    },
 }
 
 impl Place {
@@ -93,7 +103,10 @@ impl Place {
         if let Ok(all) = listed
             && !all.is_empty()
         {
-            complain(&format!("in that lab faults are in force already, and scenarios will meet them: {}", all.join(", ")));
+            complain(&format!(
+                "in that lab faults are in force already, and scenarios will meet them: {}",
+                all.join(", ")
+            ));
         }
     }
 
@@ -136,7 +149,9 @@ fn running<'a>(
     scenario: &Scenario,
     runtime: &Runtime,
 ) -> Result<Kind<'a>, NotPlayed> {
-    let cannot = |what: &str| Err(NotPlayed::Skipped(format!("it {what}, which a lab that runs elsewhere does not do for a visit")));
+    let cannot = |what: &str| {
+        Err(NotPlayed::Skipped(format!("it {what}, which a lab that runs elsewhere does not do for a visit")))
+    };
     if !scenario.stopped.is_empty() {
         return cannot("stops hosts");
     }

@@ -8,7 +8,8 @@ use super::done::{Done, End, Visited};
 
 /// A row for every visit that met faults, in the order of the scenarios; then what was skipped, and what was not as expected.
 pub fn markdown(done: &[Done]) -> String {
-    let mut text = String::from("| fault | host | verdict | exit code | stages that finished |\n|---|---|---|---|---|\n");
+    let mut text =
+        String::from("| fault | host | verdict | exit code | stages that finished |\n|---|---|---|---|---|\n");
     let (mut skipped, mut failed) = (Vec::new(), Vec::new());
     for done in done {
         match &done.end {
@@ -88,9 +89,8 @@ pub fn masked(text: &str) -> String {
 /// Whole seconds are limits that somebody set; what was measured has a fraction, or is shorter.
 fn is_time(number: &str, behind: &str) -> bool {
     let behind = behind.trim_start_matches([' ', '\u{a0}']);
-    let unit = |unit: &str| {
-        behind.strip_prefix(unit).is_some_and(|more| !more.starts_with(|c: char| c.is_alphanumeric()))
-    };
+    let unit =
+        |unit: &str| behind.strip_prefix(unit).is_some_and(|more| !more.starts_with(|c: char| c.is_alphanumeric()));
     unit("ms") || unit("µs") || unit("us") || (unit("s") && number.contains('.'))
 }
 

@@ -147,12 +147,14 @@ impl Lab {
             }
             for file in files {
                 let text = world::Files::Changed(self.files.clone()).read(file)?;
-                let text = zone::replace(&text, records)
-                    .map_err(|why| LabError::Records { zone: zone.clone(), why })?;
+                let text =
+                    zone::replace(&text, records).map_err(|why| LabError::Records { zone: zone.clone(), why })?;
                 self.files.set(file, text);
             }
         }
-        self.reload(|host| host.nameserver.as_ref().is_some_and(|server| records.keys().any(|zone| server.zones.contains_key(zone))))
+        self.reload(|host| {
+            host.nameserver.as_ref().is_some_and(|server| records.keys().any(|zone| server.zones.contains_key(zone)))
+        })
     }
 
     fn reload(&self, is_meant: impl Fn(&world::Host) -> bool) -> Result<(), LabError> {

@@ -50,8 +50,9 @@ fn key(line: &str) -> Result<Key, String> {
         true => String::new(),
         false => words.next().ok_or_else(wrong)?.to_ascii_lowercase(),
     };
-    let is_before_type =
-        |word: &&str| word.eq_ignore_ascii_case("IN") || word.bytes().next().is_some_and(|first| first.is_ascii_digit());
+    let is_before_type = |word: &&str| {
+        word.eq_ignore_ascii_case("IN") || word.bytes().next().is_some_and(|first| first.is_ascii_digit())
+    };
     while words.next_if(is_before_type).is_some() {}
     let rtype = words.next().ok_or_else(wrong)?.to_ascii_uppercase();
     words.next().ok_or_else(wrong)?;

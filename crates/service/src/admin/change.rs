@@ -80,11 +80,13 @@ async fn route(admin: &Admin, request: Request<Incoming>) -> Result<Response<Ful
         (&Method::POST, "/faults", _) => {
             let Add { fault, lease_ms } = read(&parts.headers, body).await?;
             let lease = lease_ms.map(lease).transpose()?;
-            let fault = here(admin, &fault).map_err(|error| {
-                plain(StatusCode::UNPROCESSABLE_ENTITY, format!("{error}\n"))
-            })?;
+            let fault =
+                here(admin, &fault).map_err(|error| plain(StatusCode::UNPROCESSABLE_ENTITY, format!("{error}\n")))?;
             if signals.faults.list().len() >= MOST_FAULTS {
-                return Err(plain(StatusCode::CONFLICT, format!("{MOST_FAULTS} faults are in force at {host} already\n")));
+                return Err(plain(
+                    StatusCode::CONFLICT,
+                    format!("{MOST_FAULTS} faults are in force at {host} already\n"),
+                ));
             }
             info!(host, %fault, ?lease, "fault put in force");
             let id = signals.faults.add(fault, lease);
@@ -161,9 +163,10 @@ async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Incoming) -> Resul
         return Err(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body has to be application/json\n"));
     }
     // The whole connection has a time limit.
-    let body = Limited::new(body, LONGEST_BODY).collect().await.map_err(|_| {
-        plain(StatusCode::PAYLOAD_TOO_LARGE, format!("a body of {LONGEST_BODY} bytes at most\n"))
-    })?;
+    let body = Limited::new(body, LONGEST_BODY)
+        .collect()
+        .await
+        .map_err(|_| plain(StatusCode::PAYLOAD_TOO_LARGE, format!("a body of {LONGEST_BODY} bytes at most\n")))?;
     serde_json::from_slice(&body.to_bytes()).map_err(|error| plain(StatusCode::BAD_REQUEST, format!("{error}\n")))
 }
 

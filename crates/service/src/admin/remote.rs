@@ -99,7 +99,8 @@ impl Remote {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let response = request.send().await.map_err(|source| RemoteError::NoAnswer { address: self.address, source })?;
+        let response =
+            request.send().await.map_err(|source| RemoteError::NoAnswer { address: self.address, source })?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);

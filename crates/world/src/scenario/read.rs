@@ -67,7 +67,8 @@ pub fn file(text: &str, path: &str) -> Result<Vec<Scenario>, ScenarioError> {
         if scenario.name.is_empty() {
             scenario.name = if count == 1 { stem.to_owned() } else { format!("{stem} {}", nth + 1) };
         }
-        let wrong = |name: &str, why| ScenarioError::Content { path: path.to_owned(), line, name: name.to_owned(), why };
+        let wrong =
+            |name: &str, why| ScenarioError::Content { path: path.to_owned(), line, name: name.to_owned(), why };
         let name = scenario.name.clone();
         for filled in fill_in(scenario).map_err(|why| wrong(&name, why))? {
             check(&filled).map_err(|why| wrong(&filled.name, why))?;

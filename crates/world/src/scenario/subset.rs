@@ -35,9 +35,7 @@ impl fmt::Display for Difference {
 /// one that contains it, text that begins with `~` is part of the seen text, `"null"` is null (TOML has no word for it),
 /// everything else is equal. The error says where it does not.
 pub fn contains(seen: &Value, expected: &Value) -> Result<(), Difference> {
-    let differs = || {
-        Err(Difference { at: String::new(), expected: expected.clone(), seen: Some(seen.clone()) })
-    };
+    let differs = || Err(Difference { at: String::new(), expected: expected.clone(), seen: Some(seen.clone()) });
     match (seen, expected) {
         (Value::Object(seen), Value::Object(expected)) => {
             for (key, expected) in expected {
@@ -53,12 +51,12 @@ pub fn contains(seen: &Value, expected: &Value) -> Result<(), Difference> {
                 if !list.iter().any(|seen| contains(seen, expected).is_ok()) {
                     // Where one alone can be meant, what is wrong with it.
                     return match list.as_slice() {
-                        [one] => contains(one, expected).map_err(|why| Difference { at: format!("/0{}", why.at), ..why }),
-                        _ => Err(Difference {
-                            at: String::new(),
-                            expected: expected.clone(),
-                            seen: Some(seen.clone()),
-                        }),
+                        [one] => {
+                            contains(one, expected).map_err(|why| Difference { at: format!("/0{}", why.at), ..why })
+                        }
+                        _ => {
+                            Err(Difference { at: String::new(), expected: expected.clone(), seen: Some(seen.clone()) })
+                        }
                     };
                 }
             }
