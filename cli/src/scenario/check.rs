@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     fn check(visit: &str, expected: &[(&str, &str, &str)]) {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/journeys/refused.json");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/journeys/no_such_name.json");
         let journey: Box<Journey> = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
         let text = format!("about = \"x\"\n[[visit]]\nargs = [\"a\"]\n{visit}");
         let scenario = scenario::read::file(&text, "x.toml").unwrap().remove(0);
@@ -192,12 +192,12 @@ mod tests {
 
     #[test]
     fn what_is_not_as_expected() {
-        check("exit = 7\nverdict = \"refused\"", &[]);
-        check("exit = 0", &[("exit code", "0", "7: ")]);
-        check("exit = 7\nverdict = \"reached\"", &[("verdict", "…reached…", "refused")]);
-        check("exit = 7\ncause = { trouble = \"reset\", host = \"app1\" }", &[("cause", "reset at app1", "")]);
-        check("exit = 7\njourney = { outcome = { reached = true } }", &[("journey /outcome/reached", "true", "false")]);
-        check("exit = 7\nscreen = [\"no such text\"]", &[("screen", "…no such text…", "not on it")]);
+        check("exit = 6\nverdict = \"there is no name missing\"", &[]);
+        check("exit = 0", &[("exit code", "0", "6: ")]);
+        check("exit = 6\nverdict = \"reached\"", &[("verdict", "…reached…", "no name")]);
+        check("exit = 6\ncause = { trouble = \"reset\", host = \"app1\" }", &[("cause", "reset at app1", "none")]);
+        check("exit = 6\njourney = { outcome = { reached = true } }", &[("journey /outcome/reached", "true", "false")]);
+        check("exit = 6\nscreen = [\"no such text\"]", &[("screen", "…no such text…", "not on it")]);
     }
 
     #[test]

@@ -22,7 +22,7 @@
 //! let events = lab.history("app1")?;
 //! assert!(events.iter().any(|event| matches!(&event.what, journey::What::RequestRead { target, .. } if target == "/status/204")));
 //!
-//! // From here on its server answers nobody's first question, until the guard is dropped.
+//! // From here on the authorities of the zone answer SERVFAIL, until the guard is dropped.
 //! let guard = lab.fault("auth:servfail")?;
 //! assert_eq!(lab.faults().len(), 2);
 //! drop(guard);
