@@ -8,7 +8,8 @@
 //! | unanswering | a filter that lets nothing through (`SO_ATTACH_FILTER`), which a listening socket's SYNs pass too | nothing |
 //! | stalled | a short accept queue, full, and nobody who takes from it | nothing, while the kernel counts overflows |
 //!
-//! Connections that were taken before go on in all of them.
+//! Connections that were taken before go on in all of them. Where the kernel has filters for the privileged alone, an
+//! unanswering door has a full queue like a stalled one, which looks the same from outside; the host's own tables show it.
 
 use std::{
     future::pending,
@@ -75,6 +76,8 @@ struct Leaf {
     faults: Faults,
     which: fn(&Fault) -> Option<State>,
     state: State,
+    // Nothing is answered because the queue is full, and not by a filter.
+    is_full_instead: bool,
     // How often the socket was told to listen after it had been shut down.
     life: u64,
 }
@@ -92,7 +95,7 @@ impl Door {
     pub fn new(listener: TcpListener, faults: &Faults, which: fn(&Fault) -> Option<State>) -> io::Result<Self> {
         let local = listener.local_addr()?;
         let socket = SockRef::from(&listener).try_clone()?;
-        let leaf = Leaf { socket, faults: faults.clone(), which, state: State::Open, life: 0 };
+        let leaf = Leaf { socket, faults: faults.clone(), which, state: State::Open, is_full_instead: false, life: 0 };
         let (leaf, changed) = (Arc::new(Mutex::new(leaf)), Arc::new(Notify::new()));
         // At once, and not when the task that accepts has its turn: who has put a fault into force may rely on it. A door
         // that is gone has no socket any more.
@@ -122,13 +125,13 @@ impl Door {
     /// Nothing is lost when this is given up.
     pub async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
         loop {
-            let (state, end) = self.follow()?;
-            if state == State::Stalled {
+            let (state, is_full, end) = self.follow()?;
+            if is_full {
                 self.fill().await?;
             } else {
                 self.empty(state);
             }
-            let takes = matches!(state, State::Open | State::Unanswering);
+            let takes = matches!(state, State::Open | State::Unanswering) && !is_full;
             let accepted = tokio::select! {
                 biased;
                 () = self.changed.notified() => continue,
@@ -147,8 +150,9 @@ impl Door {
         }
     }
 
-    /// Makes the socket what the faults want now, and the registration what the socket is. Says until when that holds.
-    fn follow(&mut self) -> io::Result<(State, Option<Instant>)> {
+    /// Makes the socket what the faults want now, and the registration what the socket is. Says whether its queue is to be
+    /// full, and until when all that holds.
+    fn follow(&mut self) -> io::Result<(State, bool, Option<Instant>)> {
         let mut leaf = lock(&self.leaf);
         let state = leaf.follow(self.local);
         match &self.listener {
@@ -160,7 +164,8 @@ impl Door {
             }
         }
         let end = if leaf.faults.is_empty() { None } else { leaf.faults.next_end() };
-        Ok((state, end.map(Instant::from_std)))
+        let is_full = state == State::Stalled || leaf.is_full_instead;
+        Ok((state, is_full, end.map(Instant::from_std)))
     }
 
     /// Fills the queue, as far as it is not full. Each connection is counted before it is waited for, so that this may be
@@ -244,15 +249,21 @@ impl Leaf {
                 self.socket.listen(BACKLOG)?;
                 self.life += 1;
             }
-            State::Unanswering => self.socket.detach_filter()?,
-            State::Stalled => self.socket.listen(BACKLOG)?,
+            State::Unanswering if !self.is_full_instead => self.socket.detach_filter()?,
+            State::Unanswering | State::Stalled => self.socket.listen(BACKLOG)?,
         }
-        self.state = State::Open;
+        (self.state, self.is_full_instead) = (State::Open, false);
         match wanted {
             State::Open => {}
             // Of a listening socket this is the end of listening (`inet_shutdown`): what is in its queue is reset.
             State::Refusing => self.socket.shutdown(Shutdown::Read)?,
-            State::Unanswering => self.socket.attach_filter(&[NOTHING_PASSES])?,
+            State::Unanswering => {
+                if let Err(error) = self.socket.attach_filter(&[NOTHING_PASSES]) {
+                    warn!(%error, "no filter, so the accept queue is filled instead");
+                    self.socket.listen(STALLED_BACKLOG)?;
+                    self.is_full_instead = true;
+                }
+            }
             // Told again, a socket that listens already takes the new length.
             State::Stalled => self.socket.listen(STALLED_BACKLOG)?,
         }

@@ -73,6 +73,12 @@ async fn follows_the_faults_and_keeps_who_is_in() {
             faults.remove(id);
             drop(greeted(at).await);
             let id = faults.add("app1:blackhole".parse().unwrap(), None);
+            // Without the rights to a filter it takes until the queue is full.
+            let mut waiting = Vec::new();
+            while let Ok(client) = knock(at).await {
+                waiting.push(client);
+            }
+            assert!(waiting.len() <= FILLERS, "{}", waiting.len());
             unanswered(at).await;
             faults.add("app1:refused".parse().unwrap(), None);
             unanswered(at).await;
