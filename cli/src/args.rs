@@ -202,6 +202,8 @@ pub struct Show {
 
 /// What to do with the lab.
 #[derive(Clone, Debug, Subcommand)]
+// There is one of it.
+#[allow(clippy::large_enum_variant)]
 pub enum LabCommand {
     /// Run it in the foreground, for dig, curl, browsers and other visits; Ctrl-C stops it
     Serve(Serve),
@@ -215,6 +217,8 @@ pub enum LabCommand {
 
 /// What to do with the faults of a lab that runs.
 #[derive(Clone, Debug, Subcommand)]
+// There is one of it.
+#[allow(clippy::large_enum_variant)]
 pub enum FaultCommand {
     /// Put a fault in force, as in `visit --fault`
     Add {

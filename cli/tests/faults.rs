@@ -19,6 +19,25 @@ struct Running {
     book: tempfile::NamedTempFile,
 }
 
+/// A visit under way; it ends with this.
+struct Waiting(Child);
+
+impl Waiting {
+    /// Sends it a signal, and waits for its end.
+    fn end(&mut self, signal: &str) -> Option<i32> {
+        let pid = self.0.id().to_string();
+        assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 fn running() -> Running {
     let lab = Lab::builder().data_dir(None).start().unwrap();
     let book = tempfile::NamedTempFile::new().unwrap();
@@ -41,9 +60,9 @@ impl Running {
     }
 
     /// A visit that waits until somebody ends it, once its fault is in force.
-    fn waiting(&self) -> (Child, Vec<InForce>) {
+    fn waiting(&self) -> (Waiting, Vec<InForce>) {
         let args = ["--fault", "tld:slow=1ms", "-4", "http://app1.example.local:81/"];
-        let child = self.program(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child = Waiting(self.program(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         let end = Instant::now() + Duration::from_secs(20);
         loop {
             let faults = self.lab.faults();
@@ -81,16 +100,10 @@ fn set_for_a_visit_and_ended_with_it() {
 fn ended_after_an_interrupt_and_by_itself_where_nobody_ends_it() {
     let running = running();
     let (mut child, _) = running.waiting();
-    let signal = |name: &str, child: &Child| {
-        let pid = child.id().to_string();
-        assert!(std::process::Command::new("kill").args([name, &pid]).status().unwrap().success());
-    };
-    signal("-INT", &child);
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(child.end("-INT"), Some(130));
     assert!(running.lab.faults().is_empty());
     let (mut child, faults) = running.waiting();
-    signal("-KILL", &child);
-    child.wait().unwrap();
+    assert_eq!(child.end("-KILL"), None);
     assert!(faults.iter().all(|one| one.fault.left_ms.is_some_and(|left| left <= 30_000)), "{faults:?}");
 }
 

@@ -61,16 +61,16 @@ pub struct Advance {
 }
 
 /// What is said to whoever asks for what cannot be had.
-type Refused = Response<Full<Bytes>>;
+type Refused = Box<Response<Full<Bytes>>>;
 
 pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    route(admin, request).await.unwrap_or_else(|refused| refused)
+    route(admin, request).await.unwrap_or_else(|refused| *refused)
 }
 
 async fn route(admin: &Admin, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refused> {
     let (parts, body) = request.into_parts();
     if parts.headers.contains_key(ORIGIN) {
-        return Err(plain(StatusCode::FORBIDDEN, "not for pages in browsers\n"));
+        return Err(refuse(StatusCode::FORBIDDEN, "not for pages in browsers\n"));
     }
     let (method, path) = (parts.method, parts.uri.path());
     let signals = &admin.signals;
@@ -81,9 +81,9 @@ async fn route(admin: &Admin, request: Request<Incoming>) -> Result<Response<Ful
             let Add { fault, lease_ms } = read(&parts.headers, body).await?;
             let lease = lease_ms.map(lease).transpose()?;
             let fault =
-                here(admin, &fault).map_err(|error| plain(StatusCode::UNPROCESSABLE_ENTITY, format!("{error}\n")))?;
+                here(admin, &fault).map_err(|error| refuse(StatusCode::UNPROCESSABLE_ENTITY, format!("{error}\n")))?;
             if signals.faults.list().len() >= MOST_FAULTS {
-                return Err(plain(
+                return Err(refuse(
                     StatusCode::CONFLICT,
                     format!("{MOST_FAULTS} faults are in force at {host} already\n"),
                 ));
@@ -111,13 +111,13 @@ async fn route(admin: &Admin, request: Request<Incoming>) -> Result<Response<Ful
         (&Method::DELETE | &Method::PUT, _, Some(_)) => Err(no_such_fault(host)),
         (&Method::POST, "/reload", _) => match signals.reload.and_wait(RELOAD_LIMIT).await {
             true => Ok(done()),
-            false => Err(plain(StatusCode::GATEWAY_TIMEOUT, "it is not done yet\n")),
+            false => Err(refuse(StatusCode::GATEWAY_TIMEOUT, "it is not done yet\n")),
         },
         (&Method::POST, "/clock", _) => {
             let Advance { advance_ms } = read(&parts.headers, body).await?;
             let by = Duration::from_millis(advance_ms);
             if by > LONGEST_ADVANCE {
-                return Err(plain(StatusCode::BAD_REQUEST, "advance_ms: a year at most\n"));
+                return Err(refuse(StatusCode::BAD_REQUEST, "advance_ms: a year at most\n"));
             }
             info!(host, ?by, "clock put forward");
             signals.clock.advance(by);
@@ -150,8 +150,8 @@ fn role(service: &str) -> Role {
 fn lease(ms: u64) -> Result<Duration, Refused> {
     let lease = Duration::from_millis(ms);
     match lease {
-        Duration::ZERO => Err(plain(StatusCode::BAD_REQUEST, "lease_ms: above 0\n")),
-        lease if lease > LONGEST_LEASE => Err(plain(StatusCode::BAD_REQUEST, "lease_ms: a day at most\n")),
+        Duration::ZERO => Err(refuse(StatusCode::BAD_REQUEST, "lease_ms: above 0\n")),
+        lease if lease > LONGEST_LEASE => Err(refuse(StatusCode::BAD_REQUEST, "lease_ms: a day at most\n")),
         lease => Ok(lease),
     }
 }
@@ -160,14 +160,14 @@ async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Incoming) -> Resul
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/json") {
-        return Err(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body has to be application/json\n"));
+        return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body has to be application/json\n"));
     }
     // The whole connection has a time limit.
     let body = Limited::new(body, LONGEST_BODY)
         .collect()
         .await
-        .map_err(|_| plain(StatusCode::PAYLOAD_TOO_LARGE, format!("a body of {LONGEST_BODY} bytes at most\n")))?;
-    serde_json::from_slice(&body.to_bytes()).map_err(|error| plain(StatusCode::BAD_REQUEST, format!("{error}\n")))
+        .map_err(|_| refuse(StatusCode::PAYLOAD_TOO_LARGE, format!("a body of {LONGEST_BODY} bytes at most\n")))?;
+    serde_json::from_slice(&body.to_bytes()).map_err(|error| refuse(StatusCode::BAD_REQUEST, format!("{error}\n")))
 }
 
 fn done() -> Response<Full<Bytes>> {
@@ -177,11 +177,15 @@ fn done() -> Response<Full<Bytes>> {
 }
 
 fn no_such_fault(host: &str) -> Refused {
-    plain(StatusCode::NOT_FOUND, format!("there is no such fault at {host}: GET /faults lists them\n"))
+    refuse(StatusCode::NOT_FOUND, format!("there is no such fault at {host}: GET /faults lists them\n"))
 }
 
 fn not_allowed(methods: &'static str) -> Refused {
-    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, format!("{methods} only\n"));
+    let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, format!("{methods} only\n"));
     response.headers_mut().insert(ALLOW, methods.parse().expect("a literal"));
     response
+}
+
+fn refuse(status: StatusCode, words: impl Into<Bytes>) -> Refused {
+    Box::new(plain(status, words))
 }
