@@ -20,9 +20,11 @@
 //! | `book` | the lab's address book |
 //! | `faults` | the faults in force in a lab |
 //! | `scenario` | scenarios, and what came of them |
+//! | `causes` | what a verdict stands on, and what went wrong besides |
 //! | `words` | times and sizes |
 
 mod book;
+mod causes;
 mod compare;
 mod doctor;
 mod faults;

@@ -6,8 +6,9 @@ use anyhow::anyhow;
 use journey::{
     Engine, Event, Journey, KnownHost, MadeBy, Observer, Place, SCHEMA_VERSION, Stage, TraceId,
     capture::Captured,
-    chronicle,
+    chronicle, diagnosis,
     verdict::{Case, judge},
+    walk::Servers,
 };
 use lab::Lab;
 use tokio::{runtime::Runtime, time::Instant};
@@ -309,6 +310,11 @@ impl<'a> Visitor<'a> {
         events.extend(chronicle::own(&hops));
         let events = chronicle::in_order(events);
         let hosts = book.map(known_hosts).unwrap_or_default();
+        // After all else, so that it disturbs no time and is in no host's report of the visit.
+        let asked_for = match visit.names.walk {
+            Some(servers) => Some(tree::from_root(&walk, &hops, servers.into()).await),
+            None => None,
+        };
         let case = Case {
             hops: &hops,
             events: &events,
@@ -316,13 +322,18 @@ impl<'a> Visitor<'a> {
             fail_on_status: visit.request.fail,
             place: &place,
             observers: &observers,
+            capture: &capture,
+            walk: asked_for.as_ref(),
         };
-        let (outcome, exit_code) = judge(&case);
-        // After all else, so that it disturbs no time, is in no host's report of the visit, and changes no outcome.
-        let tree = match visit.names.walk {
-            Some(servers) => Some(tree::from_root(&walk, &hops, servers.into()).await),
+        // One of many clients only counts what came of it.
+        let in_doubt = match diagnosis::doubt(&case).filter(|_| self.asks) {
+            Some(why) => {
+                let found = tree::from_root(&walk, &hops, Servers::First).await;
+                Some(journey::walk::Walk { why: Some(why), ..found })
+            }
             None => None,
         };
+        let (outcome, exit_code) = judge(&Case { walk: in_doubt.as_ref().or(case.walk), ..case });
         Ok(Journey {
             schema_version: SCHEMA_VERSION,
             made_by: MadeBy { name: "visit".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
@@ -340,7 +351,7 @@ impl<'a> Visitor<'a> {
             events,
             observers,
             capture,
-            walk: tree,
+            walk: in_doubt.or(asked_for),
         })
     }
 }

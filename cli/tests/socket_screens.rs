@@ -102,6 +102,8 @@ fn the_same_evidence_gives_the_same_verdict() {
             hosts: &journey.hosts,
             place: &journey.place,
             observers: &journey.observers,
+            capture: &journey.capture,
+            walk: journey.walk.as_ref(),
             fail_on_status: false,
         });
         assert_eq!(again, (journey.outcome, journey.exit_code), "{name}");

@@ -21,6 +21,8 @@ fn again(journey: &Journey) -> (Outcome, u8) {
         hosts: &journey.hosts,
         place: &journey.place,
         observers: &journey.observers,
+        capture: &journey.capture,
+        walk: journey.walk.as_ref(),
         fail_on_status: false,
     })
 }

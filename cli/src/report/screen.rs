@@ -9,7 +9,7 @@ use journey::{
 use wire::layers::Model;
 
 use super::{
-    layers, name, packets,
+    causes, layers, name, packets,
     page::{Ink, Page, Piece, Style, dim, piece, plain},
     raw, route, tcp, tls, walk,
     waterfall::waterfall,
@@ -425,13 +425,18 @@ pub(super) fn closing(close: &Close) -> Vec<Piece> {
 /// Everything that every host says, on one time line.
 fn events(page: &mut Page, journey: &Journey) {
     page.gap();
-    page.line(2, &[piece(Ink::Bold, "Every event, on one time line"), dim("  (µs since the visit began)")]);
+    page.line(2, &[piece(Ink::Bold, "Every event, on one time line"), dim("  (number, µs since the visit began)")]);
     for event in &journey.events {
         let at = event.at_us.map_or_else(|| "order only".to_owned(), |us| us.to_string());
         let ink = if event.host == YOU { Ink::Bold } else { Ink::Host };
-        let line =
-            [dim(format!("{at:>11}  ")), piece(ink, format!("{:9} ", event.host)), plain(name::event(journey, event))];
-        page.line(23, &line);
+        // Records of older versions number no events.
+        let id = if event.id == 0 { String::new() } else { event.id.to_string() };
+        let line = [
+            dim(format!("{id:>4} {at:>10}  ")),
+            piece(ink, format!("{:9} ", event.host)),
+            plain(name::event(journey, event)),
+        ];
+        page.line(27, &line);
     }
 }
 
@@ -446,9 +451,11 @@ fn verdict(page: &mut Page, journey: &Journey) {
     // Kept together: a number without its unit at the end of a line is hard to read.
     let total = plain(format!("  {}\u{a0}in\u{a0}all", duration(journey.total_us).replace(' ', "\u{a0}")));
     page.line(2, &[piece(ink, mark), piece(Ink::Bold, &outcome.verdict), total]);
+    causes::of_verdict(page, journey);
     if let Some(next) = &outcome.next {
         page.line(8, &[dim("  next: "), plain(next)]);
     }
+    causes::besides(page, journey);
     let silent: Vec<String> = journey
         .observers
         .iter()

@@ -34,6 +34,10 @@ pub(super) fn section(page: &mut Page, journey: &Journey, verbose: bool) {
     };
     let head = [piece(Ink::Bold, "You walked from the root yourself"), dim(how)];
     page.line_with_right(2, &head, &dim(duration(walk.duration_us)));
+    // Nobody asked for it.
+    if let Some(why) = &walk.why {
+        page.line(INDENT, &[plain("  "), piece(Ink::Warn, format!("because {why}"))]);
+    }
     for (nth, search) in walk.searches.iter().enumerate() {
         one(page, walk, nth, search, verbose);
     }

@@ -83,7 +83,7 @@ pub async fn from_root(walk: &Walk<'_>, hops: &[Hop], servers: Servers) -> walk:
     };
     let findings = findings(&searches, hops);
     let duration_us = walk.clock.us().saturating_sub(start_us);
-    walk::Walk { servers, start_us, duration_us, note, searches, findings }
+    walk::Walk { servers, why: None, start_us, duration_us, note, searches, findings }
 }
 
 /// The names that were looked up, in their order, each once. Where a search list made several names of one, it is the

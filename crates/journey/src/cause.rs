@@ -30,10 +30,11 @@ pub struct Cause {
 }
 
 /// How sure a cause is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Sure {
     /// The evidence fits, and it would fit something else as well.
+    #[default]
     Possible,
     /// Nothing else that is likely would look so.
     Likely,

@@ -12,7 +12,8 @@
 //! | [`stage`] | the steps of one request and what each found out |
 //! | [`outcome`] | reached, or which stage failed at which host and why |
 //! | [`cause`] | what was at fault, what that rests on, and how sure it is |
-//! | [`verdict`] | from stages and events to the outcome |
+//! | [`diagnosis`] | the rules by which causes are found |
+//! | [`verdict`] | from causes to the outcome |
 //! | [`capture`] | the frames that passed |
 //! | [`chronicle`] | what this machine did, as events |
 //! | [`report`] | what a service tells on `/events` |
@@ -41,6 +42,7 @@ pub mod capture;
 pub mod cause;
 pub mod chronicle;
 pub mod compare;
+pub mod diagnosis;
 pub mod dns;
 pub mod event;
 pub mod evidence;
@@ -112,8 +114,8 @@ pub struct Journey {
     /// The frames that passed, or why they are not known.
     #[serde(default)]
     pub capture: capture::Captured,
-    /// This machine's own walk from the root, where one was asked for. It is no part of the visit: it began when that was
-    /// over, and what came of it changes no outcome.
+    /// This machine's own walk from the root, where one was asked for or the answer was in doubt. It is no part of the visit:
+    /// it began when that was over. What it found is held against what the resolver said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub walk: Option<walk::Walk>,
 }

@@ -17,6 +17,9 @@ use crate::stage::{Address, Exchange};
 pub struct Walk {
     /// Which servers of each zone were asked.
     pub servers: Servers,
+    /// Why it was made though nobody asked for it, in words; null where somebody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     /// Microseconds from the begin of the visit until the walk began.
     pub start_us: u64,
     /// Microseconds it took.

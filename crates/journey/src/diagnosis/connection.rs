@@ -1,0 +1,212 @@
+//! The way to the server: addresses that could not be connected to, and what they say to TLS.
+
+use std::net::SocketAddr;
+
+use super::{
+    evidence::{Evidence, id, is_done},
+    own::packets,
+    words::{and, ms},
+};
+use crate::{
+    Basis, Cause, Event, Reason, Said, StageName, Sure, Trouble, What,
+    chronicle::YOU,
+    stage::{Attempt, Did, Tried},
+};
+
+/// An attempt that was given up so early was not left unanswered: another was started at the same time.
+const LONG_US: u64 = 200_000;
+
+/// What came of an attempt, as a trouble.
+fn trouble(evidence: &Evidence<'_>, attempt: &Attempt) -> Option<Trouble> {
+    let unanswered = || match () {
+        () if is_lost(evidence, attempt) => None,
+        () if is_full(evidence, attempt.server).is_some() => Some(Trouble::AcceptQueueFull),
+        () => Some(Trouble::SynUnanswered),
+    };
+    match &attempt.result {
+        Tried::Connected => None,
+        Tried::Refused => Some(Trouble::NothingListens),
+        Tried::Timeout => unanswered(),
+        // What another overtook had its time, and was not answered in it.
+        Tried::Abandoned => unanswered().filter(|_| attempt.duration_us >= LONG_US),
+        Tried::Unreachable { .. } => Some(Trouble::Unreachable).filter(|_| !is_lost(evidence, attempt)),
+        Tried::Failed { why } if why.starts_with("not waited for") => unanswered(),
+        Tried::Failed { why } if why.contains("reset") || why.contains("ECONNRESET") => Some(Trouble::Reset),
+        Tried::Failed { .. } => Some(Trouble::ThisMachine),
+    }
+}
+
+fn is_lost(evidence: &Evidence<'_>, attempt: &Attempt) -> bool {
+    evidence.traffic.as_ref().is_some_and(|traffic| traffic.is_lost(YOU, attempt.server.ip()))
+}
+
+/// Addresses that could not be connected to: all that a host has, in one cause.
+pub(super) fn attempts(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
+    let Some(connect) = evidence.connect() else { return Vec::new() };
+    let broke = evidence.failed_at(StageName::Connect).is_some();
+    let mut hosts: Vec<(String, Vec<&Attempt>)> = Vec::new();
+    for attempt in connect.attempts.iter().filter(|attempt| trouble(evidence, attempt) == Some(wanted)) {
+        let host = attempt.host.clone().unwrap_or_else(|| attempt.server.ip().to_string());
+        match hosts.iter_mut().find(|(known, _)| *known == host) {
+            Some((_, attempts)) => attempts.push(attempt),
+            None => hosts.push((host, vec![attempt])),
+        }
+    }
+    hosts.into_iter().map(|(host, attempts)| of_host(evidence, wanted, host, &attempts).broke(broke)).collect()
+}
+
+fn of_host(evidence: &Evidence<'_>, wanted: Trouble, host: String, attempts: &[&Attempt]) -> Cause {
+    let sockets: Vec<String> = attempts.iter().map(|attempt| attempt.server.to_string()).collect();
+    let at = and(&sockets);
+    let longest = attempts.iter().map(|attempt| attempt.duration_us).max().unwrap_or_default();
+    let events = evidence.events_of(YOU).filter(|event| match &event.what {
+        What::ConnectFailed { server, .. } | What::ConnectStarted { server } => {
+            attempts.iter().any(|attempt| attempt.server == *server)
+        }
+        _ => false,
+    });
+    let basis: Vec<Basis> = events.filter_map(id).chain([evidence.stage(StageName::Connect)]).collect();
+    let (what, sure, tell, more) = match wanted {
+        Trouble::NothingListens => {
+            (format!("nothing listens on {at}: the machine is there and refuses"), Sure::Certain, None, Vec::new())
+        }
+        Trouble::AcceptQueueFull => {
+            let (how, sure, more) = is_full(evidence, attempts[0].server).unwrap_or_default();
+            (format!("{at} did not answer, and {how}"), sure, None, more)
+        }
+        Trouble::SynUnanswered => unanswered(evidence, &host, attempts, &at),
+        Trouble::Unreachable => {
+            let why = attempts.iter().find_map(|attempt| match &attempt.result {
+                Tried::Unreachable { why } => Some(why.as_str()),
+                _ => None,
+            });
+            (format!("there is no way to {at}: {}", why.unwrap_or("no more is told")), Sure::Certain, None, Vec::new())
+        }
+        _ => {
+            let why = attempts.iter().find_map(|attempt| match &attempt.result {
+                Tried::Failed { why } => Some(why.as_str()),
+                _ => None,
+            });
+            (format!("no connection to {at}: {}", why.unwrap_or("no more is told")), Sure::Certain, None, Vec::new())
+        }
+    };
+    let what = match (evidence.failed_at(StageName::Connect), evidence.server()) {
+        (None, Some(other)) => format!("{what}; {other} was there instead: after {}", ms(longest)),
+        _ => what,
+    };
+    Cause::new(wanted, Some(host), what).sure(sure).tell(tell).on(more.into_iter().chain(basis))
+}
+
+type Words = (String, Sure, Option<String>, Vec<Basis>);
+
+/// A SYN without an answer: with the frames it is known how far it came.
+fn unanswered(evidence: &Evidence<'_>, host: &str, attempts: &[&Attempt], at: &str) -> Words {
+    let reached = evidence.traffic.as_ref().map(|traffic| {
+        attempts.iter().flat_map(|attempt| traffic.syns_delivered(attempt.server)).collect::<Vec<u64>>()
+    });
+    match reached {
+        Some(frames) if !frames.is_empty() => {
+            let basis = frames.into_iter().map(|number| Basis::Frame { number }).collect();
+            (format!("{at} did not answer: the SYN came to {host}, and nothing came back"), Sure::Certain, None, basis)
+        }
+        _ => {
+            let tell = packets(evidence).unwrap_or_else(|| "a capture at the server".to_owned());
+            (format!("{at} did not answer"), Sure::Likely, Some(tell), Vec::new())
+        }
+    }
+}
+
+/// Whether the accept queue at an address is full, in words: by the host's own report, by its kernel's sockets or counters.
+pub(super) fn is_full(evidence: &Evidence<'_>, server: SocketAddr) -> Option<(String, Sure, Vec<Basis>)> {
+    let host = crate::host_of(evidence.case.hosts, server.ip())?;
+    if let Some(Said::Reported { queues, .. }) = evidence.said(host)
+        && let Some(queue) = queues.iter().find(|queue| is_at(queue.address, server) && queue.is_full())
+    {
+        let what = format!(
+            "{host} reports that its accept queue there is full: {} wait, and nobody takes them",
+            queue.waiting
+        );
+        return Some((what, Sure::Certain, vec![Basis::Observer { host: host.to_owned() }]));
+    }
+    let capture = evidence.case.capture.frames()?;
+    let kernel = capture.kernels.iter().find(|kernel| kernel.host == host)?;
+    let socket = kernel.sockets.iter().find(|socket| {
+        socket.state == "LISTEN" && is_at(socket.local, server) && socket.receive_queue > socket.send_queue
+    });
+    if let Some(socket) = socket {
+        let what = format!("the kernel of {host} has a full accept queue there: {} wait", socket.receive_queue);
+        return Some((what, Sure::Certain, Vec::new()));
+    }
+    let overflow = kernel.counters.iter().find(|counter| counter.name == "ListenOverflows")?;
+    let what = format!(
+        "the kernel of {host} counts {} connections that a full accept queue had no room for",
+        overflow.grew_by
+    );
+    Some((what, Sure::Likely, Vec::new()))
+}
+
+/// Whether a listening socket is the one that serves an address.
+fn is_at(socket: SocketAddr, server: SocketAddr) -> bool {
+    socket.port() == server.port() && (socket.ip() == server.ip() || socket.ip().is_unspecified())
+}
+
+/// A connection that waits in the accept queue of a host that reports it: nobody takes it.
+pub(super) fn waits_in_queue<'a>(evidence: &Evidence<'a>) -> Option<(String, u32)> {
+    let attempt = evidence.connected()?;
+    let host = attempt.host.clone()?;
+    let Some(Said::Reported { queues, .. }) = evidence.said(&host) else { return None };
+    let queue = queues.iter().find(|queue| is_at(queue.address, attempt.server) && queue.waiting > 0)?;
+    let accepted = evidence.events_of(&host).any(|event| is_served(event));
+    (!accepted).then_some((host, queue.waiting))
+}
+
+/// Whether an event tells that a server has taken this visit's connection.
+pub(super) fn is_served(event: &Event) -> bool {
+    matches!(event.what, What::ConnectionAccepted { .. } | What::RequestRead { .. } | What::ResponseWritten { .. })
+}
+
+/// What a TLS handshake failed by.
+pub(super) fn tls(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
+    let Some(failed) = evidence.failed else { return Vec::new() };
+    let found = match failed.reason {
+        Reason::CertificateExpired => Trouble::CertificateExpired,
+        Reason::CertificateNotYetValid => Trouble::CertificateNotYetValid,
+        Reason::CertificateWrongName => Trouble::CertificateWrongName,
+        Reason::CertificateUntrusted => Trouble::CertificateUntrusted,
+        Reason::CertificateRefused => Trouble::CertificateRefused,
+        Reason::NotTls => Trouble::NotTls,
+        Reason::TlsFailed => Trouble::TlsFailed,
+        _ => return Vec::new(),
+    };
+    if found != wanted {
+        return Vec::new();
+    }
+    let (host, validity) = match &failed.stage.did {
+        // A resolver that is asked over TLS.
+        Did::Name(_) => (evidence.resolver().map(|(_, host)| host), None),
+        Did::Tls(tls) => {
+            // One further up the chain is named by its subject.
+            let above = tls.chain.iter().skip(1).find(|certificate| failed.what.contains(&certificate.subject));
+            (evidence.server(), above.or(tls.chain.first()))
+        }
+        _ => (evidence.server(), None),
+    };
+    let of_dates = matches!(wanted, Trouble::CertificateExpired | Trouble::CertificateNotYetValid);
+    let what = match validity.filter(|_| of_dates) {
+        Some(own) => format!("{}: it is valid from {} to {}", failed.what, day(&own.not_before), day(&own.not_after)),
+        None => failed.what.to_owned(),
+    };
+    let events = evidence.events_of(YOU).filter(|event| matches!(event.what, What::HandshakeFailed { .. }));
+    let basis: Vec<Basis> = events.filter_map(id).chain([evidence.stage(failed.name)]).collect();
+    vec![Cause::new(wanted, host, what).broke(true).on(basis)]
+}
+
+/// The day of a moment in RFC 3339.
+fn day(moment: &str) -> &str {
+    moment.split_once('T').map_or(moment, |(day, _)| day)
+}
+
+/// Whether the connection was there before the visit failed.
+pub(super) fn is_connected(evidence: &Evidence<'_>) -> bool {
+    evidence.hop.stage(StageName::Connect).is_some_and(is_done)
+}

@@ -1,0 +1,326 @@
+//! What the frames tell of the network.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use super::{
+    evidence::{Evidence, own},
+    traffic::{Packet, Seen, Traffic, network},
+    words::{and, ms},
+};
+use crate::{Basis, Cause, NoUse, Reason, StageName, Sure, Trouble, chronicle::YOU, stage::Tried};
+
+/// A packet that stays so long on a link is late: a switch and a router need microseconds.
+const LATE_NS: i64 = 20_000_000;
+
+/// Whom the visit did not hear of, and who asked.
+fn silent(evidence: &Evidence<'_>) -> Vec<(String, IpAddr)> {
+    let Some(failed) = evidence.failed else { return Vec::new() };
+    let you = |ip: IpAddr| (YOU.to_owned(), ip);
+    let is_silence =
+        |no_use: Option<NoUse>| matches!(no_use, Some(NoUse::NoAnswer | NoUse::Unreachable | NoUse::Truncated));
+    match failed.name {
+        StageName::Name => {
+            let Some(name) = evidence.name() else { return Vec::new() };
+            let asked = name.bootstrap.as_deref().into_iter().chain([name]).flat_map(|name| &name.exchanges);
+            let is_over = matches!(failed.reason, Reason::MaxTime);
+            let own = asked.filter(|exchange| {
+                is_silence(own(&exchange.result, false)) || is_over && exchange.result == crate::stage::Told::Abandoned
+            });
+            let queries = evidence.queries.iter().filter(|query| {
+                is_silence(query.no_use)
+                    && query.is_of_hop
+                    && !evidence.is_made_good(query)
+                    && evidence.name_is_broken()
+            });
+            let queries = queries.map(|query| (query.asker.to_owned(), query.server.ip()));
+            own.map(|exchange| you(exchange.server.ip())).chain(queries).collect()
+        }
+        StageName::Connect => {
+            let attempts = evidence.connect().into_iter().flat_map(|connect| &connect.attempts);
+            let silent = attempts.filter(|attempt| !matches!(attempt.result, Tried::Connected | Tried::Refused));
+            silent.map(|attempt| you(attempt.server.ip())).collect()
+        }
+        StageName::Tls | StageName::Send | StageName::Wait | StageName::Receive => {
+            let is_silence =
+                matches!(failed.reason, Reason::Timeout | Reason::MaxTime | Reason::ReceiveFailed | Reason::SendFailed);
+            evidence.connected().filter(|_| is_silence).map(|attempt| you(attempt.server.ip())).into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Frames that got lost: those that the visit failed by, and those that were made good.
+pub(super) fn lost(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
+    let Some(traffic) = &evidence.traffic else { return Vec::new() };
+    let mut told: Vec<u64> = Vec::new();
+    let mut found: Vec<Cause> = Vec::new();
+    let mut add = |frames: &[&Seen<'_>], broke: bool| {
+        let cause = of_frames(evidence, traffic, frames).broke(broke);
+        if cause.trouble == wanted && !found.iter().any(|other| other.host == cause.host) {
+            found.push(cause);
+        }
+    };
+    for (asker, ip) in silent(evidence) {
+        let frames = traffic.unrecovered(&asker, ip);
+        if !frames.is_empty() {
+            told.extend(frames.iter().map(|seen| seen.number));
+            add(&frames, true);
+        }
+    }
+    // The others were made good by somebody, or were nothing that anybody waited for.
+    let rest: Vec<&Seen<'_>> = traffic.lost().into_iter().filter(|seen| !told.contains(&seen.number)).collect();
+    let mut by_host: BTreeMap<Option<String>, Vec<&Seen<'_>>> = BTreeMap::new();
+    let common = located(traffic, &rest).0;
+    for seen in rest {
+        let ends = [seen.frame.from.as_deref(), seen.to];
+        let host = ends.into_iter().flatten().find(|host| Some(*host) == common.as_deref() || !traffic.forwards(host));
+        // What is lost everywhere is lost at nobody.
+        let host = if common.is_some() {
+            common.clone()
+        } else {
+            host.filter(|_| is_at_one(traffic, seen)).map(str::to_owned)
+        };
+        by_host.entry(host).or_default().push(seen);
+    }
+    by_host.values().for_each(|frames| add(frames, false));
+    if wanted == Trouble::FramesLost && found.is_empty() {
+        found.extend(sent_again(evidence, traffic));
+    }
+    found
+}
+
+/// Whether nothing that comes to or from a lost frame's end ever passed on its link.
+fn is_at_one(traffic: &Traffic<'_>, lost: &Seen<'_>) -> bool {
+    let ends = [lost.frame.from.as_deref(), lost.to];
+    ends.into_iter().flatten().any(|host| passed(traffic, host, lost.frame.link) == 0)
+}
+
+/// How many frames came from a host or to it on a link.
+fn passed(traffic: &Traffic<'_>, host: &str, link: usize) -> usize {
+    let is_of = |seen: &&Seen<'_>| {
+        let is_end = seen.frame.from.as_deref() == Some(host) || seen.to == Some(host);
+        // Of what is for all it is not known who needed it.
+        is_end && seen.frame.link == link && seen.arrived == Some(true) && (!seen.is_for_many || seen.to.is_some())
+    };
+    traffic.seen.iter().filter(is_of).count()
+}
+
+/// The host at which frames got lost, and whether no other can have been it.
+fn located(traffic: &Traffic<'_>, frames: &[&Seen<'_>]) -> (Option<String>, bool) {
+    let is_end = |seen: &Seen<'_>, host: &str| seen.frame.from.as_deref() == Some(host) || seen.to == Some(host);
+    let Some(first) = frames.first() else { return (None, false) };
+    let ends = [first.frame.from.as_deref(), first.to];
+    let candidates: Vec<&str> =
+        ends.into_iter().flatten().filter(|host| frames.iter().all(|seen| is_end(seen, host))).collect();
+    // What is for all, and came to some, got lost on the way to the one; what came to nobody, on the way from its sender.
+    let mut exact: Vec<&str> = Vec::new();
+    for seen in frames.iter().filter(|seen| seen.is_for_many && traffic.ports(seen.frame.link) > 2) {
+        let is_heard = matches!(seen.frame.fate, crate::capture::Fate::Passed { .. });
+        exact.extend(if is_heard { seen.to } else { seen.frame.from.as_deref() });
+    }
+    if let Some(host) =
+        exact.first().filter(|host| candidates.contains(host) && exact.iter().all(|other| other == *host))
+    {
+        return (Some((*host).to_owned()), true);
+    }
+    let dead: Vec<&&str> = candidates.iter().filter(|host| passed(traffic, host, first.frame.link) == 0).collect();
+    match (dead.as_slice(), candidates.as_slice()) {
+        ([host], _) => (Some((**host).to_owned()), true),
+        (_, []) => (None, false),
+        // Of two ends the one that only sends on is the less likely.
+        (_, some) => {
+            let host = some.iter().find(|host| !traffic.forwards(host) && **host != YOU).or(some.first());
+            (host.map(|host| (*host).to_owned()), some.len() == 1)
+        }
+    }
+}
+
+fn of_frames(evidence: &Evidence<'_>, traffic: &Traffic<'_>, frames: &[&Seen<'_>]) -> Cause {
+    let (host, is_sure) = located(traffic, frames);
+    let mut links: Vec<&str> = frames.iter().map(|seen| traffic.link(seen.frame.link)).collect();
+    links.sort_unstable();
+    links.dedup();
+    let mut kinds: Vec<&str> = Vec::new();
+    for seen in frames {
+        if !kinds.contains(&seen.packet.what()) {
+            kinds.push(seen.packet.what());
+        }
+    }
+    let link = and(&links);
+    let count = if frames.len() == 1 { "1 frame".to_owned() } else { format!("{} frames", frames.len()) };
+    let is_down =
+        host.as_deref().is_some_and(|host| frames.iter().all(|seen| passed(traffic, host, seen.frame.link) == 0));
+    let kinds = and(&kinds);
+    let (trouble, what) = match &host {
+        Some(host) if is_down => (
+            Trouble::LinkDown,
+            format!("nothing passes on the link of {host} on {link}: lost there: {kinds}; {count} in all"),
+        ),
+        Some(host) => {
+            (Trouble::FramesLost, format!("frames to or from {host} got lost on {link}: {kinds}; {count} in all"))
+        }
+        None => (Trouble::FramesLost, format!("frames got lost on {link}: {kinds}; {count} in all")),
+    };
+    let what = match cost(traffic, frames) {
+        Some(us) => format!("{what}, sent again: after {} at most", ms(us)),
+        None => what,
+    };
+    let sure = if is_sure { Sure::Certain } else { Sure::Likely };
+    let basis = frames.iter().map(|seen| Basis::Frame { number: seen.number });
+    let stage = evidence.failed.map(|failed| evidence.stage(failed.name));
+    let next = "look at every frame: --packets".to_owned();
+    // One place is left for what this machine saw of it.
+    Cause::new(trouble, host, what).sure(sure).on(basis.take(6).chain(stage)).next(Some(next))
+}
+
+/// How much later than the lost one the same frame came, at most.
+fn cost(traffic: &Traffic<'_>, frames: &[&Seen<'_>]) -> Option<u64> {
+    let gap = |seen: &&Seen<'_>| {
+        let later = traffic.made_good_by(seen)?;
+        u64::try_from(later.frame.at_ns - seen.frame.at_ns).ok().map(|ns| ns / 1_000)
+    };
+    frames.iter().filter_map(gap).max()
+}
+
+/// Segments that this machine or its peer sent again, where nothing tells what became of frames.
+fn sent_again(evidence: &Evidence<'_>, traffic: &Traffic<'_>) -> Option<Cause> {
+    let is_tracked = |seen: &&Seen<'_>| {
+        seen.arrived.is_none() && matches!(seen.packet, Packet::Tcp { syn: true, .. } | Packet::Tcp { len: 1.., .. })
+    };
+    let mut again: Vec<(&Seen<'_>, &Seen<'_>)> = Vec::new();
+    for (nth, seen) in traffic.seen.iter().enumerate().filter(|(_, seen)| is_tracked(seen)) {
+        let before = traffic.seen[..nth].iter().rev().find(|before| {
+            before.packet == seen.packet && before.frame.link == seen.frame.link && before.frame.from == seen.frame.from
+        });
+        again.extend(before.map(|before| (before, seen)));
+    }
+    let longest = again.iter().map(|(before, seen)| seen.frame.at_ns - before.frame.at_ns).max()?;
+    let us = u64::try_from(longest).unwrap_or_default() / 1_000;
+    let what = format!(
+        "segments were sent again, as if they or their acknowledgments had been lost: {}, after {} at most",
+        again.len(),
+        ms(us)
+    );
+    let basis = again.iter().flat_map(|(before, seen)| [before.number, seen.number]);
+    let basis = basis.map(|number| Basis::Frame { number });
+    // A server that does not answer looks just so.
+    let sure = if evidence.failed.is_some() { Sure::Possible } else { Sure::Likely };
+    Some(
+        Cause::new(Trouble::FramesLost, None, what)
+            .sure(sure)
+            .tell(Some("a capture at the other end".to_owned()))
+            .on(basis),
+    )
+}
+
+/// A packet without what a router changes in it.
+fn identity(traffic: &Traffic<'_>, seen: &Seen<'_>) -> Option<Vec<u8>> {
+    if !matches!(seen.packet, Packet::Tcp { .. } | Packet::Udp { .. }) || seen.arrived == Some(false) {
+        return None;
+    }
+    let kind = traffic.kind(seen.frame.link)?;
+    let (begin, ether_type) = network(&seen.frame.bytes.0, kind)?;
+    let mut bytes = seen.frame.bytes.0.get(begin..)?.to_vec();
+    // Time to live and header checksum; the hop limit.
+    let changed: &[usize] = if ether_type == 0x0800 { &[8, 10, 11] } else { &[7] };
+    changed
+        .iter()
+        .filter(|at| **at < bytes.len())
+        .copied()
+        .collect::<Vec<_>>()
+        .into_iter()
+        .for_each(|at| bytes[at] = 0);
+    Some(bytes)
+}
+
+/// Every packet, with the frames that carried it, in their order.
+fn packets<'b, 'a>(traffic: &'b Traffic<'a>) -> BTreeMap<Vec<u8>, Vec<&'b Seen<'a>>> {
+    let mut packets: BTreeMap<Vec<u8>, Vec<&Seen<'_>>> = BTreeMap::new();
+    for seen in &traffic.seen {
+        if let Some(identity) = identity(traffic, seen) {
+            packets.entry(identity).or_default().push(seen);
+        }
+    }
+    packets
+}
+
+/// Packets that were once on the link that they came from, and more often on the next.
+pub(super) fn doubled(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
+    let Some(traffic) = &evidence.traffic else { return Vec::new() };
+    let mut by_host: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for frames in packets(traffic).values() {
+        let first = frames[0];
+        let Some(host) = first.frame.from.clone().filter(|host| !traffic.forwards(host)) else { continue };
+        let (before, after): (Vec<&Seen<'_>>, Vec<&Seen<'_>>) =
+            frames.iter().partition(|seen| seen.frame.link == first.frame.link);
+        if after.len() > before.len() {
+            by_host.entry(host).or_default().extend(after.iter().map(|seen| seen.number));
+        }
+    }
+    let cause = |(host, frames): (String, Vec<u64>)| {
+        let what = format!("packets of {host} came twice through the network: once on its own link, twice on the next");
+        let basis = frames.into_iter().map(|number| Basis::Frame { number });
+        Cause::new(wanted, Some(host), what).sure(Sure::Likely).on(basis)
+    };
+    by_host.into_iter().map(cause).collect()
+}
+
+/// Packets that were held up: between two links, or on their way to an answer that a kernel gives at once.
+pub(super) fn late(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
+    // What had to be sent again is late for that.
+    let Some(traffic) = evidence.traffic.as_ref().filter(|traffic| traffic.lost().is_empty()) else {
+        return Vec::new();
+    };
+    let mut samples: BTreeMap<(String, usize), Vec<(i64, u64)>> = BTreeMap::new();
+    let mut add = |host: Option<&str>, link: usize, first: &Seen<'_>, second: &Seen<'_>| {
+        if let Some(host) = host.filter(|host| !traffic.forwards(host)) {
+            samples
+                .entry((host.to_owned(), link))
+                .or_default()
+                .push((second.frame.at_ns - first.frame.at_ns, second.number));
+        }
+    };
+    for frames in packets(traffic).values() {
+        let first = frames[0];
+        if let Some(next) = frames.iter().find(|seen| seen.frame.link != first.frame.link) {
+            add(first.frame.from.as_deref(), first.frame.link, first, next);
+        }
+    }
+    for (nth, seen) in traffic.seen.iter().enumerate() {
+        let answer = traffic.seen[nth..]
+            .iter()
+            .find(|later| later.frame.link == seen.frame.link && answers(&later.packet, &seen.packet));
+        if let Some(answer) = answer {
+            add(answer.frame.from.as_deref(), seen.frame.link, seen, answer);
+        }
+    }
+    let mut found = Vec::new();
+    for ((host, link), times) in samples {
+        let shortest = times.iter().map(|(ns, _)| *ns).min().unwrap_or_default();
+        // A machine that is busy holds up one frame; a network that is slow, each.
+        if shortest < LATE_NS || times.len() < 2 {
+            continue;
+        }
+        let us = u64::try_from(shortest).unwrap_or_default() / 1_000;
+        let what =
+            format!("frames to or from {host} are held up on {}: each for {} and more", traffic.link(link), ms(us));
+        let basis = times.into_iter().map(|(_, number)| Basis::Frame { number });
+        found.push(Cause::new(wanted, Some(host), what).sure(Sure::Likely).on(basis));
+    }
+    found
+}
+
+/// Whether a packet is what a kernel answers to another at once.
+fn answers(answer: &Packet, question: &Packet) -> bool {
+    match (*question, *answer) {
+        (
+            Packet::Neighbour { is_question: true, sender, target },
+            Packet::Neighbour { is_question: false, sender: by, target: to },
+        ) => (sender, target) == (to, by),
+        (
+            Packet::Tcp { from, to, syn: true, ack: false, .. },
+            Packet::Tcp { from: by, to: back, syn: true, ack: true, .. },
+        ) => (from, to) == (back, by),
+        _ => false,
+    }
+}

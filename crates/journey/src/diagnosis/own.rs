@@ -1,0 +1,368 @@
+//! What this machine's own questions to its resolver met.
+
+use std::net::SocketAddr;
+
+use super::{
+    evidence::{Evidence, own},
+    words::{ask, bare, ms, same},
+};
+use crate::{
+    Basis, Cause, Event, NoUse, Reason, StageName, Sure, Trouble, What,
+    chronicle::YOU,
+    dns::{Meaning, Reply, Transport},
+    evidence::Placed,
+    stage::{Exchange, Name, Told},
+};
+
+/// What a useless answer is called.
+pub(super) fn trouble(no_use: NoUse) -> Trouble {
+    match no_use {
+        NoUse::NoAnswer | NoUse::HungUp | NoUse::Other => Trouble::DnsNoAnswer,
+        NoUse::WrongId => Trouble::DnsWrongId,
+        NoUse::NotAResponse => Trouble::DnsNotAResponse,
+        NoUse::NothingListens => Trouble::DnsNothingListens,
+        NoUse::Unreachable => Trouble::DnsUnreachable,
+        NoUse::Malformed => Trouble::DnsMalformed,
+        NoUse::ServerFailure => Trouble::DnsServerFailure,
+        NoUse::Refused => Trouble::DnsRefused,
+        NoUse::OtherError => Trouble::DnsError,
+        NoUse::Lame => Trouble::LameDelegation,
+        NoUse::LeadsBack => Trouble::DelegationLoop,
+        NoUse::Truncated => Trouble::DnsTcpRefused,
+    }
+}
+
+/// This machine's events on a question to a server.
+fn events<'a>(evidence: &'a Evidence<'_>, server: SocketAddr) -> impl Iterator<Item = Basis> + 'a {
+    let is_of = move |event: &&Event| match &event.what {
+        What::ReplyReceived { server: of, .. } | What::QueryFailed { server: of, .. } => *of == server,
+        _ => false,
+    };
+    let own = evidence.events_of(YOU).filter(is_of).filter_map(super::evidence::id);
+    own.chain([evidence.stage(StageName::Name)])
+}
+
+fn followed_truncation(name: &Name, exchange: &Exchange) -> bool {
+    exchange.transport == Transport::Tcp
+        && name.exchanges.iter().any(|other| {
+            let is_cut = matches!(&other.result, Told::Reply { reply } if reply.meaning == Meaning::Truncated);
+            is_cut && other.server == exchange.server && other.question == exchange.question
+        })
+}
+
+/// The servers that this machine asked in vain, with what came of the last question that says something.
+fn in_vain<'a>(name: &'a Name) -> Vec<(&'a Exchange, NoUse)> {
+    let mut found: Vec<(&Exchange, NoUse)> = Vec::new();
+    for exchange in &name.exchanges {
+        let is_usable = |other: &&Exchange| {
+            let is_full = matches!(&other.result, Told::Reply { reply } if reply.meaning != Meaning::Truncated);
+            other.server == exchange.server && is_full && own(&other.result, false).is_none()
+        };
+        let Some(no_use) = own(&exchange.result, followed_truncation(name, exchange)) else { continue };
+        if name.exchanges.iter().any(|other| is_usable(&other)) {
+            continue;
+        }
+        found.retain(|(other, _)| other.server != exchange.server);
+        found.push((exchange, no_use));
+    }
+    found
+}
+
+/// A resolver that was asked in vain, and is itself what is in the way.
+pub(super) fn useless(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
+    let Some(name) = evidence.name() else { return Vec::new() };
+    let is_broken = evidence.failed_at(StageName::Name).is_some();
+    let asked = name.bootstrap.as_deref().into_iter().chain([name]);
+    asked
+        .flat_map(in_vain)
+        .filter(|(_, no_use)| trouble(*no_use) == wanted)
+        .filter_map(|(exchange, no_use)| {
+            // What got lost on the way says nothing of the server.
+            let is_silent = matches!(no_use, NoUse::NoAnswer | NoUse::Unreachable);
+            if is_silent && evidence.traffic.as_ref().is_some_and(|traffic| traffic.is_lost_to(exchange.server.ip())) {
+                return None;
+            }
+            Some(of_exchange(evidence, exchange, no_use).broke(is_broken))
+        })
+        .collect()
+}
+
+fn of_exchange(evidence: &Evidence<'_>, exchange: &Exchange, no_use: NoUse) -> Cause {
+    let server = exchange.server;
+    let host = evidence.named(server.ip());
+    let of = bare(&exchange.question.name);
+    let mut sure = Sure::Certain;
+    let mut would_tell = None;
+    let what = match no_use {
+        NoUse::NoAnswer | NoUse::HungUp | NoUse::Other => {
+            let (what, how_sure, tell) = silent(evidence, exchange, &host);
+            (sure, would_tell) = (how_sure, tell);
+            what
+        }
+        NoUse::NothingListens => {
+            format!(
+                "nothing listens on {server} over {}: the machine is there and refuses",
+                exchange.transport.as_str()
+            )
+        }
+        NoUse::Unreachable => format!("there is no way to {server}{}", because(exchange)),
+        NoUse::Refused => format!("{server} refuses to answer for {of}{}", ede(exchange)),
+        NoUse::OtherError => format!("{server} answers {} when asked for {of}{}", rcode(exchange), ede(exchange)),
+        NoUse::ServerFailure | NoUse::Lame | NoUse::LeadsBack => {
+            return server_failure(evidence, exchange, host);
+        }
+        NoUse::WrongId => format!("{server} sent nothing but answers under another id than the question's"),
+        NoUse::NotAResponse => format!("{server} sent queries where responses should be"),
+        NoUse::Malformed => format!("{server} sent nothing that answers the question{}", because(exchange)),
+        NoUse::Truncated => format!("{server} cut its answer over udp, and cannot be asked over tcp"),
+    };
+    Cause::new(trouble(no_use), Some(host), what).on(events(evidence, server)).sure(sure).tell(would_tell)
+}
+
+fn because(exchange: &Exchange) -> String {
+    match &exchange.result {
+        Told::Failed { why } | Told::BadReply { why } => format!(": {why}"),
+        _ => String::new(),
+    }
+}
+
+fn rcode(exchange: &Exchange) -> &str {
+    match &exchange.result {
+        Told::Reply { reply } => &reply.rcode,
+        _ => "an error",
+    }
+}
+
+/// The server's own words on why (RFC 8914).
+fn ede(exchange: &Exchange) -> String {
+    let Told::Reply { reply: Reply { edns: Some(edns), .. } } = &exchange.result else { return String::new() };
+    let words = |error: &crate::dns::ExtendedError| match error.text.is_empty() {
+        true => error.name.clone(),
+        false => error.text.clone(),
+    };
+    let words: Vec<String> = edns.errors.iter().map(words).collect();
+    if words.is_empty() { String::new() } else { format!(": {}", words.join("; ")) }
+}
+
+/// A resolver from which nothing came: what it says of it itself, where it says something.
+fn silent(evidence: &Evidence<'_>, exchange: &Exchange, host: &str) -> (String, Sure, Option<String>) {
+    let server = exchange.server;
+    let is_it = |question: &crate::dns::Question| same(&question.name, &exchange.question.name);
+    let read = evidence
+        .events_of(host)
+        .any(|event| matches!(&event.what, What::QueryReceived { question, .. } if is_it(question)));
+    let answered = evidence
+        .events_of(host)
+        .any(|event| matches!(&event.what, What::AnswerSent { question, .. } if is_it(question)));
+    let asked =
+        || evidence.case.events.iter().any(|event| event.host == host && matches!(event.what, What::QuerySent { .. }));
+    let what = format!("{server} did not answer over {}", exchange.transport.as_str());
+    match (evidence.told_all(host), read, answered) {
+        (_, true, true) => (
+            format!("{what} in time: it read the question, and reports an answer that did not come"),
+            Sure::Likely,
+            packets(evidence),
+        ),
+        (_, true, false) if asked() => {
+            (format!("{what} in time: it read the question, and was still asking others"), Sure::Certain, None)
+        }
+        (_, true, false) => (format!("{what}: it read the question, and sent nothing"), Sure::Certain, None),
+        (true, false, _) => (format!("{what}, and reports no question of this visit"), Sure::Likely, packets(evidence)),
+        (false, false, _) => (what, Sure::Likely, packets(evidence)),
+    }
+}
+
+pub(super) fn packets(evidence: &Evidence<'_>) -> Option<String> {
+    let would = match evidence.traffic {
+        Some(_) => return None,
+        None => "the frames of this machine (--packets), and a capture at the server",
+    };
+    Some(would.to_owned())
+}
+
+/// SERVFAIL of the resolver, where nothing tells what it met.
+fn server_failure(evidence: &Evidence<'_>, exchange: &Exchange, host: String) -> Cause {
+    let server = exchange.server;
+    let of = bare(&exchange.question.name);
+    let is_it = |question: &crate::dns::Question| same(&question.name, of);
+    let events_of = |wanted: fn(&What) -> Option<&crate::dns::Question>| {
+        evidence.events_of(&host).find(|event| wanted(&event.what).is_some_and(is_it))
+    };
+    let sent = events_of(|what| match what {
+        What::AnswerSent { question, .. } => Some(question),
+        _ => None,
+    });
+    let hit = events_of(|what| match what {
+        What::CacheHit { question, .. } => Some(question),
+        _ => None,
+    });
+    let asked =
+        evidence.case.events.iter().any(|event| event.host == host && matches!(event.what, What::QuerySent { .. }));
+    let base = format!("{server} could not get an answer for {of}{}", ede(exchange));
+    let cause = |what: String, sure| {
+        let own = [sent, hit].into_iter().flatten().filter_map(super::evidence::id);
+        let basis: Vec<Basis> = own.chain(events(evidence, server)).collect();
+        Cause::new(Trouble::DnsServerFailure, Some(host.clone()), what).on(basis).sure(sure)
+    };
+    let walk = format!("walk from the root yourself: {}", super::words::visit(evidence, "--walk=all"));
+    match (sent.is_some() && evidence.told_all(&host), hit.is_some(), asked) {
+        (true, true, _) => cause(format!("{base}; it remembers that from before"), Sure::Certain)
+            .next(Some(super::words::visit(evidence, "--walk=all"))),
+        (true, false, false) => cause(format!("{base}: it says so by itself, and asked nobody"), Sure::Certain)
+            .next(Some(super::words::visit(evidence, "--walk=all"))),
+        (true, false, true) => cause(base, Sure::Likely).tell(Some(walk)),
+        // It may be the resolver, and it may be any server behind it.
+        (false, ..) => cause(base, Sure::Possible).tell(Some(walk)),
+    }
+}
+
+/// The first question got lost or was not answered, and a later one was.
+pub(super) fn asked_again(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
+    let Some(name) = evidence.name() else { return Vec::new() };
+    let mut found = Vec::new();
+    for exchange in name.exchanges.iter().filter(|exchange| exchange.result == Told::Timeout) {
+        let later = |other: &&Exchange| {
+            other.server == exchange.server
+                && other.question == exchange.question
+                && other.start_us > exchange.start_us
+                && matches!(other.result, Told::Reply { .. })
+        };
+        if let Some(later) = name.exchanges.iter().find(later) {
+            let host = evidence.named(exchange.server.ip());
+            let what = format!(
+                "{host} did not answer the first question for {}; asked again, it did: after {}",
+                bare(&exchange.question.name),
+                ms(later.start_us - exchange.start_us)
+            );
+            let tell = packets(evidence);
+            found.push(
+                Cause::new(wanted, Some(host), what)
+                    .sure(Sure::Likely)
+                    .tell(tell)
+                    .on(events(evidence, exchange.server)),
+            );
+        }
+    }
+    found
+}
+
+/// An answer over UDP was cut, and came whole over TCP.
+pub(super) fn truncated(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
+    let of_events = evidence.case.events.iter().filter_map(|event| match &event.what {
+        What::ReplyReceived { server, question, reply, .. } if reply.meaning == Meaning::Truncated => {
+            Some((event, *server, question))
+        }
+        _ => None,
+    });
+    let whole = |server: SocketAddr, question: &crate::dns::Question| {
+        evidence.case.events.iter().any(|event| {
+            matches!(&event.what, What::ReplyReceived { server: of, transport: Transport::Tcp, question: q, .. }
+                if *of == server && q == question)
+        })
+    };
+    let found = of_events.filter(|(_, server, question)| whole(*server, question)).map(|(event, server, question)| {
+        let host = evidence.named(server.ip());
+        let what = format!("the answer of {host} for {} did not fit over udp, and came over tcp", bare(&question.name));
+        Cause::new(wanted, Some(host), what).on(super::evidence::id(event))
+    });
+    found.collect()
+}
+
+/// A name server that looks no names up.
+pub(super) fn no_recursion(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
+    let Some(failed) = evidence.failed_at(StageName::Name).filter(|failed| failed.reason == Reason::NoRecursion) else {
+        return Vec::new();
+    };
+    let host = evidence.resolver();
+    let basis: Vec<Basis> = host.iter().flat_map(|(address, _)| events(evidence, *address)).collect();
+    let host = host.map(|(_, host)| host);
+    vec![Cause::new(wanted, host, failed.what).broke(true).on(basis)]
+}
+
+/// The name was found, and finding it took most of its time at one place.
+pub(super) fn slow(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
+    const LONG_US: u64 = 200_000;
+    let Some(stage) = evidence.hop.stage(StageName::Name) else { return Vec::new() };
+    let Some(all) = stage.duration_us.filter(|us| *us >= LONG_US) else { return Vec::new() };
+    let is_long = |us: u64| us >= LONG_US && us >= all / 2;
+    let broke = evidence.failed.is_some_and(|failed| {
+        failed.name == StageName::Name && matches!(failed.reason, Reason::MaxTime | Reason::Timeout)
+    });
+    // What a server says of its own work goes before what whoever waited for it says.
+    let own_work = |host: &str, name: &str| {
+        evidence.events_of(host).find_map(|event| match &event.what {
+            What::AnswerSent { question, elapsed_us, .. } if same(&question.name, name) && is_long(*elapsed_us) => {
+                Some((event, *elapsed_us))
+            }
+            _ => None,
+        })
+    };
+    let mut found = Vec::new();
+    for query in evidence.queries.iter().filter(|query| query.is_of_hop) {
+        let host = evidence.named(query.server.ip());
+        let name = bare(&query.question.name);
+        let own = match query.no_use {
+            Some(_) => super::servers::late_answer(evidence, query),
+            None if is_long(query.elapsed_us) => own_work(&host, name),
+            None => continue,
+        };
+        // One that did not answer at all is another matter, unless it says that it did, later.
+        if query.no_use.is_some() && own.is_none() {
+            continue;
+        }
+        let (sure, us, tell) = match own {
+            Some((_, us)) => (Sure::Certain, us, None),
+            None => (Sure::Likely, query.elapsed_us, packets(evidence)),
+        };
+        let too_late = if query.no_use.is_some() { ", longer than the resolver waits" } else { "" };
+        let what = format!("{host} took long to answer the resolver for {name}{too_late}: {}", ms(us));
+        let basis = [Some(query.event), own.map(|(event, _)| event)].into_iter().flatten();
+        found.push(
+            Cause::new(wanted, Some(host), what)
+                .broke(broke || query.no_use.is_some() && evidence.name_is_broken() && !evidence.is_made_good(query))
+                .sure(sure)
+                .tell(tell)
+                .next(Some(ask(evidence, query.server, name)))
+                .on(basis.filter_map(super::evidence::id)),
+        );
+    }
+    if found.is_empty() {
+        found.extend(slow_resolver(evidence, wanted, &is_long, &own_work));
+    }
+    found
+}
+
+fn slow_resolver<'a>(
+    evidence: &Evidence<'a>,
+    wanted: Trouble,
+    is_long: &dyn Fn(u64) -> bool,
+    own_work: &dyn Fn(&str, &str) -> Option<(&'a Event, u64)>,
+) -> Option<Cause> {
+    let name = evidence.name()?;
+    let (address, host) = evidence.resolver()?;
+    let answered = |exchange: &&Exchange| {
+        exchange.server == address && is_long(exchange.duration_us) && matches!(exchange.result, Told::Reply { .. })
+    };
+    let exchange = name.exchanges.iter().find(answered)?;
+    let asked = bare(&exchange.question.name);
+    // What it waited for others is told of those, where they are to be blamed.
+    if evidence.queries.iter().any(|query| query.no_use.is_some() && is_long(query.elapsed_us)) {
+        return None;
+    }
+    let own = own_work(&host, asked);
+    let (sure, tell) = match own {
+        Some(_) => (Sure::Certain, None),
+        None => (Sure::Likely, Some(format!("walk yourself: {}", super::words::visit(evidence, "--walk")))),
+    };
+    let us = own.map_or(exchange.duration_us, |(_, us)| us);
+    let what = format!("{host} took long to answer for {asked}: {}", ms(us));
+    let own = own.and_then(|(event, _)| super::evidence::id(event));
+    Some(
+        Cause::new(wanted, Some(host), what).sure(sure).tell(tell).on(own.into_iter().chain(events(evidence, address))),
+    )
+}
+
+/// Whether an event's time can be held against this machine's.
+pub(super) fn is_placed(event: &Event) -> bool {
+    !matches!(event.evidence, crate::Evidence::Reported { placed: Placed::Order, .. })
+}

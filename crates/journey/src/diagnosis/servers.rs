@@ -1,0 +1,357 @@
+//! What the resolver's questions to other servers met: by its own report, by theirs, and by this machine's walk.
+
+use std::net::IpAddr;
+
+use super::{
+    evidence::{Evidence, Query, Referral, id},
+    own,
+    words::{and, ask, bare, is_under, ms, same, visit},
+};
+use crate::{
+    Basis, Cause, Event, NoUse, Said, StageName, Sure, Trouble, What,
+    chronicle::YOU,
+    dns::Meaning,
+    walk::{End, Finding},
+};
+
+/// A question that was given up so early was not left unanswered: somebody else was faster.
+const SHORT_US: u64 = 100_000;
+
+/// Which trouble a useless answer is, with what is known of the delegation that led there.
+fn trouble(evidence: &Evidence<'_>, query: &Query<'_>) -> Trouble {
+    let ip = query.server.ip();
+    let has_nobody = || crate::host_of(evidence.case.hosts, ip).is_none() && evidence.case.place.is_lab();
+    match query.no_use {
+        Some(NoUse::NoAnswer | NoUse::Unreachable | NoUse::NothingListens | NoUse::Other)
+            if has_nobody() && evidence.referral_to(ip).is_some() =>
+        {
+            Trouble::DeadDelegation
+        }
+        // A referral back to the zone that was delegated is a circle; one further up is a server that knows nothing of it.
+        Some(NoUse::Lame | NoUse::LeadsBack) => match (referred_to(query), evidence.referral_to(ip)) {
+            (Some(zone), Some(referral)) if same(zone, referral.zone) => Trouble::DelegationLoop,
+            (Some(_), Some(_)) => Trouble::LameDelegation,
+            _ => own::trouble(query.no_use.unwrap_or_default()),
+        },
+        Some(no_use) => own::trouble(no_use),
+        None => Trouble::DnsNoAnswer,
+    }
+}
+
+/// The zone that a reply refers to.
+fn referred_to<'a>(query: &Query<'a>) -> Option<&'a str> {
+    let reply = query.reply.filter(|reply| reply.meaning == Meaning::Referral)?;
+    reply.authority.iter().find(|record| record.rtype == "NS").map(|record| bare(&record.name))
+}
+
+/// Servers that were of no use to the resolver.
+pub(super) fn useless(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
+    let mut found: Vec<Cause> = Vec::new();
+    for query in evidence.queries.iter().filter(|query| query.no_use.is_some()) {
+        if trouble(evidence, query) != wanted {
+            continue;
+        }
+        let ip = query.server.ip();
+        let is_silent = matches!(query.no_use, Some(NoUse::NoAnswer | NoUse::Unreachable));
+        let made_good = evidence.is_made_good(query);
+        if made_good && is_silent && query.elapsed_us < SHORT_US && query.no_use == Some(NoUse::NoAnswer) {
+            continue;
+        }
+        // The network is told of by itself; and a late answer is late.
+        let is_lost = evidence.traffic.as_ref().is_some_and(|traffic| traffic.is_lost(query.asker, ip));
+        if is_silent && (is_lost || late_answer(evidence, query).is_some()) {
+            continue;
+        }
+        let cause = of_query(evidence, query, wanted).broke(evidence.name_is_broken() && query.is_of_hop && !made_good);
+        match found.iter_mut().find(|other| other.host == cause.host) {
+            // One cause for all that one server did; what broke the visit goes before what did not.
+            Some(other) if cause.broke && !other.broke => *other = cause,
+            Some(other) => *other = other.clone().on(cause.basis),
+            None => found.push(cause),
+        }
+    }
+    found
+}
+
+/// The answer that a server says it sent, and that took it so long that nobody waited for it any more.
+pub(super) fn late_answer<'a>(evidence: &Evidence<'a>, query: &Query<'_>) -> Option<(&'a Event, u64)> {
+    let host = evidence.named(query.server.ip());
+    answer_of(evidence, query, &host).filter(|(_, elapsed_us)| *elapsed_us >= query.elapsed_us / 2)
+}
+
+/// The answer that a server says it sent to this question.
+fn answer_of<'a>(evidence: &Evidence<'a>, query: &Query<'_>, host: &str) -> Option<(&'a Event, u64)> {
+    evidence.case.events.iter().filter(|event| event.host == host).find_map(|event| match &event.what {
+        What::AnswerSent { question, elapsed_us, transport, .. }
+            if question == query.question && *transport == query.transport =>
+        {
+            Some((event, *elapsed_us))
+        }
+        _ => None,
+    })
+}
+
+fn of_query(evidence: &Evidence<'_>, query: &Query<'_>, wanted: Trouble) -> Cause {
+    let (ip, server) = (query.server.ip(), query.server);
+    let host = evidence.named(ip);
+    let referral = evidence.referral_to(ip);
+    let name = bare(&query.question.name);
+    let at = if host == ip.to_string() { host.clone() } else { format!("{host} ({ip})") };
+    let zone = referral.as_ref().map_or_else(
+        || format!("what {name} is in"),
+        |Referral { zone, host, .. }| format!("{zone}, which {host} delegates to it"),
+    );
+    let mut cause = Cause::new(wanted, Some(host.clone()), String::new());
+    let what = match wanted {
+        Trouble::DeadDelegation => {
+            let Some(Referral { host, zone, server, .. }) = &referral else { return cause };
+            cause.host = Some(host.clone());
+            format!("{host} delegates {zone} to {server} at {ip}, an address that no host has")
+        }
+        Trouble::LameDelegation => match referred_to(query) {
+            Some(to) => format!("{at} is no authority for {zone}: it refers to {} instead", root(to)),
+            None => format!("{at} is no authority for {zone}"),
+        },
+        Trouble::DelegationLoop => {
+            let to = referred_to(query)
+                .map_or_else(|| "where it came from".to_owned(), |zone| format!("{} again", root(zone)));
+            format!("{at} refers to {to} when asked for {name}: the delegation leads back")
+        }
+        Trouble::DnsNothingListens => {
+            format!("nothing listens on {server} over {}, where {zone} should be served", query.transport.as_str())
+        }
+        Trouble::DnsUnreachable => format!("the resolver has no way to {at}, for {name}"),
+        Trouble::DnsRefused => format!("{at} answers REFUSED when the resolver asks for {name}"),
+        Trouble::DnsServerFailure => format!("{at} answers SERVFAIL when the resolver asks for {name}"),
+        Trouble::DnsError => {
+            let rcode = query.reply.map_or("an error", |reply| reply.rcode.as_str());
+            format!("{at} answers {rcode} when the resolver asks for {name}")
+        }
+        Trouble::DnsWrongId => format!("{at} answers the resolver's question for {name} under another id"),
+        Trouble::DnsNotAResponse => format!("{at} sends the resolver queries where responses should be, for {name}"),
+        Trouble::DnsMalformed => format!("what {at} sends for {name} is no DNS message"),
+        Trouble::DnsTcpRefused => {
+            format!("{at} cuts its answer for {name} over udp, and cannot be asked over tcp")
+        }
+        _ => {
+            let (what, sure, tell) = silent(evidence, query, &at, &host);
+            cause = cause.sure(sure).tell(tell);
+            what
+        }
+    };
+    let what = match evidence.made_good_by(query) {
+        Some(other) => format!("{what}; {other} answered in its place: after {}", ms(query.elapsed_us)),
+        None => what,
+    };
+    let theirs = answer_of(evidence, query, &host).and_then(|(event, _)| id(event));
+    let of_referral = referral.and_then(|referral| id(referral.event));
+    let basis = of_referral.into_iter().chain(id(query.event)).chain(theirs);
+    // Without an id in the record, the stage still stands for what this machine saw.
+    let stage = Some(evidence.stage(StageName::Name)).filter(|_| query.event.id == 0);
+    let next = ask(evidence, server, evidence.end_of_aliases());
+    Cause { what, ..cause }.on(basis.chain(stage)).next(Some(next))
+}
+
+fn root(zone: &str) -> &str {
+    if zone == "." { "the root" } else { zone }
+}
+
+/// A server that did not answer the resolver: what it says of that itself.
+fn silent(evidence: &Evidence<'_>, query: &Query<'_>, at: &str, host: &str) -> (String, Sure, Option<String>) {
+    let name = bare(&query.question.name);
+    let what = format!("{at} does not answer the resolver's question for {name}");
+    let read = evidence.case.events.iter().any(|event| {
+        event.host == host && matches!(&event.what, What::QueryReceived { question, .. } if question == query.question)
+    });
+    if query.no_use == Some(NoUse::HungUp) {
+        return (format!("{at} closes the resolver's connection without an answer for {name}"), Sure::Certain, None);
+    }
+    if answer_of(evidence, query, host).is_some() {
+        let tell = own::packets(evidence);
+        return (format!("{what}, as the resolver says; it says itself that it did"), Sure::Likely, tell);
+    }
+    match (read, evidence.said(host)) {
+        (true, _) => (format!("{what}: it read it, and had sent nothing when the visit was over"), Sure::Certain, None),
+        (false, Some(Said::Silent { .. })) => {
+            let what = format!("{what}, and gives no report either");
+            (what, Sure::Likely, Some(format!("is {host} up at all? Look at it by itself")))
+        }
+        (false, Some(Said::Reported { .. })) => {
+            (format!("{what}; it reports no such question"), Sure::Likely, own::packets(evidence))
+        }
+        (false, None) => (what, Sure::Likely, Some(format!("ask it yourself: {}", ask(evidence, query.server, name)))),
+    }
+}
+
+/// A question that the resolver had to repeat before it was answered.
+pub(super) fn asked_again(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
+    let mut found: Vec<Cause> = Vec::new();
+    for query in evidence.queries.iter().filter(|query| query.no_use.is_none()) {
+        let sent: Vec<&Event> = evidence
+            .case
+            .events
+            .iter()
+            .filter(|event| {
+                event.host == query.asker
+                    && matches!(&event.what, What::QuerySent { server, transport, question }
+                    if (*server, *transport, question) == (query.server, query.transport, query.question))
+            })
+            .collect();
+        let replies = evidence.queries.iter().filter(|other| {
+            (other.asker, other.server, other.transport, other.question)
+                == (query.asker, query.server, query.transport, query.question)
+        });
+        // As many answers as questions: each was answered.
+        let ([first, second, ..], 1) = (sent.as_slice(), replies.count()) else { continue };
+        let host = evidence.named(query.server.ip());
+        let after = first.at_us.zip(second.at_us).filter(|_| own::is_placed(first));
+        let after = after.map_or_else(String::new, |(first, second)| format!(": after {}", ms(second.abs_diff(first))));
+        let name = bare(&query.question.name);
+        let what =
+            format!("{host} did not answer the resolver's first question for {name}; asked again, it did{after}");
+        let basis = [*first, *second, query.event].into_iter().filter_map(id);
+        found.push(Cause::new(wanted, Some(host), what).sure(Sure::Likely).tell(own::packets(evidence)).on(basis));
+    }
+    found
+}
+
+/// A question that nobody had answered yet when the time was over.
+pub(super) fn pending(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
+    if !evidence.name_is_broken() {
+        return Vec::new();
+    }
+    let mut found: Vec<Cause> = Vec::new();
+    for event in evidence.case.events.iter().filter(|event| event.host != YOU) {
+        let What::QuerySent { server, transport, question } = &event.what else { continue };
+        let is_over = evidence.queries.iter().any(|query| {
+            (query.asker, query.server, query.transport, query.question) == (&event.host, *server, *transport, question)
+        });
+        let is_lost = || evidence.traffic.as_ref().is_some_and(|traffic| traffic.is_lost(&event.host, server.ip()));
+        if is_over || is_lost() {
+            continue;
+        }
+        let host = evidence.named(server.ip());
+        let what = format!(
+            "{host} had not answered the resolver's question for {} when the time was over",
+            bare(&question.name)
+        );
+        found.push(
+            Cause::new(wanted, Some(host), what)
+                .broke(true)
+                .sure(Sure::Likely)
+                .tell(Some("more time (--max-time), or a report of that server".to_owned()))
+                .next(Some(ask(evidence, *server, &question.name)))
+                .on(id(event)),
+        );
+    }
+    found
+}
+
+/// Aliases that lead in a circle, and who says them.
+pub(super) fn alias_loop(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
+    let Some(failed) = evidence.failed_at(StageName::Name) else { return Vec::new() };
+    let Some(name) = evidence.name() else { return Vec::new() };
+    let mut links: Vec<(&str, &str, String, Option<Basis>)> = Vec::new();
+    for event in evidence.case.events {
+        let (host, reply) = match &event.what {
+            What::AnswerSent { reply, .. } if reply.flags.aa => (event.host.clone(), reply),
+            What::ReplyReceived { reply, server, .. } => (evidence.named(server.ip()), reply),
+            _ => continue,
+        };
+        for record in reply.answer.iter().filter(|record| record.rtype == "CNAME") {
+            links.push((bare(&record.name), bare(&record.data), host.clone(), id(event)));
+        }
+    }
+    // What an authority says of itself goes before what somebody heard.
+    links.sort_by_key(|(.., host, _)| evidence.resolver().is_some_and(|(_, resolver)| resolver == *host));
+    let mut chain: Vec<&str> = vec![bare(&name.asked)];
+    let mut by: Vec<String> = Vec::new();
+    let mut basis = Vec::new();
+    while let Some((_, to, host, on)) = links.iter().find(|(from, ..)| same(from, chain[chain.len() - 1])) {
+        let seen = chain.iter().position(|name| same(name, to));
+        chain.push(to);
+        basis.extend(on.clone());
+        if !by.contains(host) {
+            by.push(host.clone());
+        }
+        if let Some(begin) = seen {
+            let circle = chain[begin..].join(" → ");
+            let what = format!("the aliases that {} serves lead in a circle: {circle}", and(&by));
+            let next = visit(evidence, "--walk=all");
+            return vec![
+                Cause::new(wanted, by.into_iter().next(), what)
+                    .broke(true)
+                    .on(basis.into_iter().chain([evidence.stage(failed.name)]))
+                    .next(Some(next)),
+            ];
+        }
+    }
+    by_walk_in_a_circle(evidence, wanted).into_iter().collect()
+}
+
+fn by_walk_in_a_circle(evidence: &Evidence<'_>, wanted: Trouble) -> Option<Cause> {
+    let search = evidence.search()?;
+    let End::Loop { what } = &search.end else { return None };
+    let by = search
+        .zones
+        .last()?
+        .servers
+        .iter()
+        .flat_map(|server| &server.addresses)
+        .find(|asked| asked.said.as_ref().is_some_and(crate::walk::Said::is_usable))?;
+    let host = evidence.named(by.address.ip());
+    let what = format!("the aliases that {host} serves lead in a circle, as the walk found: {what}");
+    Some(Cause::new(wanted, Some(host), what).broke(true).sure(Sure::Likely).on([evidence.stage(StageName::Name)]))
+}
+
+/// Servers that this machine's own walk found of no use, where nobody else tells.
+pub(super) fn by_walk(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
+    let Some(walk) = evidence.case.walk.filter(|_| evidence.name_is_broken()) else { return Vec::new() };
+    let Some(End::NoAuthority { zone: end }) = evidence.search().map(|search| &search.end) else { return Vec::new() };
+    let mut found = Vec::new();
+    for (nth, finding) in walk.findings.iter().enumerate() {
+        let (trouble, zone, server, address, why) = match finding {
+            Finding::Lame { zone, server, address, why } => (Trouble::LameDelegation, zone, server, address, why),
+            Finding::Dead { zone, server, address, why } => (dead(evidence, address.ip()), zone, server, address, why),
+            _ => continue,
+        };
+        if trouble != wanted || !same(zone, end) {
+            continue;
+        }
+        let host = evidence.named(address.ip());
+        let named = server.as_deref().map_or_else(String::new, |name| format!(" as {}", bare(name)));
+        let what = format!("{host}, which serves {}{named}, gives this machine no usable answer: {why}", bare(zone));
+        found.push(
+            Cause::new(wanted, Some(host), what)
+                .broke(true)
+                .sure(Sure::Likely)
+                .next(Some(ask(evidence, *address, evidence.end_of_aliases())))
+                .on([Basis::Walk { finding: nth }, evidence.stage(StageName::Name)]),
+        );
+    }
+    found
+}
+
+fn dead(evidence: &Evidence<'_>, ip: IpAddr) -> Trouble {
+    let is_known = crate::host_of(evidence.case.hosts, ip).is_some() || !evidence.case.place.is_lab();
+    if is_known { Trouble::DnsNoAnswer } else { Trouble::DeadDelegation }
+}
+
+/// Records that a server has no say in, and that the resolver left out.
+pub(super) fn ignored(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
+    let found = evidence.case.events.iter().filter_map(|event| match &event.what {
+        What::RecordsIgnored { server, question, records } => {
+            let host = evidence.named(server.ip());
+            let about = records.first().map_or_else(String::new, |record| format!(": {record}"));
+            let more = if records.len() > 1 { format!(" and {} more", records.len() - 1) } else { String::new() };
+            let name = bare(&question.name);
+            let under = if is_under(evidence.end_of_aliases(), name) { "" } else { ", on the way" };
+            let what = format!(
+                "{host} added records that it has no say in to its answer for {name}{under}; the resolver left them out{about}{more}"
+            );
+            Some(Cause::new(wanted, Some(host), what).on(id(event)))
+        }
+        _ => None,
+    });
+    found.collect()
+}

@@ -1,0 +1,115 @@
+//! Sentences and commands, and how a cause is put together.
+
+use std::net::SocketAddr;
+
+use super::evidence::Evidence;
+use crate::{Basis, Cause, Sure, Trouble};
+
+/// More pieces of evidence than these are not named; they would be of the same kind.
+const MOST_BASIS: usize = 8;
+
+impl Cause {
+    /// A cause that was seen to happen and that the visit did not fail by.
+    pub(super) fn new(trouble: Trouble, host: Option<String>, what: impl Into<String>) -> Self {
+        Self {
+            trouble,
+            host,
+            broke: false,
+            what: what.into(),
+            basis: Vec::new(),
+            sure: Sure::Certain,
+            would_tell: None,
+            next: None,
+        }
+    }
+
+    pub(super) fn broke(self, broke: bool) -> Self {
+        Self { broke, ..self }
+    }
+
+    pub(super) fn sure(self, sure: Sure) -> Self {
+        Self { sure, ..self }
+    }
+
+    /// What it rests on; each is named once, and not more than a few.
+    pub(super) fn on(mut self, basis: impl IntoIterator<Item = Basis>) -> Self {
+        for one in basis {
+            if self.basis.len() < MOST_BASIS && !self.basis.contains(&one) {
+                self.basis.push(one);
+            }
+        }
+        self
+    }
+
+    pub(super) fn tell(self, would_tell: impl Into<Option<String>>) -> Self {
+        Self { would_tell: would_tell.into(), ..self }
+    }
+
+    pub(super) fn next(self, next: impl Into<Option<String>>) -> Self {
+        Self { next: next.into(), ..self }
+    }
+}
+
+/// A name without its last dot.
+pub(super) fn bare(name: &str) -> &str {
+    match name.trim_end_matches('.') {
+        "" => ".",
+        bare => bare,
+    }
+}
+
+/// Whether two names are the same (RFC 4343).
+pub(super) fn same(one: &str, other: &str) -> bool {
+    bare(one).eq_ignore_ascii_case(bare(other))
+}
+
+/// Whether a name is at or under another.
+pub(super) fn is_under(name: &str, zone: &str) -> bool {
+    let (name, zone) = (bare(name).to_ascii_lowercase(), bare(zone).to_ascii_lowercase());
+    zone == "." || name == zone || name.strip_suffix(&zone).is_some_and(|rest| rest.ends_with('.'))
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub(super) fn and<T: AsRef<str>>(parts: &[T]) -> String {
+    match parts {
+        [] => String::new(),
+        [one] => one.as_ref().to_owned(),
+        [before @ .., last] => {
+            let before: Vec<&str> = before.iter().map(AsRef::as_ref).collect();
+            format!("{} and {}", before.join(", "), last.as_ref())
+        }
+    }
+}
+
+/// A time in milliseconds, for the end of a sentence.
+pub(super) fn ms(us: u64) -> String {
+    match us {
+        0..10_000 => format!("{}.{} ms", us / 1_000, us % 1_000 / 100),
+        _ => format!("{} ms", us / 1_000),
+    }
+}
+
+/// A word of a command line, quoted where a shell would take it apart.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/@%+=,[]".contains(c);
+    match word.chars().all(is_plain) && !word.contains('[') {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+/// `visit` with these options and the visited URL again.
+pub(super) fn visit(evidence: &Evidence<'_>, options: &str) -> String {
+    format!("visit {options} {}", quoted(&evidence.hop.url))
+}
+
+/// How to ask a name server by oneself. The servers of a lab inside the program are nowhere when it has ended.
+pub(super) fn ask(evidence: &Evidence<'_>, server: SocketAddr, name: &str) -> String {
+    match evidence.case.place {
+        crate::Place::Internet => {
+            let port = if server.port() == 53 { String::new() } else { format!(" -p {}", server.port()) };
+            format!("dig @{}{port} {} +norecurse", server.ip(), quoted(bare(name)))
+        }
+        _ => visit(evidence, "--walk=all"),
+    }
+}

@@ -1,0 +1,137 @@
+//! What to try next, by the stage that failed and its reason.
+
+use super::{Case, has_been_twice, has_status, nobody_asked, raw};
+use crate::{
+    Hop, Observer, Place, Reason, Said, StageName,
+    stage::{Did, NameSource},
+};
+
+/// A lab of which no host answers any more is not a lab with a broken hop.
+pub(super) fn lab_is_gone(case: &Case<'_>) -> Option<String> {
+    let Place::RunningLab { described_by } = case.place else { return None };
+    let silent = |observer: &Observer| matches!(observer.said, Said::Silent { .. });
+    let gone = !case.observers.is_empty() && case.observers.iter().all(silent);
+    gone.then(|| {
+        format!("no host of the lab that {described_by} describes answers: does it still run? (visit lab serve)")
+    })
+}
+
+/// What to try next. It names only what exists.
+pub(super) fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Hop) -> Option<String> {
+    let (place, hops) = (case.place, case.hops);
+    let families = match hop.stage(StageName::Name).map(|stage| &stage.did) {
+        Some(Did::Name(name)) => {
+            let of = |rtype: &str| name.exchanges.iter().any(|exchange| exchange.question.rtype == rtype);
+            (of("A"), of("AAAA"))
+        }
+        _ => (false, false),
+    };
+    let asked = match hop.stage(StageName::Name).map(|stage| &stage.did) {
+        Some(Did::Name(name)) => name.asked.clone(),
+        _ => String::new(),
+    };
+    let resolver = hop.stage(StageName::Name).and_then(|stage| match &stage.did {
+        Did::Name(name) => match &name.source {
+            Some(NameSource::Resolver { address, .. }) => Some(*address),
+            _ => None,
+        },
+        _ => None,
+    });
+    if let Some(text) = Some(hop).filter(|hop| hop.is_raw()).and_then(|hop| raw::advice(reason, stage, hop)) {
+        return Some(text);
+    }
+    let text = match (reason, stage) {
+        (Reason::UrlMalformed, _) => "write it like http://host:port/path".to_owned(),
+        (Reason::SchemeUnsupported, _) if hops.len() > 1 || stage == StageName::Receive => {
+            "where the server points to is its own choice: if you mean to go there, visit it by itself".to_owned()
+        }
+        (Reason::SchemeUnsupported, _) => "use one of http://, https://, tcp:// and udp://".to_owned(),
+        (Reason::NoSuchName, _) if place.is_lab() => {
+            "check the spelling; the lab knows its own names alone (lab/zones), without --lab others are the internet's"
+                .to_owned()
+        }
+        (Reason::NoSuchName, _) => "check the spelling, or ask another resolver with --resolver ADDR".to_owned(),
+        (Reason::NoAddress, _) if families == (true, false) => "visit without -4".to_owned(),
+        (Reason::NoAddress, _) if families == (false, true) => "visit without -6".to_owned(),
+        (Reason::NoAddress, _) => "the name is there for something else (mail, text): visit another name".to_owned(),
+        (Reason::ServerFailure, _) if nobody_asked(hop) => "ask another resolver with --resolver ADDR".to_owned(),
+        (Reason::ServerFailure, _) => {
+            format!("look at the name servers of {asked}, or ask another resolver with --resolver ADDR")
+        }
+        (Reason::NoRecursion, _) => {
+            "it is a name server and no resolver: name one with --resolver ADDR, or walk yourself with --walk"
+                .to_owned()
+        }
+        (Reason::QueryRefused, _) => {
+            "this resolver does not serve you: ask one that does with --resolver ADDR".to_owned()
+        }
+        (Reason::ResolverDown, _)
+        | (Reason::Timeout | Reason::BadReply | Reason::Reset | Reason::NotTls | Reason::TlsFailed, StageName::Name) => {
+            match resolver {
+                Some(address) => {
+                    format!("is a DNS server running at {address}? Another one: --resolver ADDR, or --resolver system")
+                }
+                None => "ask another resolver with --resolver ADDR".to_owned(),
+            }
+        }
+        (Reason::NoResolver, _) => "name one with --resolver ADDR".to_owned(),
+        (Reason::Unreachable, StageName::Route) if families == (false, true) => "visit without -6".to_owned(),
+        (Reason::Unreachable, StageName::Route) => {
+            "is this machine's network up? Look at its routing table and its addresses: ip route, ip address".to_owned()
+        }
+        (Reason::ConnectionRefused, _) => "is the server running, and is this its port?".to_owned(),
+        (Reason::Unreachable | Reason::ConnectFailed, _) | (Reason::Timeout, StageName::Connect) => {
+            "is the machine up, and is there a route or a firewall on the way?".to_owned()
+        }
+        (Reason::NotTls, _) => "does it speak TLS on this port? Without: use an http:// URL".to_owned(),
+        (Reason::TlsFailed, StageName::Wait | StageName::Receive) => {
+            "it may want a certificate of this side, and visit has none to show: look at the server's log".to_owned()
+        }
+        (Reason::Reset, StageName::Tls) => {
+            "the server hung up: does it speak TLS on this port? Look at its log".to_owned()
+        }
+        (Reason::TlsFailed, _) | (Reason::Timeout, StageName::Tls) => {
+            "look at what the server's TLS is set up for: versions, cipher suites, its log".to_owned()
+        }
+        (Reason::CertificateExpired, _) => {
+            "the server needs a new certificate; is this machine's clock right?".to_owned()
+        }
+        (Reason::CertificateNotYetValid, _) => "is this machine's clock right?".to_owned(),
+        (Reason::CertificateWrongName, _) => {
+            "visit a name that the certificate is for, or have one issued for this name".to_owned()
+        }
+        (Reason::CertificateUntrusted, _) => {
+            "is its issuer one to trust? Then name the issuer's certificate with --cacert FILE".to_owned()
+        }
+        (Reason::CertificateRefused, _) => "have the server's certificate looked at".to_owned(),
+        (Reason::WriteFailed, _) => "write it somewhere else with -o FILE".to_owned(),
+        (Reason::BadContentCoding, _) => "ask for the content as it is: -H 'Accept-Encoding: identity'".to_owned(),
+        (Reason::Timeout, StageName::Wait) => {
+            "the server took the request and is silent: look at its load and its log".to_owned()
+        }
+        (Reason::Reset | Reason::MalformedResponse, _) if has_status(hop) => {
+            "it began as an answer should, so it is the server or something on the way: look at the server's log"
+                .to_owned()
+        }
+        (Reason::EmptyReply | Reason::Reset, _) => {
+            "the server hung up: does it speak HTTP on this port? Look at its log".to_owned()
+        }
+        (Reason::BodyCut | Reason::ReceiveFailed, _) => {
+            "the server or something on the way broke the connection: visit again, and look at the server's log"
+                .to_owned()
+        }
+        (Reason::MalformedResponse, _) => "what listens there does not speak HTTP: check the port".to_owned(),
+        (Reason::MaxTime, _) => "allow more with --max-time SECONDS".to_owned(),
+        (Reason::TooManyRedirects, _) if has_been_twice(hops) => {
+            "the server has to end the circle: what does it look at? Scheme, host, a cookie that is not sent?"
+                .to_owned()
+        }
+        (Reason::TooManyRedirects, _) => "allow more with --max-redirs N".to_owned(),
+        (Reason::TooLarge, _) if !has_status(hop) => return None,
+        (Reason::TooLarge, _) => "allow more with --max-filesize BYTES".to_owned(),
+        (Reason::Timeout | Reason::BadReply | Reason::SendFailed | Reason::HttpStatus | Reason::Interrupted, _) => {
+            return None;
+        }
+    };
+    Some(text)
+}
