@@ -26,6 +26,8 @@ mod network;
 mod own;
 mod servers;
 mod table;
+#[cfg(test)]
+mod tests;
 mod traffic;
 mod words;
 

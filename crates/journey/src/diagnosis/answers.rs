@@ -88,13 +88,14 @@ fn denial<'a>(evidence: &Evidence<'a>, reason: Reason, name: &str) -> Option<Den
                 }
             }
     };
+    // A resolver is none, whatever it says of itself.
+    let (resolver, host) = evidence.resolver().unzip();
     let of_authority = evidence.case.events.iter().rev().find_map(|event| match &event.what {
-        What::AnswerSent { reply, question, .. } if says_no(reply, question) => {
+        What::AnswerSent { reply, question, .. } if Some(&event.host) != host.as_ref() && says_no(reply, question) => {
             Some(Denial { host: event.host.clone(), reply, event, is_own_word: true })
         }
         _ => None,
     });
-    let resolver = evidence.resolver().map(|(address, _)| address);
     let as_heard = || {
         evidence.case.events.iter().rev().find_map(|event| match &event.what {
             What::ReplyReceived { reply, question, server, .. }
@@ -210,12 +211,14 @@ fn said(reply: &Reply, rtype: &str) -> Option<BTreeSet<String>> {
     }
 }
 
-type Told2 = (BTreeSet<String>, String, Vec<Basis>);
+/// Addresses, who says so, and where.
+type Word = (BTreeSet<String>, String, Vec<Basis>);
 
-fn by_report(evidence: &Evidence<'_>, rtype: &str) -> Option<Told2> {
+fn by_report(evidence: &Evidence<'_>, rtype: &str) -> Option<Word> {
     let end = evidence.end_of_aliases();
-    let mut all: Option<Told2> = None;
-    for event in evidence.case.events {
+    let resolver = evidence.resolver().map(|(_, host)| host);
+    let mut all: Option<Word> = None;
+    for event in evidence.case.events.iter().filter(|event| Some(&event.host) != resolver.as_ref()) {
         let What::AnswerSent { reply, question, .. } = &event.what else { continue };
         if !reply.flags.aa || question.rtype != rtype || !same(&question.name, end) {
             continue;
@@ -232,7 +235,7 @@ fn by_report(evidence: &Evidence<'_>, rtype: &str) -> Option<Told2> {
     all
 }
 
-fn by_walk(evidence: &Evidence<'_>, rtype: &str) -> Option<Told2> {
+fn by_walk(evidence: &Evidence<'_>, rtype: &str) -> Option<Word> {
     let search = evidence.search()?;
     let findings = &evidence.case.walk?.findings;
     let basis = findings.iter().enumerate().filter_map(|(finding, found)| {

@@ -27,13 +27,18 @@ fn trouble(evidence: &Evidence<'_>, attempt: &Attempt) -> Option<Trouble> {
         Tried::Connected => None,
         Tried::Refused => Some(Trouble::NothingListens),
         Tried::Timeout => unanswered(),
-        // What another overtook had its time, and was not answered in it.
-        Tried::Abandoned => unanswered().filter(|_| attempt.duration_us >= LONG_US),
+        // What another overtook had its time, and was not answered in it; unless the frames say that it was, later.
+        Tried::Abandoned if attempt.duration_us < LONG_US || is_answered(evidence, attempt) => None,
+        Tried::Abandoned => unanswered(),
         Tried::Unreachable { .. } => Some(Trouble::Unreachable).filter(|_| !is_lost(evidence, attempt)),
         Tried::Failed { why } if why.starts_with("not waited for") => unanswered(),
         Tried::Failed { why } if why.contains("reset") || why.contains("ECONNRESET") => Some(Trouble::Reset),
         Tried::Failed { .. } => Some(Trouble::ThisMachine),
     }
+}
+
+fn is_answered(evidence: &Evidence<'_>, attempt: &Attempt) -> bool {
+    evidence.traffic.as_ref().is_some_and(|traffic| traffic.is_syn_answered(attempt.server))
 }
 
 fn is_lost(evidence: &Evidence<'_>, attempt: &Attempt) -> bool {
@@ -105,7 +110,7 @@ fn unanswered(evidence: &Evidence<'_>, host: &str, attempts: &[&Attempt], at: &s
         attempts.iter().flat_map(|attempt| traffic.syns_delivered(attempt.server)).collect::<Vec<u64>>()
     });
     match reached {
-        Some(frames) if !frames.is_empty() => {
+        Some(frames) if !frames.is_empty() && !attempts.iter().any(|attempt| is_answered(evidence, attempt)) => {
             let basis = frames.into_iter().map(|number| Basis::Frame { number }).collect();
             (format!("{at} did not answer: the SYN came to {host}, and nothing came back"), Sure::Certain, None, basis)
         }

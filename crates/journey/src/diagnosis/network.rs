@@ -12,6 +12,9 @@ use crate::{Basis, Cause, NoUse, Reason, StageName, Sure, Trouble, chronicle::YO
 /// A packet that stays so long on a link is late: a switch and a router need microseconds.
 const LATE_NS: i64 = 20_000_000;
 
+/// What happens at so many hosts happens at none of them.
+const MANY: usize = 3;
+
 /// Whom the visit did not hear of, and who asked.
 fn silent(evidence: &Evidence<'_>) -> Vec<(String, IpAddr)> {
     let Some(failed) = evidence.failed else { return Vec::new() };
@@ -154,15 +157,13 @@ fn of_frames(evidence: &Evidence<'_>, traffic: &Traffic<'_>, frames: &[&Seen<'_>
     let (trouble, what) = match &host {
         Some(host) if is_down => (
             Trouble::LinkDown,
-            format!("nothing passes on the link of {host} on {link}: lost there: {kinds}; {count} in all"),
+            format!("nothing passes on the link of {host} to {link}: {count} got lost there ({kinds})"),
         ),
-        Some(host) => {
-            (Trouble::FramesLost, format!("frames to or from {host} got lost on {link}: {kinds}; {count} in all"))
-        }
-        None => (Trouble::FramesLost, format!("frames got lost on {link}: {kinds}; {count} in all")),
+        Some(host) => (Trouble::FramesLost, format!("{count} to or from {host} got lost on {link} ({kinds})")),
+        None => (Trouble::FramesLost, format!("{count} got lost on {link} ({kinds})")),
     };
     let what = match cost(traffic, frames) {
-        Some(us) => format!("{what}, sent again: after {} at most", ms(us)),
+        Some(us) => format!("{what}; sent again after {} at most", ms(us)),
         None => what,
     };
     let sure = if is_sure { Sure::Certain } else { Sure::Likely };
@@ -257,12 +258,17 @@ pub(super) fn doubled(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
             by_host.entry(host).or_default().extend(after.iter().map(|seen| seen.number));
         }
     }
-    let cause = |(host, frames): (String, Vec<u64>)| {
-        let what = format!("packets of {host} came twice through the network: once on its own link, twice on the next");
+    let cause = |(host, frames): (Option<String>, Vec<u64>)| {
+        let of = host.as_ref().map_or_else(|| "several hosts".to_owned(), Clone::clone);
+        let what =
+            format!("packets of {of} came twice through the network: once on their first link, twice on the next");
         let basis = frames.into_iter().map(|number| Basis::Frame { number });
-        Cause::new(wanted, Some(host), what).sure(Sure::Likely).on(basis)
+        Cause::new(wanted, host, what).sure(Sure::Likely).on(basis)
     };
-    by_host.into_iter().map(cause).collect()
+    if by_host.len() >= MANY {
+        return vec![cause((None, by_host.into_values().flatten().collect()))];
+    }
+    by_host.into_iter().map(|(host, frames)| cause((Some(host), frames))).collect()
 }
 
 /// Packets that were held up: between two links, or on their way to an answer that a kernel gives at once.
@@ -294,20 +300,32 @@ pub(super) fn late(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
             add(answer.frame.from.as_deref(), seen.frame.link, seen, answer);
         }
     }
-    let mut found = Vec::new();
+    // A machine that is busy holds up one frame; a network that is slow, each.
+    let mut held: Vec<(String, usize, i64, Vec<u64>)> = Vec::new();
     for ((host, link), times) in samples {
         let shortest = times.iter().map(|(ns, _)| *ns).min().unwrap_or_default();
-        // A machine that is busy holds up one frame; a network that is slow, each.
-        if shortest < LATE_NS || times.len() < 2 {
-            continue;
+        if shortest >= LATE_NS && times.len() > 1 {
+            held.push((host, link, shortest, times.into_iter().map(|(_, number)| number).collect()));
         }
-        let us = u64::try_from(shortest).unwrap_or_default() / 1_000;
-        let what =
-            format!("frames to or from {host} are held up on {}: each for {} and more", traffic.link(link), ms(us));
-        let basis = times.into_iter().map(|(_, number)| Basis::Frame { number });
-        found.push(Cause::new(wanted, Some(host), what).sure(Sure::Likely).on(basis));
     }
-    found
+    let cause = |host: Option<String>, held: &[(String, usize, i64, Vec<u64>)]| {
+        let mut links: Vec<&str> = held.iter().map(|(_, link, ..)| traffic.link(*link)).collect();
+        links.dedup();
+        let us = held.iter().map(|(.., ns, _)| *ns).min().and_then(|ns| u64::try_from(ns / 1_000).ok());
+        let of = host.as_ref().map_or_else(|| "several hosts".to_owned(), Clone::clone);
+        let what = format!(
+            "frames to or from {of} are held up on {}: each for {} and more",
+            and(&links),
+            ms(us.unwrap_or_default())
+        );
+        let basis = held.iter().flat_map(|(.., numbers)| numbers).map(|number| Basis::Frame { number: *number });
+        Cause::new(wanted, host, what).sure(Sure::Likely).on(basis)
+    };
+    if held.len() >= MANY {
+        held.sort_by_key(|(_, link, ..)| *link);
+        return vec![cause(None, &held)];
+    }
+    held.iter().map(|one| cause(Some(one.0.clone()), std::slice::from_ref(one))).collect()
 }
 
 /// Whether a packet is what a kernel answers to another at once.

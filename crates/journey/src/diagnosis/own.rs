@@ -71,7 +71,25 @@ fn in_vain<'a>(name: &'a Name) -> Vec<(&'a Exchange, NoUse)> {
 /// A resolver that was asked in vain, and is itself what is in the way.
 pub(super) fn useless(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
     let Some(name) = evidence.name() else { return Vec::new() };
-    let is_broken = evidence.failed_at(StageName::Name).is_some();
+    let failed = evidence.failed_at(StageName::Name);
+    // What a handshake with a resolver failed by is told of that.
+    let is_of_tls = failed.is_some_and(|failed| {
+        use Reason::*;
+        matches!(
+            failed.reason,
+            NotTls
+                | TlsFailed
+                | CertificateExpired
+                | CertificateNotYetValid
+                | CertificateWrongName
+                | CertificateUntrusted
+                | CertificateRefused
+        )
+    });
+    if is_of_tls {
+        return Vec::new();
+    }
+    let is_broken = failed.is_some();
     let asked = name.bootstrap.as_deref().into_iter().chain([name]);
     asked
         .flat_map(in_vain)
@@ -93,12 +111,17 @@ fn of_exchange(evidence: &Evidence<'_>, exchange: &Exchange, no_use: NoUse) -> C
     let of = bare(&exchange.question.name);
     let mut sure = Sure::Certain;
     let mut would_tell = None;
+    // The stage's own words are of the server that was asked last.
+    let is_last = evidence.resolver().is_some_and(|(address, _)| address == server);
+    let own = evidence.failed_at(StageName::Name).filter(|_| is_last).map(|failed| failed.what.to_owned());
     let what = match no_use {
         NoUse::NoAnswer | NoUse::HungUp | NoUse::Other => {
-            let (what, how_sure, tell) = silent(evidence, exchange, &host);
+            let (what, how_sure, tell) = silent(evidence, exchange, &host, own);
             (sure, would_tell) = (how_sure, tell);
             what
         }
+        NoUse::ServerFailure | NoUse::Lame | NoUse::LeadsBack => return server_failure(evidence, exchange, host),
+        _ if own.is_some() => own.unwrap_or_default(),
         NoUse::NothingListens => {
             format!(
                 "nothing listens on {server} over {}: the machine is there and refuses",
@@ -108,9 +131,6 @@ fn of_exchange(evidence: &Evidence<'_>, exchange: &Exchange, no_use: NoUse) -> C
         NoUse::Unreachable => format!("there is no way to {server}{}", because(exchange)),
         NoUse::Refused => format!("{server} refuses to answer for {of}{}", ede(exchange)),
         NoUse::OtherError => format!("{server} answers {} when asked for {of}{}", rcode(exchange), ede(exchange)),
-        NoUse::ServerFailure | NoUse::Lame | NoUse::LeadsBack => {
-            return server_failure(evidence, exchange, host);
-        }
         NoUse::WrongId => format!("{server} sent nothing but answers under another id than the question's"),
         NoUse::NotAResponse => format!("{server} sent queries where responses should be"),
         NoUse::Malformed => format!("{server} sent nothing that answers the question{}", because(exchange)),
@@ -145,7 +165,12 @@ fn ede(exchange: &Exchange) -> String {
 }
 
 /// A resolver from which nothing came: what it says of it itself, where it says something.
-fn silent(evidence: &Evidence<'_>, exchange: &Exchange, host: &str) -> (String, Sure, Option<String>) {
+fn silent(
+    evidence: &Evidence<'_>,
+    exchange: &Exchange,
+    host: &str,
+    own: Option<String>,
+) -> (String, Sure, Option<String>) {
     let server = exchange.server;
     let is_it = |question: &crate::dns::Question| same(&question.name, &exchange.question.name);
     let read = evidence
@@ -156,15 +181,15 @@ fn silent(evidence: &Evidence<'_>, exchange: &Exchange, host: &str) -> (String, 
         .any(|event| matches!(&event.what, What::AnswerSent { question, .. } if is_it(question)));
     let asked =
         || evidence.case.events.iter().any(|event| event.host == host && matches!(event.what, What::QuerySent { .. }));
-    let what = format!("{server} did not answer over {}", exchange.transport.as_str());
+    let what = own.unwrap_or_else(|| format!("{server} did not answer over {}", exchange.transport.as_str()));
     match (evidence.told_all(host), read, answered) {
         (_, true, true) => (
-            format!("{what} in time: it read the question, and reports an answer that did not come"),
+            format!("{what}: it read the question, and reports an answer that did not come"),
             Sure::Likely,
             packets(evidence),
         ),
         (_, true, false) if asked() => {
-            (format!("{what} in time: it read the question, and was still asking others"), Sure::Certain, None)
+            (format!("{what}: it read the question, and was still asking others"), Sure::Certain, None)
         }
         (_, true, false) => (format!("{what}: it read the question, and sent nothing"), Sure::Certain, None),
         (true, false, _) => (format!("{what}, and reports no question of this visit"), Sure::Likely, packets(evidence)),
@@ -230,7 +255,7 @@ pub(super) fn asked_again(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause
         if let Some(later) = name.exchanges.iter().find(later) {
             let host = evidence.named(exchange.server.ip());
             let what = format!(
-                "{host} did not answer the first question for {}; asked again, it did: after {}",
+                "{host} had not answered the first question for {} when it was asked again: after {}",
                 bare(&exchange.question.name),
                 ms(later.start_us - exchange.start_us)
             );
@@ -283,7 +308,7 @@ pub(super) fn no_recursion(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Caus
 pub(super) fn slow(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
     const LONG_US: u64 = 200_000;
     let Some(stage) = evidence.hop.stage(StageName::Name) else { return Vec::new() };
-    let Some(all) = stage.duration_us.filter(|us| *us >= LONG_US) else { return Vec::new() };
+    let all = stage.duration_us.unwrap_or_default();
     let is_long = |us: u64| us >= LONG_US && us >= all / 2;
     let broke = evidence.failed.is_some_and(|failed| {
         failed.name == StageName::Name && matches!(failed.reason, Reason::MaxTime | Reason::Timeout)
@@ -346,7 +371,8 @@ fn slow_resolver<'a>(
     let exchange = name.exchanges.iter().find(answered)?;
     let asked = bare(&exchange.question.name);
     // What it waited for others is told of those, where they are to be blamed.
-    if evidence.queries.iter().any(|query| query.no_use.is_some() && is_long(query.elapsed_us)) {
+    let others = evidence.queries.iter().filter(|query| query.asker == host && query.is_of_hop);
+    if others.map(|query| query.elapsed_us).sum::<u64>() >= exchange.duration_us / 2 {
         return None;
     }
     let own = own_work(&host, asked);

@@ -204,13 +204,33 @@ pub(super) fn asked_again(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause
         // As many answers as questions: each was answered.
         let ([first, second, ..], 1) = (sent.as_slice(), replies.count()) else { continue };
         let host = evidence.named(query.server.ip());
+        let told = |is_it: fn(&What) -> Option<&crate::dns::Question>| {
+            let of_host = evidence.case.events.iter().filter(|event| event.host == host);
+            of_host.filter(|event| is_it(&event.what) == Some(query.question)).count()
+        };
+        let read = told(|what| match what {
+            What::QueryReceived { question, .. } => Some(question),
+            _ => None,
+        });
+        let answered = told(|what| match what {
+            What::AnswerSent { question, .. } => Some(question),
+            _ => None,
+        });
+        // It answered each, if late: how late, and why, others tell.
+        if answered >= sent.len() {
+            continue;
+        }
         let after = first.at_us.zip(second.at_us).filter(|_| own::is_placed(first));
         let after = after.map_or_else(String::new, |(first, second)| format!(": after {}", ms(second.abs_diff(first))));
         let name = bare(&query.question.name);
-        let what =
-            format!("{host} did not answer the resolver's first question for {name}; asked again, it did{after}");
+        let own = if read >= sent.len() { "; it read both questions, and answered one" } else { "" };
+        let what = format!(
+            "{host} had not answered the resolver's first question for {name} when it was asked again{own}{after}"
+        );
+        let sure = if read >= sent.len() { Sure::Certain } else { Sure::Likely };
+        let tell = own::packets(evidence).filter(|_| sure != Sure::Certain);
         let basis = [*first, *second, query.event].into_iter().filter_map(id);
-        found.push(Cause::new(wanted, Some(host), what).sure(Sure::Likely).tell(own::packets(evidence)).on(basis));
+        found.push(Cause::new(wanted, Some(host), what).sure(sure).tell(tell).on(basis));
     }
     found
 }
@@ -320,7 +340,11 @@ pub(super) fn by_walk(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
         }
         let host = evidence.named(address.ip());
         let named = server.as_deref().map_or_else(String::new, |name| format!(" as {}", bare(name)));
-        let what = format!("{host}, which serves {}{named}, gives this machine no usable answer: {why}", bare(zone));
+        let what = format!(
+            "{host}, which serves {}{named}, gives this machine no usable answer: {}",
+            bare(zone),
+            why.trim_end_matches('.')
+        );
         found.push(
             Cause::new(wanted, Some(host), what)
                 .broke(true)

@@ -22,6 +22,8 @@ pub const RULES: &[Rule] = rules! {
     // Of the network, as the frames show it: whoever did not get a frame cannot answer it.
     LinkDown: network::lost, "frames: some to or from a host got nowhere, and none passed on its link";
     FramesLost: network::lost, "frames: some got no further than one link, or not to the host that they were for";
+    FramesDoubled: network::doubled, "frames: the same packet once on the link that it came from, and more often on the next";
+    FramesLate: network::late, "frames: 20 ms and more between a packet on two links, or between a SYN and its answer";
     // Of the name.
     BadUrl: limits::stage, "stage url: it cannot be read, or its scheme is not spoken";
     StaleAnswer: answers::contradicted, "the resolver reports a cache hit, and gave an address that no authority has, by the authorities' reports or the walk";
@@ -101,6 +103,4 @@ pub const RULES: &[Rule] = rules! {
     OutOfBailiwick: servers::ignored, "the resolver reports records that it left out";
     SlowFirstByte: http::slow_first_byte, "stage wait of 200 ms and more: the server's own report, else the time of a round trip";
     SlowContent: http::slow_content, "stage receive of 200 ms and more: less than 50 kB a second";
-    FramesDoubled: network::doubled, "frames: the same packet once on the link that it came from, and more often on the next";
-    FramesLate: network::late, "frames: 20 ms and more between a packet on two links, or between a SYN and its answer";
 };

@@ -205,6 +205,13 @@ impl<'a> Traffic<'a> {
         self.is_lost(YOU, ip)
     }
 
+    /// Whether an answer to a SYN was seen, wherever it got to.
+    pub(super) fn is_syn_answered(&self, server: SocketAddr) -> bool {
+        self.seen
+            .iter()
+            .any(|seen| matches!(seen.packet, Packet::Tcp { from, syn: true, ack: true, .. } if from == server))
+    }
+
     /// SYNs that came to the host that has this address.
     pub(super) fn syns_delivered(&self, server: SocketAddr) -> impl Iterator<Item = u64> + '_ {
         let host = self.host_of(server.ip());
