@@ -170,7 +170,7 @@ fn aliases_are_followed_and_loops_end() {
             vec![message.to_vec().unwrap()]
         },
         "bad_reply",
-        "aliases that go in a circle: name.test. → name.test.",
+        "lead in a circle: name.test → name.test",
     );
 }
 

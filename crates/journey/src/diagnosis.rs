@@ -9,6 +9,7 @@
 //! | `evidence` | everything that is known, once, in the form that rules ask for |
 //! | `own` | what this machine's questions to its resolver met |
 //! | `servers` | what the resolver's questions to others met |
+//! | `slow` | whose work finding the name waited for |
 //! | `answers` | who says that there is no such name, and who contradicts whom |
 //! | `connection` | the way to the server |
 //! | `http` | what the server did with the request |
@@ -25,6 +26,7 @@ mod limits;
 mod network;
 mod own;
 mod servers;
+mod slow;
 mod table;
 #[cfg(test)]
 mod tests;

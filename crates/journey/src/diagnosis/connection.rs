@@ -63,6 +63,9 @@ pub(super) fn attempts(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
 fn of_host(evidence: &Evidence<'_>, wanted: Trouble, host: String, attempts: &[&Attempt]) -> Cause {
     let sockets: Vec<String> = attempts.iter().map(|attempt| attempt.server.to_string()).collect();
     let at = and(&sockets);
+    // The stage's own words are of all attempts; where these are all, nobody says it better.
+    let is_all = evidence.connect().is_some_and(|connect| connect.attempts.len() == attempts.len());
+    let own = evidence.failed_at(StageName::Connect).filter(|_| is_all).map(|failed| failed.what.to_owned());
     let longest = attempts.iter().map(|attempt| attempt.duration_us).max().unwrap_or_default();
     let events = evidence.events_of(YOU).filter(|event| match &event.what {
         What::ConnectFailed { server, .. } | What::ConnectStarted { server } => {
@@ -73,13 +76,17 @@ fn of_host(evidence: &Evidence<'_>, wanted: Trouble, host: String, attempts: &[&
     let basis: Vec<Basis> = events.filter_map(id).chain([evidence.stage(StageName::Connect)]).collect();
     let (what, sure, tell, more) = match wanted {
         Trouble::NothingListens => {
-            (format!("nothing listens on {at}: the machine is there and refuses"), Sure::Certain, None, Vec::new())
+            let otherwise = || format!("nothing listens on {at}: the machine is there and refuses");
+            (own.unwrap_or_else(otherwise), Sure::Certain, None, Vec::new())
         }
         Trouble::AcceptQueueFull => {
             let (how, sure, more) = is_full(evidence, attempts[0].server).unwrap_or_default();
-            (format!("{at} did not answer, and {how}"), sure, None, more)
+            let what = own.unwrap_or_else(|| format!("{at} did not answer"));
+            (format!("{what}, and {how}"), sure, None, more)
         }
-        Trouble::SynUnanswered => unanswered(evidence, &host, attempts, &at),
+        Trouble::SynUnanswered => {
+            unanswered(evidence, &host, attempts, own.unwrap_or_else(|| format!("{at} did not answer")))
+        }
         Trouble::Unreachable => {
             let why = attempts.iter().find_map(|attempt| match &attempt.result {
                 Tried::Unreachable { why } => Some(why.as_str()),
@@ -105,18 +112,18 @@ fn of_host(evidence: &Evidence<'_>, wanted: Trouble, host: String, attempts: &[&
 type Words = (String, Sure, Option<String>, Vec<Basis>);
 
 /// A SYN without an answer: with the frames it is known how far it came.
-fn unanswered(evidence: &Evidence<'_>, host: &str, attempts: &[&Attempt], at: &str) -> Words {
+fn unanswered(evidence: &Evidence<'_>, host: &str, attempts: &[&Attempt], what: String) -> Words {
     let reached = evidence.traffic.as_ref().map(|traffic| {
         attempts.iter().flat_map(|attempt| traffic.syns_delivered(attempt.server)).collect::<Vec<u64>>()
     });
     match reached {
         Some(frames) if !frames.is_empty() && !attempts.iter().any(|attempt| is_answered(evidence, attempt)) => {
             let basis = frames.into_iter().map(|number| Basis::Frame { number }).collect();
-            (format!("{at} did not answer: the SYN came to {host}, and nothing came back"), Sure::Certain, None, basis)
+            (format!("{what}: the SYN came to {host}, and nothing came back"), Sure::Certain, None, basis)
         }
         _ => {
             let tell = packets(evidence).unwrap_or_else(|| "a capture at the server".to_owned());
-            (format!("{at} did not answer"), Sure::Likely, Some(tell), Vec::new())
+            (what, Sure::Likely, Some(tell), Vec::new())
         }
     }
 }
@@ -161,7 +168,7 @@ pub(super) fn waits_in_queue<'a>(evidence: &Evidence<'a>) -> Option<(String, u32
     let host = attempt.host.clone()?;
     let Some(Said::Reported { queues, .. }) = evidence.said(&host) else { return None };
     let queue = queues.iter().find(|queue| is_at(queue.address, attempt.server) && queue.waiting > 0)?;
-    let accepted = evidence.events_of(&host).any(|event| is_served(event));
+    let accepted = evidence.events_of(&host).any(is_served);
     (!accepted).then_some((host, queue.waiting))
 }
 
@@ -192,7 +199,7 @@ pub(super) fn tls(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
         Did::Tls(tls) => {
             // One further up the chain is named by its subject.
             let above = tls.chain.iter().skip(1).find(|certificate| failed.what.contains(&certificate.subject));
-            (evidence.server(), above.or(tls.chain.first()))
+            (evidence.server(), above.or_else(|| tls.chain.first()))
         }
         _ => (evidence.server(), None),
     };

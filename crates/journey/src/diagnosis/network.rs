@@ -132,7 +132,7 @@ fn located(traffic: &Traffic<'_>, frames: &[&Seen<'_>]) -> (Option<String>, bool
         (_, []) => (None, false),
         // Of two ends the one that only sends on is the less likely.
         (_, some) => {
-            let host = some.iter().find(|host| !traffic.forwards(host) && **host != YOU).or(some.first());
+            let host = some.iter().find(|host| !traffic.forwards(host) && **host != YOU).or_else(|| some.first());
             (host.map(|host| (*host).to_owned()), some.len() == 1)
         }
     }

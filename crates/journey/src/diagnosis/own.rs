@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::{
     evidence::{Evidence, own},
-    words::{ask, bare, ms, same},
+    words::{bare, ms, same},
 };
 use crate::{
     Basis, Cause, Event, NoUse, Reason, StageName, Sure, Trouble, What,
@@ -33,7 +33,7 @@ pub(super) fn trouble(no_use: NoUse) -> Trouble {
 }
 
 /// This machine's events on a question to a server.
-fn events<'a>(evidence: &'a Evidence<'_>, server: SocketAddr) -> impl Iterator<Item = Basis> + 'a {
+pub(super) fn events<'a>(evidence: &'a Evidence<'_>, server: SocketAddr) -> impl Iterator<Item = Basis> + 'a {
     let is_of = move |event: &&Event| match &event.what {
         What::ReplyReceived { server: of, .. } | What::QueryFailed { server: of, .. } => *of == server,
         _ => false,
@@ -51,7 +51,7 @@ fn followed_truncation(name: &Name, exchange: &Exchange) -> bool {
 }
 
 /// The servers that this machine asked in vain, with what came of the last question that says something.
-fn in_vain<'a>(name: &'a Name) -> Vec<(&'a Exchange, NoUse)> {
+fn in_vain(name: &Name) -> Vec<(&Exchange, NoUse)> {
     let mut found: Vec<(&Exchange, NoUse)> = Vec::new();
     for exchange in &name.exchanges {
         let is_usable = |other: &&Exchange| {
@@ -60,6 +60,11 @@ fn in_vain<'a>(name: &'a Name) -> Vec<(&'a Exchange, NoUse)> {
         };
         let Some(no_use) = own(&exchange.result, followed_truncation(name, exchange)) else { continue };
         if name.exchanges.iter().any(|other| is_usable(&other)) {
+            continue;
+        }
+        // One that was to share the connection of another has nothing of its own to tell.
+        let has_shared = matches!(&exchange.result, Told::Failed { why } if why.contains("was to share"));
+        if has_shared && found.iter().any(|(other, _)| other.server == exchange.server) {
             continue;
         }
         found.retain(|(other, _)| other.server != exchange.server);
@@ -302,90 +307,6 @@ pub(super) fn no_recursion(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Caus
     let basis: Vec<Basis> = host.iter().flat_map(|(address, _)| events(evidence, *address)).collect();
     let host = host.map(|(_, host)| host);
     vec![Cause::new(wanted, host, failed.what).broke(true).on(basis)]
-}
-
-/// The name was found, and finding it took most of its time at one place.
-pub(super) fn slow(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
-    const LONG_US: u64 = 200_000;
-    let Some(stage) = evidence.hop.stage(StageName::Name) else { return Vec::new() };
-    let all = stage.duration_us.unwrap_or_default();
-    let is_long = |us: u64| us >= LONG_US && us >= all / 2;
-    let broke = evidence.failed.is_some_and(|failed| {
-        failed.name == StageName::Name && matches!(failed.reason, Reason::MaxTime | Reason::Timeout)
-    });
-    // What a server says of its own work goes before what whoever waited for it says.
-    let own_work = |host: &str, name: &str| {
-        evidence.events_of(host).find_map(|event| match &event.what {
-            What::AnswerSent { question, elapsed_us, .. } if same(&question.name, name) && is_long(*elapsed_us) => {
-                Some((event, *elapsed_us))
-            }
-            _ => None,
-        })
-    };
-    let mut found = Vec::new();
-    for query in evidence.queries.iter().filter(|query| query.is_of_hop) {
-        let host = evidence.named(query.server.ip());
-        let name = bare(&query.question.name);
-        let own = match query.no_use {
-            Some(_) => super::servers::late_answer(evidence, query),
-            None if is_long(query.elapsed_us) => own_work(&host, name),
-            None => continue,
-        };
-        // One that did not answer at all is another matter, unless it says that it did, later.
-        if query.no_use.is_some() && own.is_none() {
-            continue;
-        }
-        let (sure, us, tell) = match own {
-            Some((_, us)) => (Sure::Certain, us, None),
-            None => (Sure::Likely, query.elapsed_us, packets(evidence)),
-        };
-        let too_late = if query.no_use.is_some() { ", longer than the resolver waits" } else { "" };
-        let what = format!("{host} took long to answer the resolver for {name}{too_late}: {}", ms(us));
-        let basis = [Some(query.event), own.map(|(event, _)| event)].into_iter().flatten();
-        found.push(
-            Cause::new(wanted, Some(host), what)
-                .broke(broke || query.no_use.is_some() && evidence.name_is_broken() && !evidence.is_made_good(query))
-                .sure(sure)
-                .tell(tell)
-                .next(Some(ask(evidence, query.server, name)))
-                .on(basis.filter_map(super::evidence::id)),
-        );
-    }
-    if found.is_empty() {
-        found.extend(slow_resolver(evidence, wanted, &is_long, &own_work));
-    }
-    found
-}
-
-fn slow_resolver<'a>(
-    evidence: &Evidence<'a>,
-    wanted: Trouble,
-    is_long: &dyn Fn(u64) -> bool,
-    own_work: &dyn Fn(&str, &str) -> Option<(&'a Event, u64)>,
-) -> Option<Cause> {
-    let name = evidence.name()?;
-    let (address, host) = evidence.resolver()?;
-    let answered = |exchange: &&Exchange| {
-        exchange.server == address && is_long(exchange.duration_us) && matches!(exchange.result, Told::Reply { .. })
-    };
-    let exchange = name.exchanges.iter().find(answered)?;
-    let asked = bare(&exchange.question.name);
-    // What it waited for others is told of those, where they are to be blamed.
-    let others = evidence.queries.iter().filter(|query| query.asker == host && query.is_of_hop);
-    if others.map(|query| query.elapsed_us).sum::<u64>() >= exchange.duration_us / 2 {
-        return None;
-    }
-    let own = own_work(&host, asked);
-    let (sure, tell) = match own {
-        Some(_) => (Sure::Certain, None),
-        None => (Sure::Likely, Some(format!("walk yourself: {}", super::words::visit(evidence, "--walk")))),
-    };
-    let us = own.map_or(exchange.duration_us, |(_, us)| us);
-    let what = format!("{host} took long to answer for {asked}: {}", ms(us));
-    let own = own.and_then(|(event, _)| super::evidence::id(event));
-    Some(
-        Cause::new(wanted, Some(host), what).sure(sure).tell(tell).on(own.into_iter().chain(events(evidence, address))),
-    )
 }
 
 /// Whether an event's time can be held against this machine's.

@@ -1,7 +1,7 @@
 //! The table of rules, in the order in which what they find is to be blamed: what lies at the root of a matter stands before
 //! what follows from it.
 
-use super::{Rule, answers, connection, http, limits, network, own, servers};
+use super::{Rule, answers, connection, http, limits, network, own, servers, slow};
 use crate::Trouble;
 
 macro_rules! rules {
@@ -32,7 +32,7 @@ pub const RULES: &[Rule] = rules! {
     DelegationLoop: servers::useless, "the resolver's queries: a server refers to the very zone that was delegated to it";
     LameDelegation: servers::useless, "the resolver's queries: a server that a zone is delegated to answers as no authority for it";
     DeadDelegation: servers::useless, "the resolver's queries: no answer from an address that a referral names and that no host of the lab has";
-    DnsSlow: own::slow, "stage name of 200 ms and more: half of it went by at one server, by its own report or by its asker's";
+    DnsSlow: slow::name, "stage name of 200 ms and more: half of it went by at one server, by its own report or by its asker's";
     DnsTcpRefused: servers::useless, "the resolver's queries: a server cut its answer over udp, and could not be asked over tcp";
     DnsNothingListens: servers::useless, "the resolver's queries: a server's machine says that nothing listens there";
     DnsRefused: servers::useless, "the resolver's queries: a server answered REFUSED";

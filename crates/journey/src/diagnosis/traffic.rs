@@ -185,7 +185,7 @@ impl<'a> Traffic<'a> {
                     hosts.iter().all(|host| host.is_some_and(is_of_way))
                         && !hosts.iter().all(|host| host.is_some_and(|host| self.forwards(host)))
                 }
-                _ => (one == ip || other == ip) && hosts.iter().any(|host| *host == Some(asker)),
+                _ => (one == ip || other == ip) && hosts.contains(&Some(asker)),
             }
         };
         let lost = self.lost().into_iter();

@@ -424,6 +424,7 @@ pub(super) fn arp(ms: i64, link: usize, from: &str, sender: &str, target: &str, 
 }
 
 /// A TCP segment on a link: flags as in its header, to the host's port on that link that is named by its address.
+#[allow(clippy::too_many_arguments)]
 pub(super) fn tcp(
     ms: i64,
     link: usize,

@@ -1,0 +1,97 @@
+//! Troubles of the network.
+
+use super::scene::{Scene, arp, fate, tcp};
+use crate::{
+    LabNetwork, Place, Reason, Sure, Trouble,
+    capture::{Captured, Fate},
+    stage::Tried,
+};
+
+const ENDS: (&str, &str) = ("10.78.1.100:4000", "10.78.2.81:80");
+const BACK: (&str, &str) = ("10.78.2.81:80", "10.78.1.100:4000");
+const SYN: u8 = 2;
+const SYN_ACK: u8 = 0x12;
+
+/// A SYN that came as far as the router, which looks for `app1`.
+fn unanswered(more: Vec<crate::capture::Frame>) -> Scene {
+    let mut frames = vec![
+        arp(5, 0, "you", "10.78.1.100", "10.78.1.1", &["resolver", "router"]),
+        tcp(6, 0, "you", ENDS, "10.78.1.1", SYN, 0, &["router"]),
+    ];
+    frames.extend(more);
+    Scene::found(&["10.78.2.81"])
+        .connect(&[("10.78.2.81:80", Tried::Timeout)], (5, 900), Some((Reason::Timeout, "it did not answer")))
+        .frames(frames)
+}
+
+#[test]
+fn the_network() {
+    let cut =
+        unanswered(vec![arp(7, 1, "router", "10.78.2.1", "10.78.2.81", &["root", "tld", "auth1", "auth2", "app2"])]);
+    let cause = cut.check(Trouble::LinkDown, Some("app1"), Sure::Certain);
+    assert!(cause.what.starts_with("nothing passes on the link of app1 to servers"), "{}", cause.what);
+    // The request comes to it, and nothing comes back: that is the host.
+    let asked = arp(7, 1, "router", "10.78.2.1", "10.78.2.81", &["root", "app1"]);
+    unanswered(vec![asked.clone()]).check(Trouble::SynUnanswered, Some("app1"), Sure::Likely);
+    let came = tcp(8, 1, "router", ENDS, "10.78.2.81", SYN, 0, &["app1"]);
+    let cause =
+        unanswered(vec![asked.clone(), came.clone()]).check(Trouble::SynUnanswered, Some("app1"), Sure::Certain);
+    assert!(cause.what.contains("the SYN came to app1"), "{}", cause.what);
+    // ARP passes, and SYNs do not.
+    let lost = tcp(8, 1, "router", ENDS, "10.78.2.81", SYN, 0, &[]);
+    unanswered(vec![asked.clone(), lost.clone()]).check(Trouble::FramesLost, Some("app1"), Sure::Likely);
+    // The answer is what got lost.
+    let back = tcp(9, 1, "app1", BACK, "10.78.2.1", SYN_ACK, 0, &[]);
+    unanswered(vec![asked, came.clone(), back.clone()]).check(Trouble::FramesLost, Some("app1"), Sure::Likely);
+    let at_you = Scene::found(&["10.78.2.81"])
+        .connect(&[("10.78.2.81:80", Tried::Timeout)], (5, 900), Some((Reason::Timeout, "it did not answer")))
+        .frames(vec![arp(5, 0, "you", "10.78.1.100", "10.78.1.1", &[])]);
+    at_you.check(Trouble::LinkDown, Some("you"), Sure::Certain);
+    // Lost once, and sent again.
+    let reached = Scene::connected().frames(vec![
+        lost,
+        tcp(1_008, 1, "router", ENDS, "10.78.2.81", SYN, 0, &["app1"]),
+        tcp(1_009, 1, "app1", BACK, "10.78.2.1", SYN_ACK, 0, &["router"]),
+    ]);
+    assert!(
+        reached.check_besides(Trouble::FramesLost, Some("app1")).what.ends_with("sent again after 1000 ms at most")
+    );
+    let twice = |n: i64| tcp(n, 1, "router", ENDS, "10.78.2.81", 0x18, 9, &["app1"]);
+    let doubled =
+        Scene::connected().frames(vec![tcp(6, 0, "you", ENDS, "10.78.1.1", 0x18, 9, &["router"]), twice(7), twice(8)]);
+    doubled.check_besides(Trouble::FramesDoubled, Some("you"));
+    let late = Scene::connected().frames(vec![
+        tcp(6, 1, "router", ENDS, "10.78.2.81", SYN, 0, &["app1"]),
+        tcp(66, 1, "app1", BACK, "10.78.2.1", SYN_ACK, 0, &["router"]),
+        tcp(126, 0, "router", BACK, "10.78.1.100", SYN_ACK, 0, &["you"]),
+    ]);
+    late.check_besides(Trouble::FramesLate, Some("app1"));
+}
+
+#[test]
+fn what_was_set_is_not_looked_at() {
+    let hint = |scene: &Scene, word: &str| {
+        let mut scene = scene.clone();
+        scene.place = Place::EmbeddedLab {
+            ready_us: 1,
+            hosts: 7,
+            network: LabNetwork::Wire { segments: Vec::new(), faults: vec![word.to_owned()] },
+        };
+        if let Captured::Frames(capture) = &mut scene.capture {
+            for frame in &mut capture.frames {
+                match &mut frame.fate {
+                    Fate::Dropped { why } => *why = word.to_owned(),
+                    Fate::Passed { altered, .. } => *altered = (!word.is_empty()).then(|| word.to_owned()),
+                    Fate::Seen => {}
+                }
+            }
+        }
+        scene.causes()
+    };
+    let scene = unanswered(vec![
+        arp(7, 1, "router", "10.78.2.1", "10.78.2.81", &["app1"]),
+        tcp(8, 1, "router", ENDS, "10.78.2.81", SYN, 0, &[]),
+    ]);
+    assert_eq!(hint(&scene, ""), hint(&scene, "wire:cut-link,at=auth1"));
+    assert!(fate(&[]) != fate(&["you"]));
+}

@@ -1,0 +1,166 @@
+//! Troubles of the connection, of the server, and of this machine.
+
+use super::scene::{NAME, Scene, addresses, at, reply};
+use crate::{
+    NoUse, Reason, StageName, Sure, Trouble, What,
+    dns::Meaning,
+    stage::{self, Did, Receive, Told, Tried, Wait},
+    verdict::judge,
+};
+
+const PEER: &str = "10.78.1.100:4000";
+
+#[test]
+fn connections() {
+    let check = |result: Tried, reason: Reason, trouble: Trouble, sure: Sure| {
+        let scene =
+            Scene::found(&["10.78.2.81"]).connect(&[("10.78.2.81:80", result)], (5, 900), Some((reason, "it failed")));
+        scene.check(trouble, Some("app1"), sure)
+    };
+    check(Tried::Refused, Reason::ConnectionRefused, Trouble::NothingListens, Sure::Certain);
+    let cause = check(Tried::Timeout, Reason::Timeout, Trouble::SynUnanswered, Sure::Likely);
+    assert!(cause.would_tell.is_some_and(|tell| tell.contains("--packets")));
+    let unreachable = Tried::Unreachable { why: "no route".to_owned() };
+    check(unreachable, Reason::Unreachable, Trouble::Unreachable, Sure::Certain);
+    let failed = |results: &[(&str, Tried)]| {
+        Scene::found(&["10.78.2.81", "10.78.2.82"]).connect(
+            results,
+            (5, 900),
+            Some((Reason::ConnectFailed, "it failed")),
+        )
+    };
+    let full = failed(&[("10.78.2.81:80", Tried::Timeout)]).queue("app1", "10.78.2.81:80", 3, 2);
+    full.check(Trouble::AcceptQueueFull, Some("app1"), Sure::Certain);
+    failed(&[("10.78.2.81:80", Tried::Timeout)]).queue("app1", "10.78.2.81:81", 3, 2).check(
+        Trouble::SynUnanswered,
+        Some("app1"),
+        Sure::Likely,
+    );
+    let both = failed(&[("10.78.2.81:80", Tried::Refused), ("10.78.2.82:80", Tried::Refused)]).causes();
+    assert_eq!(both.iter().filter_map(|cause| cause.host.as_deref()).collect::<Vec<_>>(), ["app1", "app2"]);
+    let one = Scene::found(&["10.78.2.82", "10.78.2.81"]).connect(
+        &[("10.78.2.82:80", Tried::Refused), ("10.78.2.81:80", Tried::Connected)],
+        (5, 300),
+        None,
+    );
+    assert!(one.check_besides(Trouble::NothingListens, Some("app2")).what.contains("app1 was there instead"));
+    let overtaken = Scene::found(&["10.78.2.82", "10.78.2.81"]).connect(
+        &[("10.78.2.82:80", Tried::Abandoned), ("10.78.2.81:80", Tried::Connected)],
+        (5, 300),
+        None,
+    );
+    overtaken.check_besides(Trouble::SynUnanswered, Some("app2"));
+}
+
+fn ended(did: Did, ms: (u64, u64), reason: Reason) -> Scene {
+    Scene::connected().stage(did, ms, Some((reason, "it did not")))
+}
+
+fn receive(bytes: u64) -> Did {
+    Did::Receive(Box::new(Receive { status: Some(200), content_bytes: Some(bytes), ..Receive::default() }))
+}
+
+fn written(elapsed_us: u64) -> What {
+    What::ResponseWritten { peer: at(PEER), status: Some(200), bytes: 9, elapsed_us }
+}
+
+#[test]
+fn exchanges() {
+    let wait = |reason| ended(Did::Wait(Wait {}), (6, 900), reason);
+    wait(Reason::Timeout).check(Trouble::Silent, Some("app1"), Sure::Certain);
+    wait(Reason::EmptyReply).check(Trouble::EmptyReply, Some("app1"), Sure::Certain);
+    wait(Reason::Reset).check(Trouble::Reset, Some("app1"), Sure::Certain);
+    let read = What::RequestRead { peer: at(PEER), method: "GET".to_owned(), target: "/".to_owned(), bytes: 9 };
+    for reason in [Reason::Timeout, Reason::MaxTime] {
+        wait(reason).says("app1", 7, read.clone()).check(Trouble::SlowFirstByte, Some("app1"), Sure::Certain);
+        let full = wait(reason).queue("app1", "10.78.2.81:80", 3, 2);
+        full.check(Trouble::AcceptQueueFull, Some("app1"), Sure::Certain);
+        let waits = wait(reason).queue("app1", "10.78.2.81:80", 1, 2);
+        assert!(waits.check(Trouble::Silent, Some("app1"), Sure::Certain).what.contains("nobody takes any"));
+    }
+    wait(Reason::MaxTime).check(Trouble::SlowFirstByte, Some("app1"), Sure::Possible);
+    let receiving = |reason, bytes| ended(receive(bytes), (6, 900), reason);
+    receiving(Reason::BodyCut, 100).check(Trouble::CutShort, Some("app1"), Sure::Certain);
+    receiving(Reason::Reset, 100).check(Trouble::Reset, Some("app1"), Sure::Certain);
+    receiving(Reason::MalformedResponse, 0).check(Trouble::NotHttp, Some("app1"), Sure::Certain);
+    receiving(Reason::BadContentCoding, 9).check(Trouble::BadContent, Some("app1"), Sure::Certain);
+    receiving(Reason::TooLarge, 9).check(Trouble::TooLarge, Some("app1"), Sure::Certain);
+    receiving(Reason::MaxTime, 100).check(Trouble::SlowContent, Some("app1"), Sure::Likely);
+    receiving(Reason::MaxTime, 100_000_000).check(Trouble::TooLarge, Some("app1"), Sure::Likely);
+    receiving(Reason::WriteFailed, 9).check(Trouble::ThisMachine, None, Sure::Certain);
+    receiving(Reason::TooManyRedirects, 9).check(Trouble::TooManyRedirects, Some("app1"), Sure::Certain);
+    let mut circle = receiving(Reason::TooManyRedirects, 9);
+    circle.hops.insert(0, circle.hops[0].clone());
+    circle.check(Trouble::RedirectLoop, Some("app1"), Sure::Certain);
+}
+
+#[test]
+fn slow_and_reached() {
+    let waited = Scene::connected().stage(Did::Wait(Wait {}), (6, 600), None);
+    waited.clone().says("app1", 590, written(580_000)).check_besides(Trouble::SlowFirstByte, Some("app1"));
+    // It says that it was not itself.
+    assert_eq!(waited.says("app1", 590, written(900)).causes(), []);
+    let drip = Scene::connected().stage(receive(1_000), (6, 900), None);
+    drip.check_besides(Trouble::SlowContent, Some("app1"));
+    assert_eq!(Scene::connected().stage(receive(9_000_000), (6, 900), None).causes(), []);
+    // The name stage.
+    let found = || Scene::new().name(Told::Reply { reply: addresses(NAME, &["10.78.2.81"]) }, (0, 600), None);
+    let slow = found().hears("tld", 5, "example.local", reply(Meaning::Referral, false), 500_000);
+    assert_eq!(slow.check_besides(Trouble::DnsSlow, Some("tld")).sure, Sure::Likely);
+    let slow = slow.answers("tld", 5, "example.local", reply(Meaning::Referral, false), 499_000);
+    assert_eq!(slow.check_besides(Trouble::DnsSlow, Some("tld")).sure, Sure::Certain);
+    let own = found().answers("resolver", 1, NAME, addresses(NAME, &["10.78.2.81"]), 590_000);
+    assert_eq!(own.check_besides(Trouble::DnsSlow, Some("resolver")).sure, Sure::Certain);
+    let status = Receive { status: Some(503), content_bytes: Some(9), ..Receive::default() };
+    let mut status = Scene::connected().stage(Did::Receive(Box::new(status)), (6, 9), None);
+    status.check_besides(Trouble::HttpStatus, Some("app1"));
+    status.fail = true;
+    let events = crate::chronicle::in_order(status.events.clone());
+    let case = crate::verdict::Case {
+        hops: &status.hops,
+        events: &events,
+        hosts: &status.hosts,
+        place: &status.place,
+        observers: &status.observers,
+        capture: &status.capture,
+        walk: None,
+        fail_on_status: true,
+    };
+    let (outcome, code) = judge(&case);
+    assert_eq!((outcome.causes[0].broke, outcome.reason, code), (true, Some(Reason::HttpStatus), 22));
+}
+
+#[test]
+fn handshakes() {
+    for (reason, trouble) in [
+        (Reason::CertificateExpired, Trouble::CertificateExpired),
+        (Reason::CertificateNotYetValid, Trouble::CertificateNotYetValid),
+        (Reason::CertificateWrongName, Trouble::CertificateWrongName),
+        (Reason::CertificateUntrusted, Trouble::CertificateUntrusted),
+        (Reason::CertificateRefused, Trouble::CertificateRefused),
+        (Reason::NotTls, Trouble::NotTls),
+        (Reason::TlsFailed, Trouble::TlsFailed),
+        (Reason::Reset, Trouble::Reset),
+        (Reason::Timeout, Trouble::Silent),
+    ] {
+        ended(Did::Tls(Box::default()), (6, 9), reason).check(trouble, Some("app1"), Sure::Certain);
+    }
+}
+
+#[test]
+fn this_machine_and_its_user() {
+    let url = |reason| Scene::new().stage(Did::Url(stage::Url::default()), (0, 0), Some((reason, "it is none")));
+    url(Reason::UrlMalformed).check(Trouble::BadUrl, None, Sure::Certain);
+    url(Reason::SchemeUnsupported).check(Trouble::BadUrl, None, Sure::Certain);
+    let route = Did::Route(stage::Route::default());
+    let no_way = Scene::found(&["10.78.2.81"]).stage(route, (5, 5), Some((Reason::Unreachable, "no way")));
+    no_way.check(Trouble::ThisMachine, None, Sure::Certain);
+    let stopped = Scene::servfail().fails("tld", 9, "example.local", NoUse::NoAnswer, "");
+    let Did::Name(name) = stopped.hops[0].stage(StageName::Name).unwrap().did.clone() else { unreachable!() };
+    let stopped = stopped.stage(Did::Name(name), (0, 50), Some((Reason::Interrupted, "stopped")));
+    let found = stopped.causes();
+    assert_eq!(
+        found.iter().filter(|cause| cause.broke).map(|cause| cause.trouble).collect::<Vec<_>>(),
+        [Trouble::Interrupted]
+    );
+}
