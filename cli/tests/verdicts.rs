@@ -4,7 +4,8 @@
 use std::{fs, path::Path};
 
 use journey::{
-    Journey, Outcome, Place, Reason, Said, What,
+    Journey, LabNetwork, Outcome, Place, Reason, Said, What,
+    capture::{Captured, Fate},
     chronicle::YOU,
     verdict::{Case, judge},
 };
@@ -32,6 +33,29 @@ fn the_same_evidence_gives_the_same_verdict() {
     for name in ["reached", "no_such_name", "truncated", "lame", "second_server", "from_cache"] {
         let journey = saved(name);
         assert_eq!(again(&journey), (journey.outcome.clone(), journey.exit_code), "{name}");
+    }
+}
+
+/// What was set in a lab is known to it, and not to the verdict.
+#[test]
+fn what_was_set_is_no_evidence() {
+    for name in ["wire_cut", "wire/lossy", "wire/refused", "wire/plain"] {
+        let journey = saved(name);
+        let mut without = journey.clone();
+        without.faults.clear();
+        if let Place::EmbeddedLab { network: LabNetwork::Wire { faults, .. }, .. } = &mut without.place {
+            faults.clear();
+        }
+        if let Captured::Frames(capture) = &mut without.capture {
+            for frame in &mut capture.frames {
+                match &mut frame.fate {
+                    Fate::Dropped { why } => why.clear(),
+                    Fate::Passed { altered, .. } => *altered = None,
+                    Fate::Seen => {}
+                }
+            }
+        }
+        assert_eq!(again(&without), again(&journey), "{name}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use journey::{Basis, Cause, Journey, Sure, chronicle::YOU};
+use journey::{Basis, Cause, Journey, Sure, Trouble, chronicle::YOU};
 
 use super::{
     page::{Ink, Page, dim, piece, plain},
@@ -31,10 +31,10 @@ pub(super) fn of_verdict(page: &mut Page, journey: &Journey) {
 pub(super) fn besides(page: &mut Page, journey: &Journey) {
     let outcome = &journey.outcome;
     let first = usize::from(outcome.causes.first().is_some_and(|cause| cause.broke));
-    // What is one trouble at several hosts is all in the verdict; a status is what was asked for.
+    // What is one trouble at several hosts is all in the verdict; a status and a limit are told there too.
     let is_told = |cause: &&Cause| {
         let is_in_verdict = cause.broke && outcome.causes.first().is_some_and(|first| first.trouble == cause.trouble);
-        is_in_verdict || cause.trouble == journey::Trouble::HttpStatus
+        is_in_verdict || matches!(cause.trouble, Trouble::HttpStatus | Trouble::MaxTime | Trouble::Interrupted)
     };
     let others: Vec<&Cause> = outcome.causes.iter().skip(first).filter(|cause| !is_told(cause)).collect();
     for cause in others.iter().take(MOST_BESIDES) {

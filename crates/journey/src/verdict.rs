@@ -101,7 +101,13 @@ fn failed(case: &Case<'_>, hop: &Hop, stage: &Stage) -> (Outcome, u8) {
     // A failed stage always says why.
     let reason = stage.failure.as_ref().map_or(Reason::Timeout, |failure| failure.reason);
     let name = stage.name();
-    let told = told(&causes);
+    let mut told = told(&causes);
+    // Where addresses failed alike, the stage's own words are of all of them.
+    if let (StageName::Connect, 2.., Some(failure)) = (name, told.hosts.len(), &stage.failure)
+        && told.is_all
+    {
+        told.what.clone_from(&failure.what);
+    }
     let own = causes.first_mut().and_then(|cause| {
         let next = cause.next.take().or_else(|| advice(case, reason, name, hop));
         cause.next.clone_from(&next);
@@ -137,6 +143,8 @@ fn failed(case: &Case<'_>, hop: &Hop, stage: &Stage) -> (Outcome, u8) {
 /// What a visit failed by, in the verdict's words.
 struct Blamed {
     hosts: Vec<String>,
+    // Whether nothing else broke the visit.
+    is_all: bool,
     host: Option<String>,
     what: String,
 }
@@ -147,7 +155,7 @@ const MOST_TOLD: usize = 3;
 /// The first cause; where others that broke the visit are the same trouble elsewhere, they are named with it.
 fn told(causes: &[Cause]) -> Blamed {
     let Some(first) = causes.first() else {
-        return Blamed { hosts: Vec::new(), host: None, what: "no reason was recorded".to_owned() };
+        return Blamed { hosts: Vec::new(), is_all: false, host: None, what: "no reason was recorded".to_owned() };
     };
     let alike: Vec<&Cause> = causes.iter().filter(|cause| cause.broke && cause.trouble == first.trouble).collect();
     let hosts: Vec<String> = alike.iter().filter_map(|cause| cause.host.clone()).collect();
@@ -157,7 +165,8 @@ fn told(causes: &[Cause]) -> Blamed {
         more => format!("; and {more} more"),
     };
     let host = (!hosts.is_empty()).then(|| hosts.join(", "));
-    Blamed { hosts, host, what: format!("{}{more}", whats.join("; ")) }
+    let is_all = causes.iter().all(|cause| !cause.broke || cause.trouble == first.trouble);
+    Blamed { hosts, is_all, host, what: format!("{}{more}", whats.join("; ")) }
 }
 
 /// Whether these hosts are those that this machine wanted to connect to.
