@@ -94,7 +94,9 @@ pub(super) fn useless(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
     if is_of_tls {
         return Vec::new();
     }
-    let is_broken = failed.is_some();
+    // Of several servers the stage names the one that says most; the others were asked in vain besides.
+    let source = evidence.resolver().map(|(address, _)| address);
+    let is_broken = |server| failed.is_some() && source.is_none_or(|source| source == server);
     let asked = name.bootstrap.as_deref().into_iter().chain([name]);
     asked
         .flat_map(in_vain)
@@ -105,7 +107,7 @@ pub(super) fn useless(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
             if is_silent && evidence.traffic.as_ref().is_some_and(|traffic| traffic.is_lost_to(exchange.server.ip())) {
                 return None;
             }
-            Some(of_exchange(evidence, exchange, no_use).broke(is_broken))
+            Some(of_exchange(evidence, exchange, no_use).broke(is_broken(exchange.server)))
         })
         .collect()
 }
