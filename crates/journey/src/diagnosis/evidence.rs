@@ -296,11 +296,11 @@ pub(super) fn own(told: &Told, after_truncation: bool) -> Option<NoUse> {
         Told::Timeout => Some(tcp(NoUse::NoAnswer)),
         Told::Abandoned => None,
         Told::NothingListens => Some(tcp(NoUse::NothingListens)),
-        Told::Failed { why } => Some(tcp(match classified(NoUse::Other, why) {
+        Told::Failed { why, failure } => Some(tcp(match classified(*failure, why) {
             NoUse::Other => NoUse::Unreachable,
             known => known,
         })),
-        Told::BadReply { why } => Some(match classified(NoUse::Other, why) {
+        Told::BadReply { why, failure } => Some(match classified(*failure, why) {
             NoUse::Other => NoUse::Malformed,
             known => known,
         }),

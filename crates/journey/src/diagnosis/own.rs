@@ -63,7 +63,7 @@ fn in_vain(name: &Name) -> Vec<(&Exchange, NoUse)> {
             continue;
         }
         // One that was to share the connection of another has nothing of its own to tell.
-        let has_shared = matches!(&exchange.result, Told::Failed { why } if why.contains("was to share"));
+        let has_shared = matches!(&exchange.result, Told::Failed { why, .. } if why.contains("was to share"));
         if has_shared && found.iter().any(|(other, _)| other.server == exchange.server) {
             continue;
         }
@@ -148,7 +148,7 @@ fn of_exchange(evidence: &Evidence<'_>, exchange: &Exchange, no_use: NoUse) -> C
 
 fn because(exchange: &Exchange) -> String {
     match &exchange.result {
-        Told::Failed { why } | Told::BadReply { why } => format!(": {why}"),
+        Told::Failed { why, .. } | Told::BadReply { why, .. } => format!(": {why}"),
         _ => String::new(),
     }
 }

@@ -179,7 +179,8 @@ fn silent(evidence: &Evidence<'_>, query: &Query<'_>, at: &str, host: &str) -> (
         (false, Some(Said::Reported { .. })) => {
             (format!("{what}; it reports no such question"), Sure::Likely, own::packets(evidence))
         }
-        (false, None) => (what, Sure::Likely, Some(format!("ask it yourself: {}", ask(evidence, query.server, name)))),
+        // Another vendor's server reports nothing, whatever it does.
+        (false, Some(Said::NotAsked { .. }) | None) => (what, Sure::Likely, Some(format!("ask it yourself: {}", ask(evidence, query.server, name)))),
     }
 }
 

@@ -165,13 +165,13 @@ fn the_resolver_itself() {
         let scene = Scene::new().name(told, (0, 9), Some((reason, "10.78.1.53:53 did not do it")));
         scene.check(trouble, Some("resolver"), sure);
     };
-    let bad = |why: &str| Told::BadReply { why: why.to_owned() };
+    let bad = |why: &str| Told::BadReply { why: why.to_owned(), failure: NoUse::Other };
     check(Told::NothingListens, Reason::ResolverDown, Trouble::DnsNothingListens, Sure::Certain);
     check(Told::Timeout, Reason::Timeout, Trouble::DnsNoAnswer, Sure::Likely);
     check(bad("its id 7 is of no query sent"), Reason::BadReply, Trouble::DnsWrongId, Sure::Certain);
     check(bad("it is a query and not a reply"), Reason::BadReply, Trouble::DnsNotAResponse, Sure::Certain);
     check(bad("5 bytes are no DNS message: x"), Reason::BadReply, Trouble::DnsMalformed, Sure::Certain);
-    let failed = Told::Failed { why: "no route to that network".to_owned() };
+    let failed = Told::Failed { why: "no route to that network".to_owned(), failure: NoUse::Other };
     check(failed, Reason::ResolverDown, Trouble::DnsUnreachable, Sure::Certain);
     let said = |meaning| Told::Reply { reply: reply(meaning, false) };
     check(said(Meaning::Refused), Reason::QueryRefused, Trouble::DnsRefused, Sure::Certain);
