@@ -9,6 +9,8 @@ use std::{num::NonZero, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use world::{LabNet, fault::Fault};
 
+use crate::publish;
+
 /// What happens when I open this URL, and which step is it that fails?
 ///
 /// visit does what a browser does, end to end and for real: it parses the URL, resolves the name, opens a TCP connection,
@@ -207,6 +209,8 @@ pub struct Show {
 pub enum LabCommand {
     /// Run it in the foreground, for dig, curl, browsers and other visits; Ctrl-C stops it
     Serve(Serve),
+    /// Whether a lab that runs takes clients: exits with 0 if every host does, with 1 if not
+    Ready(Ready),
     /// Break something in a lab that runs, and mend it
     Fault {
         /// What to do
@@ -269,6 +273,17 @@ pub struct RunningLab {
 /// Clients that the built-in world's addresses are enough for.
 pub const MOST_CLIENTS: usize = 252;
 
+/// Which lab, and how long to wait for it.
+#[derive(Clone, Debug, Args)]
+pub struct Ready {
+    /// The file that describes it: what `visit lab serve --book` writes, or a world file whose addresses are real
+    #[arg(long, value_name = "FILE", env = "VISIT_WORLD", hide_env = true)]
+    pub world: PathBuf,
+    /// Wait so many seconds for it, the file too
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "0.001", hide_default_value = true)]
+    pub wait: f64,
+}
+
 /// How to serve the lab.
 #[derive(Clone, Debug, Args)]
 pub struct Serve {
@@ -297,6 +312,22 @@ pub struct Serve {
     /// What they visit
     #[arg(value_name = "URL", requires = "repeat", default_value = "www.example.local")]
     pub url: String,
+    /// Let others reach it, at fixed ports: by every address of this machine, or by ADDRESS, or HOST/SERVICE=ADDRESS:PORT
+    /// (repeatable)
+    ///
+    /// Without it nothing listens beyond loopback. The usual ones are resolver/dns at 53 (UDP and TCP), resolver/dot at 853,
+    /// app1/http at 80, app1/https at 443; the same services of a second host are 8100 above, app2/http at 8180 and app2/https
+    /// at 8543. Others are published one by one: app1/talk=0.0.0.0:8080, auth1/dns=0.0.0.0:5353. An admin port tells
+    /// everybody what it is asked of: leave it on loopback.
+    ///
+    /// Names still resolve to the lab's own addresses, which is why curl is told where to go: --connect-to ::ADDRESS:80. The
+    /// resolver answers loopback, the lab's network and the private networks that it is published on, strangers not, unless
+    /// `allow` in the world's file says whom.
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, default_missing_value = publish::EVERYWHERE, conflicts_with = "wire")]
+    pub publish: Vec<publish::Said>,
+    /// Write the address book as JSON to this file when all hosts are ready; it goes when the lab ends
+    #[arg(long, value_name = "FILE")]
+    pub book: Option<PathBuf>,
     /// Break something in it (repeatable), as in `visit --fault`
     #[arg(long, value_name = "FAULT")]
     pub fault: Vec<Fault>,

@@ -22,6 +22,8 @@
 //! | [`serve`], [`load`] | `visit lab serve`, and its clients |
 //! | [`faults`] | faults of a lab that runs elsewhere: for a visit, and `visit lab fault` |
 //! | [`scenario`] | `visit scenario` |
+//! | [`publish`] | what of the lab is reached from elsewhere |
+//! | [`ready`] | `visit lab ready` |
 //! | [`show`] | `visit show` |
 //! | [`doctor`] | `visit doctor` |
 
@@ -38,6 +40,8 @@ pub mod output;
 pub mod payload;
 pub mod pcap;
 pub mod plan;
+pub mod publish;
+pub mod ready;
 pub mod redirect;
 pub mod report;
 pub mod room;
@@ -72,6 +76,7 @@ pub fn main() -> ExitCode {
         Some(Command::Lab { command: LabCommand::Serve(serve) }) => serve::run(serve),
         Some(Command::Lab { command: LabCommand::Fault { command } }) => faults::command::run(command),
         Some(Command::Scenario(scenarios)) => scenario::run(scenarios),
+        Some(Command::Lab { command: LabCommand::Ready(asked) }) => ready::run(asked),
         Some(Command::Show(show)) => show::run(show),
         Some(Command::Doctor(doctor)) => doctor::run(doctor),
         None => visit_all(&cli.visit),

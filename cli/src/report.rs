@@ -54,6 +54,7 @@ pub use scenario::{scenario_done, scenario_summary, scenarios};
 pub use screen::{Detail, screen};
 pub use series::series;
 pub use words::long;
+pub(crate) use words::{and, count};
 
 use serde::Serialize;
 use world::AddressBook;

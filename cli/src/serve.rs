@@ -1,6 +1,6 @@
 //! `visit lab serve`: the embedded lab in the foreground.
 
-use std::{num::NonZero, thread};
+use std::{fs, num::NonZero, path::Path, thread};
 
 use anyhow::anyhow;
 use journey::outcome::exit;
@@ -8,15 +8,16 @@ use lab::{Lab, Options};
 use service::start::stop_on_signals;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use world::{Files, World};
+use world::{AddressBook, Files, World};
 
 use crate::{
     Stopped,
     args::{LabWay, Serve},
     complain,
     ground::Footing,
+    kept,
     load::{self, Load},
-    print, report, room,
+    print, publish, report, room,
 };
 
 /// Runs the lab until Ctrl-C or SIGTERM; returns the exit code.
@@ -29,7 +30,9 @@ pub fn run(serve: &Serve) -> Result<u8, Stopped> {
         return Ok(code);
     }
     let at_once = serve.repeat.map_or(1, |_| serve.concurrency.map_or(clients, NonZero::get));
-    let options = options(serve)?;
+    let mut options = options(serve)?;
+    let reach = publish::publish(&serve.publish, &mut options)
+        .map_err(|error| anyhow!("cannot read this machine's interfaces: {error}"))?;
     let mut footing = Footing::prepare(if serve.wire { LabWay::Wire } else { LabWay::Loopback })?;
     // Signals are taken over before the address book is printed: who reads it may stop the lab at once.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -50,13 +53,32 @@ pub fn run(serve: &Serve) -> Result<u8, Stopped> {
         let text = if serve.json {
             report::book_json(&book)
         } else {
-            report::book(&book, lab.ready_in(), &report::Style::detect(serve.color))
+            report::book(&book, lab.ready_in(), &reach, &report::Style::detect(serve.color))
         };
+        let _kept = serve.book.as_deref().map(|file| Book::keep(file, &book)).transpose()?;
         print(&text)?;
         stop.cancelled().await;
         drop(lab);
         Ok(0)
     })
+}
+
+/// An address book in a file, which goes when this is dropped.
+struct Book<'a>(&'a Path);
+
+impl<'a> Book<'a> {
+    fn keep(file: &'a Path, book: &AddressBook) -> Result<Self, Stopped> {
+        let cannot = |source| Stopped::Save { file: file.display().to_string(), option: "--book", source };
+        kept::save(file, report::book_json(book)).map_err(cannot)?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Book<'_> {
+    fn drop(&mut self) {
+        // Whoever reads it later finds a lab that does not answer, which is true.
+        let _ = fs::remove_file(self.0);
+    }
 }
 
 /// Has the clients visit, beside this thread, which goes on to listen for signals.

@@ -1,9 +1,11 @@
 //! The lab's address book, for people.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use lab::{ROUTER, YOU};
-use world::{AddressBook, BookService, Inside, Protocol};
+use world::{AddressBook, BookHost, BookService, Inside, Protocol, Published};
+
+use crate::publish::Reach;
 
 use super::{
     page::{Ink, Page, Style, dim, piece, plain},
@@ -14,8 +16,9 @@ use super::{
 const MOST_CLIENTS: usize = 3;
 
 /// The hosts with their addresses and the sockets that stand in for them, and what to type next.
-pub fn book(book: &AddressBook, ready_in: Duration, style: &Style) -> String {
+pub fn book(book: &AddressBook, ready_in: Duration, reach: &Reach, style: &Style) -> String {
     let mut page = Page::new(style);
+    let is_published = book.hosts.iter().any(|host| !host.published.is_empty());
     let us = u64::try_from(ready_in.as_micros()).unwrap_or(u64::MAX);
     page.line(
         0,
@@ -23,6 +26,9 @@ pub fn book(book: &AddressBook, ready_in: Duration, style: &Style) -> String {
             piece(Ink::Bold, "The lab runs"),
             plain(format!(": {}, ready in {}. ", words::count(book.hosts.len(), "host"), words::duration(us))),
             dim(match &book.inside {
+                None if is_published => {
+                    "Its addresses are stood in for by sockets on loopback; beyond, what is published listens. Ctrl-C stops it."
+                }
                 None => {
                     "Its addresses are stood in for by sockets on loopback; nothing listens beyond. Ctrl-C stops it."
                 }
@@ -54,11 +60,16 @@ pub fn book(book: &AddressBook, ready_in: Duration, style: &Style) -> String {
             }
             page.line(27, &line);
         }
+        published(&mut page, host);
     }
     page.gap();
     page.line(0, &[piece(Ink::Bold, "To try")]);
     if let Some(inside) = &book.inside {
         to_enter(&mut page, book, inside);
+        return page.into_text();
+    }
+    if is_published {
+        to_reach(&mut page, book, reach);
         return page.into_text();
     }
     if let Some((_, dns)) = book.resolver() {
@@ -111,6 +122,54 @@ fn to_enter(page: &mut Page, book: &AddressBook, inside: &Inside) {
     if let Some(last) = rest.last() {
         let more = format!("    and {} up to ", words::count(rest.len(), "more client"));
         page.line(6, &[dim(more), piece(Ink::Host, *last), dim(": .inside.hosts of --json has all")]);
+    }
+}
+
+/// Where a host listens besides.
+fn published(page: &mut Page, host: &BookHost) {
+    for one in &host.published {
+        let twins: Vec<&Published> =
+            host.published.iter().filter(|other| (&other.name, other.socket) == (&one.name, one.socket)).collect();
+        if twins.first().is_some_and(|first| first.protocol != one.protocol) {
+            continue;
+        }
+        let protocols: Vec<&str> = twins.iter().map(|twin| word(twin.protocol)).collect();
+        let line = [
+            plain(format!("           {:6} {:8} ", one.name, protocols.join("+"))),
+            piece(Ink::Bold, "published at "),
+            piece(Ink::Bold, one.socket.to_string()),
+        ];
+        page.line(27, &line);
+    }
+}
+
+/// How to ask a lab that is published.
+fn to_reach(page: &mut Page, book: &AddressBook, reach: &Reach) {
+    let all = || book.hosts.iter().flat_map(|host| host.published.iter().map(move |one| (host, one)));
+    let find = |name: &str| all().find(|(_, one)| one.name == name);
+    let at = |one: &Published| SocketAddr::new(reach.address(one.socket.ip()), one.socket.port());
+    if let Some((_, dns)) = find("dns") {
+        let at = at(dns);
+        let port = if at.port() == 53 { String::new() } else { format!(" -p {}", at.port()) };
+        page.line(2, &[plain(format!("  dig @{}{port} www.example.test", at.ip()))]);
+    }
+    if let Some((host, http)) = find("http") {
+        let name = &host.name;
+        page.line(2, &[plain(format!("  curl --connect-to ::{} http://{name}.example.test/", at(http)))]);
+    }
+    if let Some((_, tls)) = find("https") {
+        let at = at(tls);
+        page.line(2, &[plain(format!("  curl --cacert lab-ca.pem --connect-to ::{at} \\"))]);
+        page.line(4, &[plain("    https://www.example.test/   "), dim("with `ca` of --book as lab-ca.pem")]);
+    }
+    page.line(2, &[plain("  visit lab ready --wait 30 --world FILE   "), dim("by --book FILE")]);
+    if !reach.recursion.is_empty() {
+        let nets: Vec<String> = reach.recursion.iter().map(ToString::to_string).collect();
+        let text = format!(
+            "  The resolver answers {}, and refuses all others (`allow` in the world's file)",
+            words::and(&nets)
+        );
+        page.line(2, &[dim(text)]);
     }
 }
 

@@ -37,12 +37,12 @@ pub(super) fn bytes(count: u64) -> String {
 }
 
 /// `1 record`, `2 records`.
-pub(super) fn count(number: usize, one: &str) -> String {
+pub(crate) fn count(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
 /// Several things in one line: `a`, `a and b`, `a, b and c`.
-pub(super) fn and(things: &[String]) -> String {
+pub(crate) fn and(things: &[String]) -> String {
     match things {
         [] => String::new(),
         [one] => one.clone(),

@@ -39,6 +39,7 @@ mod disturb;
 mod ground;
 mod host;
 mod plan;
+pub mod publish;
 mod sockets;
 
 use std::{
@@ -60,6 +61,7 @@ use world::{
 use control::Control;
 use ground::Ground;
 use host::Running;
+use publish::Publish;
 
 pub use builder::Builder;
 pub use disturb::{FaultGuard, InForce};
@@ -89,6 +91,8 @@ pub struct Options {
     pub faults: Vec<Fault>,
     /// Whether hosts record what belongs to no visit as well, for [`Lab::history`].
     pub history: bool,
+    /// What of it listens at further sockets, of a lab on loopback: nothing else does beyond that.
+    pub publish: Vec<Publish>,
 }
 
 /// How the hosts of a lab are joined.
@@ -116,6 +120,7 @@ impl Default for Options {
             way: Way::Loopback,
             faults: Vec::new(),
             history: false,
+            publish: Vec::new(),
         }
     }
 }
@@ -201,6 +206,14 @@ pub enum LabError {
         /// The host's own addresses.
         addresses: String,
     },
+    /// It cannot be published.
+    #[error("--publish {what}: {why}")]
+    Publish {
+        /// What was asked for.
+        what: String,
+        /// Why not, and what there is.
+        why: String,
+    },
     /// A host did not come up.
     #[error("host {host} did not start: {why}")]
     NotReady {
@@ -273,7 +286,7 @@ impl Lab {
     /// Starts every host and waits until all are ready.
     pub fn start(options: Options) -> Result<Self, LabError> {
         let begin = Instant::now();
-        let Options { world, files, without, data_dir, way, faults, history } = options;
+        let Options { world, files, without, data_dir, way, faults, history, publish } = options;
         let known = |name: &str| world.hosts.contains_key(name);
         if let Some(host) = without.iter().find(|name| !known(name)) {
             let known = world.hosts.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -284,6 +297,7 @@ impl Lab {
         let scope = service::tls::scope(&world);
         let authority = Arc::new(Authority::open_or_in_memory(data_dir.as_deref(), &scope, SystemTime::now())?);
         let takes_part = |name: &&String| !without.contains(name);
+        publish::check(&publish, &world, &without)?;
         if way == Way::Loopback {
             for name in world.hosts.keys().filter(takes_part) {
                 check_sockets(name, &world)?;
@@ -293,13 +307,15 @@ impl Lab {
         for fault in faults.iter().filter(|fault| fault.place == Place::Wire) {
             disturb::network(&ground, fault)?.add(fault.clone(), None);
         }
-        let mut sockets = BTreeMap::new();
+        let (mut sockets, mut published) = (BTreeMap::new(), BTreeMap::new());
         for name in world.hosts.keys().filter(takes_part) {
             let host = &world.hosts[name];
             match host.played_by {
                 Some(_) => ground.make_room_for_another(name)?,
                 None => {
-                    sockets.insert(name.clone(), ground.bind(name, host, &world.network)?);
+                    let mut bound = ground.bind(name, host, &world.network)?;
+                    published.insert(name.clone(), publish::open(&publish, name, &world, &mut bound)?);
+                    sockets.insert(name.clone(), bound);
                 }
             }
         }
@@ -313,6 +329,9 @@ impl Lab {
             }
         });
         book.ca = Some(authority.certificate_pem().to_owned());
+        for host in &mut book.hosts {
+            host.published = published.remove(&host.name).unwrap_or_default();
+        }
         let mut hosts = BTreeMap::new();
         for (name, sockets) in sockets {
             let told = Told {

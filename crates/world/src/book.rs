@@ -88,6 +88,21 @@ pub struct BookHost {
     /// What plays it, where that is another vendor's server, which does not report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub played_by: Option<String>,
+    /// Where it listens besides, for whoever is to reach it from elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub published: Vec<Published>,
+}
+
+/// A further socket of a host, at an address and a port that somebody chose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    /// The service's name.
+    pub name: String,
+    /// The transport.
+    pub protocol: Protocol,
+    /// Where it listens; an address of zeros is every address of this machine.
+    pub socket: SocketAddr,
 }
 
 /// A socket of a host.
@@ -166,6 +181,7 @@ impl AddressBook {
                 })
                 .collect(),
             played_by: host.played_by.clone(),
+            published: Vec::new(),
         };
         Self {
             v4: world.network.v4,

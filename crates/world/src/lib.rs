@@ -20,7 +20,7 @@ pub mod scenario;
 pub mod zone;
 mod played;
 
-pub use book::{AddressBook, BookHost, BookService, Closed, Enter, Inside, Protocol, Route};
+pub use book::{AddressBook, BookHost, BookService, Closed, Enter, Inside, Protocol, Published, Route};
 pub use description::{App, Host, LabNet, Nameserver, Renumber, Resolver, World, WorldError};
 pub use files::{Changed, FileError, Files, SCENARIOS, read_text};
 pub use network::{Network, Segment};

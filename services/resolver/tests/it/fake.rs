@@ -88,6 +88,7 @@ impl Fake {
             addresses: vec![self.ip],
             services: vec![service(Protocol::Udp, self.udp), service(Protocol::Tcp, self.tcp)],
             played_by: None,
+            published: Vec::new(),
         }
     }
 }
