@@ -112,3 +112,19 @@ fn every_container_is_hardened() {
         }
     }
 }
+
+#[test]
+fn the_example_for_tests_has_the_lab_at_an_address_that_is_true() {
+    let text = fs::read_to_string(root().join("examples/ci/docker-compose.yml")).unwrap();
+    let (compose, world): (Value, _) = (serde_yaml_ng::from_str(&text).unwrap(), World::built_in());
+    let lab = &compose["services"]["lab"];
+    let address = lab["networks"]["lab"]["ipv4_address"].as_str().unwrap();
+    assert!(world.hosts["app1"].addresses.contains(&address.parse().unwrap()), "{address}");
+    let subnet = compose["networks"]["lab"]["ipam"]["config"][0]["subnet"].as_str();
+    assert_eq!(subnet, Some(world.network.v4.to_string().as_str()));
+    let test = &compose["services"]["test"];
+    assert_eq!(test["dns"][0].as_str(), Some(address));
+    assert_eq!(test["depends_on"]["lab"]["condition"].as_str(), Some("service_healthy"));
+    // The image has no shell, so a check is a list of words.
+    assert_eq!(lab["healthcheck"]["test"][0].as_str(), Some("CMD"));
+}
