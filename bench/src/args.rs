@@ -48,6 +48,8 @@ pub(crate) enum Part {
     Lab,
     /// The lab with a network of its own: beside loopback, many hosts, and what its switches carry
     Wire,
+    /// The lab under clients that misbehave, and a resolver whose upstream breaks
+    Soak,
 }
 
 impl Args {
@@ -94,7 +96,7 @@ mod tests {
         Args::command().debug_assert();
         let parts = |line: &[&str]| Args::parse_from(["bench"].iter().chain(line)).parts();
         assert_eq!(parts(&[]), Part::value_variants());
-        assert_eq!(parts(&["--quick"]).len(), 5);
+        assert_eq!(parts(&["--quick"]).len(), 6);
         assert_eq!(parts(&["visit", "dns"]), [Part::Dns, Part::Visit]);
         assert!(Args::try_parse_from(["bench", "dsn"]).is_err());
     }

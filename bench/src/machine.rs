@@ -70,6 +70,6 @@ pub(crate) fn peers(part: crate::args::Part) -> &'static [Peer] {
         Part::Dns => &[peer::NAMED, peer::NSD, peer::KNOTD, peer::DNSPERF],
         Part::Http => &[peer::NGINX, peer::WRK],
         Part::Visit | Part::Wire => &[peer::CURL],
-        Part::Lab => &[],
+        Part::Lab | Part::Soak => &[],
     }
 }

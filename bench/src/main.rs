@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`args`] | what was said; how often and how long |
-//! | [`dns`], [`http`], [`visit`], [`lab`], [`wire`] | the parts of a run |
+//! | [`dns`], [`http`], [`visit`], [`lab`], [`wire`], [`soak`] | the parts of a run |
 //! | [`private`] | a network in which curl can be given a resolver |
 //! | [`programs`], [`peer`] | our programs, and those of others |
 //! | [`contest`] | several that are measured in turn |
@@ -27,6 +27,7 @@ mod programs;
 mod progress;
 mod section;
 mod server;
+mod soak;
 mod stats;
 mod table;
 mod tree;
@@ -106,6 +107,7 @@ fn measure_part(part: Part, programs: &Programs, effort: Effort, scratch: &Path)
         Part::Visit => visit::measure(programs, effort, scratch),
         Part::Lab => lab::measure(programs, effort),
         Part::Wire => wire::measure(programs, effort, scratch),
+        Part::Soak => soak::measure(programs, effort, scratch),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::stats::Summary;
 /// Rows that belong side by side.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Section {
-    /// Which part of the run: `dns`, `http`, `visit`, `lab`, `wire`.
+    /// Which part of the run: `dns`, `http`, `visit`, `lab`, `wire`, `soak`.
     pub(crate) part: String,
     /// What is compared.
     pub(crate) title: String,
