@@ -53,7 +53,7 @@ impl Served {
 pub(crate) fn clients(dns: SocketAddr, http: SocketAddr, over: &AtomicBool) -> (Served, Served) {
     thread::scope(|scope| {
         let names = scope.spawn(|| until(over, |nth| look_up(dns, nth)));
-        let pages = until(over, |_| get(http));
+        let pages = until(over, |_| is_page_within(http, PATIENCE));
         (names.join().unwrap_or_default(), pages)
     })
 }
@@ -81,13 +81,27 @@ fn look_up(dns: SocketAddr, id: u16) -> Result<bool> {
     Ok(reply.is_some_and(|reply| (reply.id, reply.rcode, reply.answers) == (id, 0, 2)))
 }
 
-fn get(http: SocketAddr) -> Result<bool> {
-    let mut stream = TcpStream::connect_timeout(&http, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+/// Whether a page is served within that time.
+pub(crate) fn is_page_within(http: SocketAddr, patience: Duration) -> Result<bool> {
+    let mut stream = TcpStream::connect_timeout(&http, patience)?;
+    stream.set_read_timeout(Some(patience))?;
     stream.write_all(b"GET /bytes/13 HTTP/1.1\r\nHost: www.example.test\r\nConnection: close\r\n\r\n")?;
     let mut response = Vec::new();
     stream.take(64 * 1024).read_to_end(&mut response)?;
     Ok(response.starts_with(b"HTTP/1.1 200 "))
+}
+
+/// Whether a question is answered over TCP within that time.
+pub(crate) fn is_answer_within(dns: SocketAddr, patience: Duration) -> Result<bool> {
+    let mut stream = TcpStream::connect_timeout(&dns, patience)?;
+    stream.set_read_timeout(Some(patience))?;
+    let query = message::query(1, "www.example.test");
+    stream.write_all(&[&u16::try_from(query.len())?.to_be_bytes(), &query[..]].concat())?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut reply)?;
+    Ok(message::reply(&reply).is_some_and(|reply| (reply.rcode, reply.answers) == (0, 2)))
 }
 
 #[cfg(test)]

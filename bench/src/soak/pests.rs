@@ -75,10 +75,13 @@ fn opened(targets: Targets, over: &AtomicBool) {
 
 /// So many that the resolver takes no more over TCP, and half of what the application server takes.
 fn left(targets: Targets, over: &AtomicBool) {
-    let to = |address, count| (0..count).filter_map(move |_| connect(address));
-    let _held: Vec<TcpStream> =
-        to(targets.http, 256).chain(to(targets.https, 256)).chain(to(targets.dns, 200)).collect();
+    let _held = [(targets.http, 256), (targets.https, 256), (targets.dns, 200)].map(|(to, count)| held(to, count));
     wait(over);
+}
+
+/// So many connections, opened and left.
+pub(crate) fn held(to: SocketAddr, count: usize) -> Vec<TcpStream> {
+    (0..count).filter_map(|_| connect(to)).collect()
 }
 
 /// Ask for much, and read a few bytes at a time.
