@@ -18,6 +18,7 @@
 //! | `traffic` | frames as far as rules need them |
 //! | `words` | sentences and commands |
 
+mod aliases;
 mod answers;
 mod connection;
 mod evidence;

@@ -237,9 +237,10 @@ impl Fault {
             return Err(self.wrong(format!("there is no host {place:?}; places: {}, wire", known())));
         }
         meant.try_for_each(|There { name, role, played_by }| match (played_by, role) {
-            (Some(by), _) => Err(self.wrong(format!(
-                "{name} is played by {by}, which takes no faults; the network in front of it does"
-            ))),
+            (Some(by), _) => {
+                Err(self
+                    .wrong(format!("{name} is played by {by}, which takes no faults; the network in front of it does")))
+            }
             (None, Some(role)) => self.check_kind(name, *role),
             (None, None) => Ok(()),
         })

@@ -22,7 +22,10 @@ const BUILT_IN: [(&str, &str); 9] = [
 ];
 
 /// The scenarios inside this program: each file's name in `lab/` and its text.
-pub const SCENARIOS: &[(&str, &str)] = &[("scenarios/basics.toml", include_str!("../../../lab/scenarios/basics.toml"))];
+pub const SCENARIOS: &[(&str, &str)] = &[
+    ("scenarios/basics.toml", include_str!("../../../lab/scenarios/basics.toml")),
+    ("scenarios/faults.toml", include_str!("../../../lab/scenarios/faults.toml")),
+];
 
 /// Where the files that a world names are read from.
 #[derive(Clone, Debug, PartialEq, Eq)]

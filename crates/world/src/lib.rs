@@ -16,9 +16,9 @@ mod description;
 pub mod fault;
 mod files;
 mod network;
+mod played;
 pub mod scenario;
 pub mod zone;
-mod played;
 
 pub use book::{AddressBook, BookHost, BookService, Closed, Enter, Inside, Protocol, Published, Route};
 pub use description::{App, Host, LabNet, Nameserver, Renumber, Resolver, World, WorldError};

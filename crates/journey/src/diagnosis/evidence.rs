@@ -52,6 +52,13 @@ pub(super) struct Query<'a> {
     pub(super) is_of_hop: bool,
 }
 
+impl Query<'_> {
+    /// Whether its answer could be used. One that is cut says no more than that it has to be asked again.
+    fn is_of_use(&self) -> bool {
+        self.no_use.is_none() && self.reply.is_none_or(|reply| reply.meaning != Meaning::Truncated)
+    }
+}
+
 /// Who delegates a zone to an address.
 pub(super) struct Referral<'a> {
     pub(super) host: String,
@@ -165,13 +172,13 @@ impl<'a> Evidence<'a> {
     pub(super) fn is_made_good(&self, query: &Query<'_>) -> bool {
         self.queries
             .iter()
-            .any(|other| other.no_use.is_none() && other.asker == query.asker && other.question == query.question)
+            .any(|other| other.is_of_use() && other.asker == query.asker && other.question == query.question)
     }
 
     /// The server that answered in the place of one that was of no use.
     pub(super) fn made_good_by(&self, query: &Query<'_>) -> Option<String> {
         let other = self.queries.iter().find(|other| {
-            other.no_use.is_none()
+            other.is_of_use()
                 && other.asker == query.asker
                 && other.question == query.question
                 && other.server != query.server

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{
     evidence::{Evidence, Query, Referral, id},
     own,
-    words::{and, ask, bare, is_under, ms, same, visit},
+    words::{ask, bare, is_under, ms, same},
 };
 use crate::{
     Basis, Cause, Event, NoUse, Said, StageName, Sure, Trouble, What,
@@ -180,7 +180,9 @@ fn silent(evidence: &Evidence<'_>, query: &Query<'_>, at: &str, host: &str) -> (
             (format!("{what}; it reports no such question"), Sure::Likely, own::packets(evidence))
         }
         // Another vendor's server reports nothing, whatever it does.
-        (false, Some(Said::NotAsked { .. }) | None) => (what, Sure::Likely, Some(format!("ask it yourself: {}", ask(evidence, query.server, name)))),
+        (false, Some(Said::NotAsked { .. }) | None) => {
+            (what, Sure::Likely, Some(format!("ask it yourself: {}", ask(evidence, query.server, name))))
+        }
     }
 }
 
@@ -266,63 +268,6 @@ pub(super) fn pending(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
         );
     }
     found
-}
-
-/// Aliases that lead in a circle, and who says them.
-pub(super) fn alias_loop(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
-    let Some(failed) = evidence.failed_at(StageName::Name) else { return Vec::new() };
-    let Some(name) = evidence.name() else { return Vec::new() };
-    let mut links: Vec<(&str, &str, String, Option<Basis>)> = Vec::new();
-    for event in evidence.case.events {
-        let (host, reply) = match &event.what {
-            What::AnswerSent { reply, .. } if reply.flags.aa => (event.host.clone(), reply),
-            What::ReplyReceived { reply, server, .. } => (evidence.named(server.ip()), reply),
-            _ => continue,
-        };
-        for record in reply.answer.iter().filter(|record| record.rtype == "CNAME") {
-            links.push((bare(&record.name), bare(&record.data), host.clone(), id(event)));
-        }
-    }
-    // What an authority says of itself goes before what somebody heard.
-    links.sort_by_key(|(.., host, _)| evidence.resolver().is_some_and(|(_, resolver)| resolver == *host));
-    let mut chain: Vec<&str> = vec![bare(&name.asked)];
-    let mut by: Vec<String> = Vec::new();
-    let mut basis = Vec::new();
-    while let Some((_, to, host, on)) = links.iter().find(|(from, ..)| same(from, chain[chain.len() - 1])) {
-        let seen = chain.iter().position(|name| same(name, to));
-        chain.push(to);
-        basis.extend(on.clone());
-        if !by.contains(host) {
-            by.push(host.clone());
-        }
-        if let Some(begin) = seen {
-            let circle = chain[begin..].join(" → ");
-            let what = format!("the aliases that {} serves lead in a circle: {circle}", and(&by));
-            let next = visit(evidence, "--walk=all");
-            return vec![
-                Cause::new(wanted, by.into_iter().next(), what)
-                    .broke(true)
-                    .on(basis.into_iter().chain([evidence.stage(failed.name)]))
-                    .next(Some(next)),
-            ];
-        }
-    }
-    by_walk_in_a_circle(evidence, wanted).into_iter().collect()
-}
-
-fn by_walk_in_a_circle(evidence: &Evidence<'_>, wanted: Trouble) -> Option<Cause> {
-    let search = evidence.search()?;
-    let End::Loop { what } = &search.end else { return None };
-    let by = search
-        .zones
-        .last()?
-        .servers
-        .iter()
-        .flat_map(|server| &server.addresses)
-        .find(|asked| asked.said.as_ref().is_some_and(crate::walk::Said::is_usable))?;
-    let host = evidence.named(by.address.ip());
-    let what = format!("the aliases that {host} serves lead in a circle, as the walk found: {what}");
-    Some(Cause::new(wanted, Some(host), what).broke(true).sure(Sure::Likely).on([evidence.stage(StageName::Name)]))
 }
 
 /// Servers that this machine's own walk found of no use, where nobody else tells.

@@ -1,13 +1,13 @@
 //! Whose work finding the name waited for.
 
 use super::{
-    evidence::{Evidence, id},
+    evidence::{Evidence, Query, id},
     own::{events, packets},
     servers::late_answer,
     words::{ask, bare, ms, same, visit},
 };
 use crate::{
-    Cause, Event, Reason, StageName, Sure, Trouble, What,
+    Cause, Event, NoUse, Reason, StageName, Sure, Trouble, What,
     stage::{Exchange, Told},
 };
 
@@ -17,13 +17,18 @@ pub(super) fn name(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
     let Some(stage) = evidence.hop.stage(StageName::Name) else { return Vec::new() };
     let all = stage.duration_us.unwrap_or_default();
     let is_long = |us: u64| us >= LONG_US && us >= all / 2;
+    // One that is asked several times may take the time in parts.
+    let took_most = |query: &Query<'_>| {
+        let of_it = evidence.queries.iter().filter(|other| other.server.ip() == query.server.ip() && other.is_of_hop);
+        query.elapsed_us >= LONG_US && of_it.map(|other| other.elapsed_us).sum::<u64>() >= all / 2
+    };
     let broke = evidence.failed.is_some_and(|failed| {
         failed.name == StageName::Name && matches!(failed.reason, Reason::MaxTime | Reason::Timeout)
     });
     // What a server says of its own work goes before what whoever waited for it says.
     let own_work = |host: &str, name: &str| {
         evidence.events_of(host).find_map(|event| match &event.what {
-            What::AnswerSent { question, elapsed_us, .. } if same(&question.name, name) && is_long(*elapsed_us) => {
+            What::AnswerSent { question, elapsed_us, .. } if same(&question.name, name) && *elapsed_us >= LONG_US => {
                 Some((event, *elapsed_us))
             }
             _ => None,
@@ -34,8 +39,9 @@ pub(super) fn name(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
         let host = evidence.named(query.server.ip());
         let name = bare(&query.question.name);
         let own = match query.no_use {
-            Some(_) => late_answer(evidence, query),
-            None if is_long(query.elapsed_us) => own_work(&host, name),
+            Some(NoUse::NoAnswer) => late_answer(evidence, query),
+            Some(_) => None,
+            None if took_most(query) => own_work(&host, name),
             None => continue,
         };
         // One that did not answer at all is another matter, unless it says that it did, later.

@@ -1,7 +1,7 @@
 //! The table of rules, in the order in which what they find is to be blamed: what lies at the root of a matter stands before
 //! what follows from it.
 
-use super::{Rule, answers, connection, http, limits, network, own, servers, slow};
+use super::{Rule, aliases, answers, connection, http, limits, network, own, servers, slow};
 use crate::Trouble;
 
 macro_rules! rules {
@@ -28,7 +28,7 @@ pub const RULES: &[Rule] = rules! {
     BadUrl: limits::stage, "stage url: it cannot be read, or its scheme is not spoken";
     StaleAnswer: answers::contradicted, "the resolver reports a cache hit, and gave an address that no authority has, by the authorities' reports or the walk";
     ResolverContradicts: answers::contradicted, "the same without a cache hit; or a no for which the resolver asked nobody";
-    AliasLoop: servers::alias_loop, "stage name failed: the CNAME records that were served lead back to one of their names";
+    AliasLoop: aliases::alias_loop, "stage name failed: the CNAME records that were served lead back to one of their names";
     DelegationLoop: servers::useless, "the resolver's queries: a server refers to the very zone that was delegated to it";
     LameDelegation: servers::useless, "the resolver's queries: a server that a zone is delegated to answers as no authority for it";
     DeadDelegation: servers::useless, "the resolver's queries: no answer from an address that a referral names and that no host of the lab has";
