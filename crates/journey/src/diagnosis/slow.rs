@@ -88,7 +88,7 @@ fn slow_resolver<'a>(
     let asked = bare(&exchange.question.name);
     // What it waited for others is told of those, where they are to be blamed.
     let others = evidence.queries.iter().filter(|query| query.asker == host && query.is_of_hop);
-    if others.map(|query| query.elapsed_us).sum::<u64>() >= exchange.duration_us / 2 {
+    if others.map(|query| waited(evidence, query)).sum::<u64>() >= exchange.duration_us / 2 {
         return None;
     }
     let own = own_work(&host, asked);
@@ -102,4 +102,15 @@ fn slow_resolver<'a>(
     Some(
         Cause::new(wanted, Some(host), what).sure(sure).tell(tell).on(own.into_iter().chain(events(evidence, address))),
     )
+}
+
+/// How long a question was waited for since it was first asked; a reply may be to a repetition of it.
+fn waited(evidence: &Evidence<'_>, query: &Query<'_>) -> u64 {
+    let first = evidence.case.events.iter().find(|event| {
+        event.host == query.asker
+            && matches!(&event.what, What::QuerySent { server, question, transport }
+                if (*server, question, *transport) == (query.server, query.question, query.transport))
+    });
+    let since = first.and_then(|first| u64::try_from(query.event.at_us?.saturating_sub(first.at_us?)).ok());
+    since.unwrap_or_default().max(query.elapsed_us)
 }

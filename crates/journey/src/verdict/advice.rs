@@ -56,6 +56,9 @@ pub(super) fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Ho
         (Reason::NoAddress, _) if families == (true, false) => "visit without -4".to_owned(),
         (Reason::NoAddress, _) if families == (false, true) => "visit without -6".to_owned(),
         (Reason::NoAddress, _) => "the name is there for something else (mail, text): visit another name".to_owned(),
+        (Reason::ServerFailure, _) if !nobody_asked(hop) && does_not_report(case, hop) => {
+            "this resolver does not report whom it asked: ask them yourself with --walk".to_owned()
+        }
         (Reason::ServerFailure, _) if nobody_asked(hop) => "ask another resolver with --resolver ADDR".to_owned(),
         (Reason::ServerFailure, _) => {
             format!("look at the name servers of {asked}, or ask another resolver with --resolver ADDR")
@@ -136,4 +139,12 @@ pub(super) fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Ho
         }
     };
     Some(text)
+}
+
+/// Whether another vendor's server plays the resolver: what it met is known from nobody.
+fn does_not_report(case: &Case<'_>, hop: &Hop) -> bool {
+    let Some(Did::Name(name)) = hop.stage(StageName::Name).map(|stage| &stage.did) else { return false };
+    let Some(NameSource::Resolver { host: Some(host), .. }) = &name.source else { return false };
+    let is_it = |observer: &Observer| observer.host == *host && matches!(observer.said, Said::NotAsked { .. });
+    case.observers.iter().any(is_it)
 }
