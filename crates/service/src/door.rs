@@ -5,13 +5,15 @@
 //! |---|---|---|
 //! | open | `listen(2)`, `accept(2)` | a connection |
 //! | refusing | `shutdown(2)`: the socket keeps its port and listens no more | RST |
-//! | unanswering | a filter that lets nothing through (`SO_ATTACH_FILTER`), which a listening socket's SYNs pass too | nothing |
+//! | unanswering | what has not 255 hops left is dropped (`IP_MINTTL`), and no system sends so much by default | nothing |
 //! | stalled | a short accept queue, full, and nobody who takes from it | nothing, while the kernel counts overflows |
 //!
-//! Connections that were taken before go on in all of them. Where the kernel has filters for the privileged alone, an
-//! unanswering door has a full queue like a stalled one, which looks the same from outside; the host's own tables show it.
+//! Connections that were taken before go on in all of them. None of them takes a right that not every process has.
+
+mod hops;
 
 use std::{
+    fmt,
     future::pending,
     io, mem,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr},
@@ -19,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use socket2::{Domain, SockFilter, SockRef, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Notify,
@@ -38,8 +40,9 @@ const FILLERS: usize = STALLED_BACKLOG as usize + 1;
 /// A connection of our own that is not open by then has found the queue full of others, as one to one's own host takes
 /// microseconds.
 const FILLED: Duration = Duration::from_millis(200);
-/// The filter: of every segment, keep 0 bytes (`BPF_RET | BPF_K`).
-const NOTHING_PASSES: SockFilter = SockFilter::new(6, 0, 0, 0);
+
+/// What a fault makes of a door, if anything.
+type Which = dyn Fn(&Fault) -> Option<State> + Send + Sync;
 
 /// What a door is like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,14 +73,14 @@ pub struct Door {
 }
 
 /// The socket itself, which whoever changes the faults turns at once.
-#[derive(Debug)]
 struct Leaf {
+    local: SocketAddr,
     socket: Socket,
     faults: Faults,
-    which: fn(&Fault) -> Option<State>,
+    which: Box<Which>,
     state: State,
-    // Nothing is answered because the queue is full, and not by a filter.
-    is_full_instead: bool,
+    // Whether nothing has passed for a while: a connection that was half open then has inherited it.
+    was_unanswering: bool,
     // How often the socket was told to listen after it had been shut down.
     life: u64,
 }
@@ -92,21 +95,32 @@ struct Filler {
 impl Door {
     /// Takes over a socket that listens on a port that it was bound to explicitly (as all of [`crate::Bound`] are). `which`
     /// says what a fault makes of the door; the first fault of which it says something counts.
-    pub fn new(listener: TcpListener, faults: &Faults, which: fn(&Fault) -> Option<State>) -> io::Result<Self> {
+    pub fn new(
+        listener: TcpListener,
+        faults: &Faults,
+        which: impl Fn(&Fault) -> Option<State> + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let local = listener.local_addr()?;
-        let socket = SockRef::from(&listener).try_clone()?;
-        let leaf = Leaf { socket, faults: faults.clone(), which, state: State::Open, is_full_instead: false, life: 0 };
+        let leaf = Leaf {
+            local,
+            socket: SockRef::from(&listener).try_clone()?,
+            faults: faults.clone(),
+            which: Box::new(which),
+            state: State::Open,
+            was_unanswering: false,
+            life: 0,
+        };
         let (leaf, changed) = (Arc::new(Mutex::new(leaf)), Arc::new(Notify::new()));
         // At once, and not when the task that accepts has its turn: who has put a fault into force may rely on it. A door
         // that is gone has no socket any more.
         let (weak, tell) = (Arc::downgrade(&leaf), Arc::clone(&changed));
         faults.on_change(move || {
             if let Some(leaf) = weak.upgrade() {
-                lock(&leaf).follow(local);
+                lock(&leaf).follow();
                 tell.notify_one();
             }
         });
-        lock(&leaf).follow(local);
+        lock(&leaf).follow();
         let (fillers, leaving) = (Vec::new(), Vec::new());
         Ok(Self { local, changed, leaf, listener: Some((0, listener)), fillers, leaving })
     }
@@ -125,13 +139,13 @@ impl Door {
     /// Nothing is lost when this is given up.
     pub async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
         loop {
-            let (state, is_full, end) = self.follow()?;
-            if is_full {
+            let (state, end) = self.follow()?;
+            if state == State::Stalled {
                 self.fill().await?;
             } else {
                 self.empty(state);
             }
-            let takes = matches!(state, State::Open | State::Unanswering) && !is_full;
+            let takes = matches!(state, State::Open | State::Unanswering);
             let accepted = tokio::select! {
                 biased;
                 () = self.changed.notified() => continue,
@@ -145,16 +159,20 @@ impl Door {
             let (stream, peer) = accepted?;
             match self.leaving.iter().position(|filler| filler.local == peer) {
                 Some(ours) => drop(self.leaving.swap_remove(ours)),
-                None => return Ok((stream, peer)),
+                None => {
+                    if lock(&self.leaf).was_unanswering {
+                        hops::all_pass(&stream, self.local)?;
+                    }
+                    return Ok((stream, peer));
+                }
             }
         }
     }
 
-    /// Makes the socket what the faults want now, and the registration what the socket is. Says whether its queue is to be
-    /// full, and until when all that holds.
-    fn follow(&mut self) -> io::Result<(State, bool, Option<Instant>)> {
+    /// Makes the socket what the faults want now, and the registration what the socket is. Says until when that holds.
+    fn follow(&mut self) -> io::Result<(State, Option<Instant>)> {
         let mut leaf = lock(&self.leaf);
-        let state = leaf.follow(self.local);
+        let state = leaf.follow();
         match &self.listener {
             _ if state == State::Refusing => self.listener = None,
             Some((life, _)) if *life == leaf.life => {}
@@ -164,8 +182,7 @@ impl Door {
             }
         }
         let end = if leaf.faults.is_empty() { None } else { leaf.faults.next_end() };
-        let is_full = state == State::Stalled || leaf.is_full_instead;
-        Ok((state, is_full, end.map(Instant::from_std)))
+        Ok((state, end.map(Instant::from_std)))
     }
 
     /// Fills the queue, as far as it is not full. Each connection is counted before it is waited for, so that this may be
@@ -228,10 +245,10 @@ fn lock(leaf: &Mutex<Leaf>) -> MutexGuard<'_, Leaf> {
 
 impl Leaf {
     /// Makes the socket what the faults want now; returns what it is. Should the kernel refuse, the next change tries again.
-    fn follow(&mut self, local: SocketAddr) -> State {
-        let which = self.which;
-        let fault = self.faults.standing(|fault| which(fault).is_some());
-        let wanted = fault.and_then(|fault| which(&fault)).unwrap_or_default();
+    fn follow(&mut self) -> State {
+        let fault = self.faults.standing(|fault| (self.which)(fault).is_some());
+        let wanted = fault.and_then(|fault| (self.which)(&fault)).unwrap_or_default();
+        let local = self.local;
         if self.state != wanted {
             match self.turn(wanted) {
                 Ok(()) => info!(%local, state = ?wanted, "the door was turned"),
@@ -249,26 +266,30 @@ impl Leaf {
                 self.socket.listen(BACKLOG)?;
                 self.life += 1;
             }
-            State::Unanswering if !self.is_full_instead => self.socket.detach_filter()?,
-            State::Unanswering | State::Stalled => self.socket.listen(BACKLOG)?,
+            State::Unanswering => hops::all_pass(&self.socket, self.local)?,
+            State::Stalled => self.socket.listen(BACKLOG)?,
         }
-        (self.state, self.is_full_instead) = (State::Open, false);
+        self.state = State::Open;
         match wanted {
             State::Open => {}
             // Of a listening socket this is the end of listening (`inet_shutdown`): what is in its queue is reset.
             State::Refusing => self.socket.shutdown(Shutdown::Read)?,
             State::Unanswering => {
-                if let Err(error) = self.socket.attach_filter(&[NOTHING_PASSES]) {
-                    warn!(%error, "no filter, so the accept queue is filled instead");
-                    self.socket.listen(STALLED_BACKLOG)?;
-                    self.is_full_instead = true;
-                }
+                self.was_unanswering = true;
+                hops::none_pass(&self.socket, self.local)?;
             }
             // Told again, a socket that listens already takes the new length.
             State::Stalled => self.socket.listen(STALLED_BACKLOG)?,
         }
         self.state = wanted;
         Ok(())
+    }
+}
+
+impl fmt::Debug for Leaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { local, state, life, .. } = self;
+        f.debug_struct("Leaf").field("local", local).field("state", state).field("life", life).finish_non_exhaustive()
     }
 }
 
