@@ -10,7 +10,6 @@
 
 mod fault;
 mod https;
-mod listen;
 mod message;
 mod metrics;
 mod tcp;
@@ -25,7 +24,7 @@ use journey::{TraceId, What, dns::Transport};
 use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
 use service::{
-    Bound, Ended, Recorder, Signals, Stop,
+    Bound, Door, Ended, Recorder, Signals, Stop,
     admin::{self, Admin},
     ring::now_ns,
 };
@@ -40,7 +39,6 @@ pub use message::Encoded;
 pub use metrics::Metrics;
 
 use crate::{options, words};
-use listen::Listener;
 use message::{Parsed, Slot};
 use tcp::Kind;
 
@@ -174,8 +172,9 @@ impl<H: RequestHandler> Server<H> {
             let permits = Arc::new(tokio::sync::Semaphore::new(self.limits.tcp_connections));
             for listener in listeners {
                 let permits = Arc::clone(&permits);
-                let listener = Listener::new(listener, self.recorder.host(), self.faults.faults())?;
-                loops.spawn(tcp::serve(Arc::clone(&self), listener, kind.clone(), permits, stop.clone()));
+                let (faults, host) = (self.faults.faults(), self.recorder.host().to_owned());
+                let door = Door::new(listener, faults, move |fault| fault::door(fault, &host))?;
+                loops.spawn(tcp::serve(Arc::clone(&self), door, kind.clone(), permits, stop.clone()));
             }
         }
         Ok(loops)

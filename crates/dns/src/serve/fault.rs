@@ -14,7 +14,7 @@ use hickory_proto::{
 };
 use hickory_server::server::{Request, RequestHandler};
 use journey::dns::Transport;
-use service::{Signals, Stop};
+use service::{Signals, Stop, door::State};
 use tokio::time::sleep;
 use world::{
     AddressBook,
@@ -37,6 +37,12 @@ tokio::task_local! {
 pub struct Struck {
     /// The addresses that it gives instead of the true ones.
     pub addresses: Vec<IpAddr>,
+}
+
+/// What a fault makes of this host's doors for streams.
+pub(super) fn door(fault: &Fault, host: &str) -> Option<State> {
+    let is_meant = fault.kind == Kind::TcpRefused && matches!(fault.place, Place::Host(_)) && fault.place.is(host);
+    is_meant.then_some(State::Refusing)
 }
 
 /// The fault that has struck at the query which this handler answers, where it is the handler's part.

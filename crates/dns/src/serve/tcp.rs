@@ -6,7 +6,7 @@ use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use hickory_server::server::RequestHandler;
 use journey::dns::Transport;
 use rustls::ServerConfig;
-use service::{Stop, tls};
+use service::{Door, Stop, tls};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -17,7 +17,7 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
-use super::{Answered, Said, Server, https, listen::Listener};
+use super::{Answered, Said, Server, https};
 
 /// Queries of one connection that are under way at once. One that waits must not hold up those behind it (RFC 7766
 /// §6.2.1.1); what a client sends beyond this stays in the kernel's buffers.
@@ -39,10 +39,10 @@ pub(super) enum Kind {
     Https(Arc<ServerConfig>),
 }
 
-/// Serves one listener until `stop`; returns how many connections were cut off.
+/// Serves those who come in by one door until `stop`; returns how many connections were cut off.
 pub(super) async fn serve<H: RequestHandler>(
     server: Arc<Server<H>>,
-    mut listener: Listener,
+    mut door: Door,
     kind: Kind,
     permits: Arc<Semaphore>,
     stop: Stop,
@@ -53,7 +53,7 @@ pub(super) async fn serve<H: RequestHandler>(
         // several listeners share the permits, and one without clients must not hold any.
         let accepted = tokio::select! {
             accepted = async {
-                let accepted = listener.accept().await?;
+                let accepted = door.accept().await?;
                 let permit = Arc::clone(&permits).acquire_owned().await.expect("the semaphore is never closed");
                 Ok::<_, io::Error>((permit, accepted))
             } => accepted,
