@@ -5,6 +5,7 @@
 //! | [`source`] | which scenarios: files, folders, those inside this program |
 //! | [`stage`] | a lab in a scenario's state: one inside this program, or one that runs |
 //! | [`play`] | one scenario, visit by visit |
+//! | [`inside`] | what a scenario may not do: use files, leave its lab |
 //! | [`check`] | what came of a visit, and where it is not as expected |
 //! | [`done`] | what came of all of them, as data |
 //! | [`junit`], [`table`] | the same as JUnit XML, and as a table in Markdown |
@@ -14,6 +15,7 @@
 
 pub mod check;
 pub mod done;
+pub mod inside;
 pub mod junit;
 pub mod play;
 pub mod source;

@@ -15,6 +15,7 @@ use world::{
 use super::{
     check,
     done::{Done, End, Visited},
+    inside,
     stage::{NotPlayed, Place, Stage},
 };
 use crate::{
@@ -70,6 +71,7 @@ fn line(scenario: &Scenario, visit: &scenario::Visit) -> anyhow::Result<Visit> {
     }
     line.world = line.world.filter(|_| !from_environment("world"));
     ensure!(line.world.is_none(), "--world: the lab that a scenario is played in is named to `visit scenario`");
+    inside::no_files(&line)?;
     let is_raw = |url: &String| {
         let scheme = target::parse(url, Secrets::Removed).ok().map(|(_, target)| target.scheme);
         matches!(scheme, Some(Scheme::Tcp | Scheme::Udp))
@@ -98,6 +100,9 @@ fn stages(script: &Script, place: &Place, interrupt: &CancellationToken) -> Resu
     // What it does on threads of its own must not be left to one that stands in another lab's network.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().thread_keep_alive(Duration::ZERO).build()?;
+    let running = place.ground();
+    inside::records_stay(&script.scenario, running.as_ref())?;
+    script.lines.iter().try_for_each(|line| inside::stays(line, running.as_ref()))?;
     let mut stage = place.set(&script.scenario, &runtime)?;
     let visits = visits(script, &mut stage, &runtime, interrupt);
     let ended = stage.end();
@@ -221,6 +226,17 @@ mod tests {
         check("args = [\"doctor\"]", "is no visit");
         check("args = [\"-n\", \"3\", \"a\"]", "a series");
         check("args = [\"--world\", \"x\", \"a\"]", "--world");
+        for (args, option) in [
+            ("\"-o\", \"f\"", "-o FILE"),
+            ("\"-o\", \"-\"", "-o FILE"),
+            ("\"--save=f\"", "--save"),
+            ("\"-sd\", \"@/etc/hostname\"", "-d @FILE"),
+            ("\"--data\", \"@-\"", "-d @FILE"),
+            ("\"--cacert\", \"f\"", "--cacert"),
+            ("\"--pcap\", \"f\"", "--pcap"),
+        ] {
+            check(&format!("args = [{args}, \"a\"]"), &format!("{option}: a scenario writes and reads no files"));
+        }
         check("args = [\"a\"]\ncause = { trouble = \"dns_no_anser\" }", "unknown variant `dns_no_anser`");
     }
 }

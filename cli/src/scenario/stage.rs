@@ -88,6 +88,14 @@ impl Place {
         }
     }
 
+    /// The lab that runs elsewhere, where it is one.
+    pub fn ground(&self) -> Option<Ground> {
+        match self {
+            Self::Embedded { .. } => None,
+            Self::Running { book, file, .. } => Some(Ground::Running { book: book.clone(), file: file.clone() }),
+        }
+    }
+
     /// Says beforehand what will change what comes of scenarios.
     pub fn announce(&self, runtime: &Runtime) {
         let Self::Running { book, inside, .. } = self else { return };

@@ -1,0 +1,147 @@
+//! What a scenario may not do. Scenarios are passed on and played by programs of continuous integration: a file of them
+//! touches no other file of whoever plays it, and its visits are made in the lab and nowhere else. Pure.
+
+use std::net::IpAddr;
+
+use anyhow::{anyhow, ensure};
+use world::{AddressBook, World, scenario::Scenario};
+
+use crate::{
+    args::Visit,
+    plan::{self, Ground, resolver::Named},
+    walk::{
+        secrets::Secrets,
+        target::{self, Host},
+    },
+};
+
+/// Refuses the options by which a visit reads and writes files, stdin and stdout among them.
+pub fn no_files(line: &Visit) -> anyhow::Result<()> {
+    let reads = |piece: &String| piece.starts_with('@');
+    let used = [
+        ("-o FILE", line.output.output.is_some()),
+        ("--save", line.output.save.is_some()),
+        ("--pcap", line.output.pcap.is_some()),
+        ("-d @FILE", line.request.data.iter().any(reads)),
+        ("--cacert", line.tls.cacert.is_some()),
+    ];
+    match used.iter().find(|(_, is_used)| *is_used) {
+        Some((option, _)) => Err(anyhow!(
+            "{option}: a scenario writes and reads no files; what its visits show is in --junit and --json"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a visit that would be made elsewhere than in the lab: this one that runs, or one inside this program. What no
+/// visit comes of, as of a URL that cannot be read, stays.
+pub fn stays(line: &Visit, running: Option<&Ground>) -> anyhow::Result<()> {
+    let built_in = World::built_in();
+    let direct = AddressBook::direct(&built_in);
+    let book = match running {
+        Some(Ground::Running { book, .. }) => book,
+        _ => &direct,
+    };
+    let is_outside = |ip: &IpAddr| !book.contains(*ip);
+    if let Some(resolver) = &line.names.resolver
+        && let Ok(named) = Named::parse(resolver.trim())
+    {
+        let is_in = named.is_in(|ip| book.contains(ip), |name| book.claims(name));
+        let shown = Secrets::Removed.text(resolver);
+        ensure!(is_in, "--resolver {shown} is outside the lab, and a scenario stays in it: name a resolver of the lab");
+    }
+    let Ok(given) = plan::given(line) else { return Ok(()) };
+    for url in &line.urls {
+        let Ok((_, target)) = target::parse(url, Secrets::Removed) else { continue };
+        let shown = target::shown(url, Secrets::Removed);
+        if let Ok((Ground::Internet, _)) = plan::plan(line, url, &given, running) {
+            return Err(anyhow!(
+                "{shown} is no place of the lab, and a scenario stays in it: with --lab the lab is asked for any name"
+            ));
+        }
+        let way = given.way(&target);
+        let led_to = match &way.host {
+            Host::Ip(ip) => std::slice::from_ref(ip),
+            Host::Name(_) => given.addresses(&way).unwrap_or_default(),
+        };
+        if let Some(ip) = led_to.iter().find(|ip| is_outside(ip)) {
+            return Err(anyhow!("{shown} leads to {ip}, which is outside the lab, and a scenario stays in it"));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses records that lead visits elsewhere: from names of the lab to addresses that are not.
+pub fn records_stay(scenario: &Scenario, running: Option<&Ground>) -> anyhow::Result<()> {
+    let built_in = World::built_in();
+    let direct = AddressBook::direct(&built_in);
+    let book = match running {
+        Some(Ground::Running { book, .. }) => book,
+        _ => &direct,
+    };
+    let all = scenario.visit.iter().map(|visit| &visit.records).chain([&scenario.records]);
+    for record in all.flat_map(|records| records.values()).flatten() {
+        let outside = record.split_whitespace().filter_map(|word| word.parse().ok()).find(|ip| !book.contains(*ip));
+        if let Some(ip) = outside {
+            return Err(anyhow!(
+                "the record {record:?} leads to {ip}, which is outside the lab, and a scenario stays in it"
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::Cli;
+
+    #[test]
+    fn visits_stay_in_the_lab() {
+        let tried = |line: &[&str]| {
+            let mut visit = Cli::parse_from(["visit"].iter().chain(line)).visit;
+            if !line.contains(&"--resolver") {
+                visit.names.resolver = None;
+            }
+            stays(&visit, None).map_err(|error| error.to_string())
+        };
+        for line in [
+            &["www.example.local"][..],
+            &["--lab", "www.baidu.com"],
+            &["--lab", "http://10.78.2.81/"],
+            &["--lab", "--resolver", "tls://10.78.1.53", "a"],
+            &["--lab", "--connect-to", "www.other.test:443:www.example.local:443", "https://www.other.test"],
+            &["http://www.example.local:99999/"],
+            &["--resolve", "nonsense", "www.example.local"],
+        ] {
+            assert_eq!(tried(line), Ok(()), "{line:?}");
+        }
+        let check = |line: &[&str], words: &str| {
+            let why = tried(line).unwrap_err();
+            assert!(why.contains(words), "{line:?}: {why}");
+        };
+        check(&["http://me:pw@www.baidu.com/"], "http://www.baidu.com/ is no place of the lab");
+        check(&["www.example.local", "http://127.0.0.1:631/"], "http://127.0.0.1:631/ is no place of the lab");
+        check(&["--lab", "http://127.0.0.1:631/"], "leads to 127.0.0.1, which is outside the lab");
+        check(&["--connect-to", "::127.0.0.1:631", "www.example.local"], "no place of the lab");
+        check(&["--lab", "--connect-to", "::127.0.0.1:631", "a"], "leads to 127.0.0.1");
+        check(&["--resolve", "www.example.local:80:10.78.2.81,192.0.2.1", "www.example.local"], "leads to 192.0.2.1");
+        check(&["--lab", "--resolver", "9.9.9.9", "a"], "--resolver 9.9.9.9 is outside the lab");
+        check(&["--lab", "--resolver", "system", "a"], "--resolver system is outside the lab");
+    }
+
+    #[test]
+    fn records_stay_in_the_lab() {
+        let check = |record: &str| {
+            let records = [("example.local.".to_owned(), vec![record.to_owned()])].into();
+            let scenario = Scenario { records, ..Scenario::default() };
+            records_stay(&scenario, None).map_err(|error| error.to_string())
+        };
+        assert_eq!(check("www 300 IN A 10.78.2.82"), Ok(()));
+        assert_eq!(check("www 300 IN CNAME app1"), Ok(()));
+        assert!(check("www 300 IN A 192.0.2.1").unwrap_err().contains("leads to 192.0.2.1, which is outside the lab"));
+        assert!(check("www 300 IN AAAA ::1").unwrap_err().contains("leads to ::1"));
+    }
+}
