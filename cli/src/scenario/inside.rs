@@ -1,5 +1,6 @@
 //! What a scenario may not do. Scenarios are passed on and played by programs of continuous integration: a file of them
-//! touches no other file of whoever plays it, and its visits are made in the lab and nowhere else. Pure.
+//! touches no other file of whoever plays it, its visits are made in the lab and nowhere else, and what it types is shown
+//! without credentials. Pure.
 
 use std::net::IpAddr;
 
@@ -91,6 +92,40 @@ pub fn records_stay(scenario: &Scenario, running: Option<&Ground>) -> anyhow::Re
     Ok(())
 }
 
+/// What was typed, as it may be shown and kept: without credentials and tokens, wherever the command line has them, unless
+/// it says itself that they are to be shown.
+pub fn without_secrets(args: &[String], line: &Visit) -> Vec<String> {
+    if line.output.show_secrets {
+        return args.to_vec();
+    }
+    let secrets = Secrets::Removed;
+    let field = |field: &String| match field.split_once(':') {
+        Some((name, value)) => {
+            let shown = secrets.field(name.trim(), value.trim_start());
+            format!("{name}:{}{shown}", &value[..value.len() - value.trim_start().len()])
+        }
+        None => secrets.text(field),
+    };
+    let request = &line.request;
+    let fields = request.header.iter().map(|header| (header, field(header)));
+    let bodies = request.data.iter().chain(&request.send).map(|body| (body, secrets.stream(body)));
+    let urls = line.urls.iter().filter(|url| may_have_userinfo(url)).map(|url| (url, target::shown(url, secrets)));
+    // A value stands at the end of its word, in whatever way the option before it is written.
+    let mut values: Vec<(&String, String)> = fields.chain(bodies).chain(urls).collect();
+    values.retain(|(value, shown)| *value != shown && !value.is_empty());
+    values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
+    let word = |arg: &String| {
+        let found = values.iter().find_map(|(value, shown)| Some((arg.strip_suffix(value.as_str())?, shown)));
+        found.map_or_else(|| secrets.text(arg), |(before, shown)| format!("{before}{shown}"))
+    };
+    args.iter().map(word).collect()
+}
+
+/// What has none is shown as it was typed, not as the URL that it stands for.
+fn may_have_userinfo(url: &str) -> bool {
+    url.contains('@')
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -143,5 +178,27 @@ mod tests {
         assert_eq!(check("www 300 IN CNAME app1"), Ok(()));
         assert!(check("www 300 IN A 192.0.2.1").unwrap_err().contains("leads to 192.0.2.1, which is outside the lab"));
         assert!(check("www 300 IN AAAA ::1").unwrap_err().contains("leads to ::1"));
+    }
+
+    #[test]
+    fn what_was_typed_has_no_credentials() {
+        let check = |args: &[&str], expected: &[&str]| {
+            let visit = Cli::parse_from(["visit"].iter().chain(args)).visit;
+            let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+            assert_eq!(without_secrets(&args, &visit), expected);
+        };
+        check(&["-H", "Authorization: Bearer cherry", "a"], &["-H", "Authorization: (removed)", "a"]);
+        check(&["-LHCookie:id=cherry", "a"], &["-LHCookie:(removed)", "a"]);
+        check(&["--header=X-Token: cherry", "a"], &["--header=X-Token: (removed)", "a"]);
+        check(&["-H", "Accept: text/html", "-H", "X-Gone:", "a"], &["-H", "Accept: text/html", "-H", "X-Gone:", "a"]);
+        check(&["-d", "user=me&password=cherry", "a"], &["-d", "user=me&password=(removed)", "a"]);
+        check(&["--send", "AUTH cherry\\r\\n", "tcp://a:1"], &["--send", "AUTH (removed)", "tcp://a:1"]);
+        check(&["http://me:cherry@a/?token=cherry&b=1"], &["http://a/?token=(removed)&b=1"]);
+        check(&["me:cherry@a.test"], &["http://a.test/"]);
+        check(
+            &["--resolver", "https://me:cherry@dns.test/q", "a?key=cherry"],
+            &["--resolver", "https://dns.test/q", "a?key=(removed)"],
+        );
+        check(&["--show-secrets", "-H", "Cookie: cherry", "a"], &["--show-secrets", "-H", "Cookie: cherry", "a"]);
     }
 }

@@ -141,7 +141,8 @@ fn visits(
         if interrupt.is_cancelled() {
             break;
         }
-        done.push(check::visited(visit, &line.fault, seen, began.elapsed()));
+        let args = inside::without_secrets(&visit.args, &line);
+        done.push(Visited { args, ..check::visited(visit, &line.fault, seen, began.elapsed()) });
     }
     Ok(done)
 }
