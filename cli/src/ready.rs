@@ -98,5 +98,21 @@ fn said(book: &AddressBook) -> String {
         true => String::new(),
         false => format!("; not asked: {}", report::and(&others)),
     };
-    format!("ready: {}{others}\n", report::count(asked, "host"))
+    // Names are those of a file that somebody else has written.
+    report::clean(&format!("ready: {}{others}", report::count(asked, "host"))) + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use world::World;
+
+    use super::*;
+
+    #[test]
+    fn names_of_a_file_are_shown_as_text() {
+        let mut book = AddressBook::direct(&World::built_in());
+        let played = book.hosts.iter_mut().find(|host| host.name == "app1").unwrap();
+        (played.played_by, played.services) = (Some("nginx\u{1b}[2J".to_owned()), Vec::new());
+        assert_eq!(said(&book), "ready: 6 hosts; not asked: app1 (played by nginx\\u{1b}[2J)\n");
+    }
 }

@@ -71,11 +71,9 @@ async fn add(book: &AddressBook, fault: &Fault, lease: Option<Duration>) -> Resu
     let ends = [fault.when.lasting, lease].into_iter().flatten().min();
     let ends = ends.map_or_else(String::new, |ends| format!(" (they end by themselves in {} s)", ends.as_secs_f64()));
     let ends = if ids.len() == 1 { ends.replace("they end by themselves", "it ends by itself") } else { ends };
-    print(&format!(
-        "In force: {fault} as {}{ends}\nTo end it: visit lab fault clear {}\n",
-        ids.join(", "),
-        ids.join(" ")
-    ))?;
+    let in_force = report::clean(&format!("In force: {fault} as {}{ends}", ids.join(", ")));
+    let to_end = report::clean(&format!("To end it: visit lab fault clear {}", ids.join(" ")));
+    print(&format!("{in_force}\n{to_end}\n"))?;
     Ok(exit::REACHED)
 }
 
@@ -111,11 +109,16 @@ async fn clear(book: &AddressBook, which: &[String]) -> Result<u8, Stopped> {
         let end = async { Remote::new(target.admin)?.remove(row.fault.id).await };
         end.await.map_err(|error| anyhow!("{}/{} could not be ended: {error}", row.host, row.fault.id))?;
     }
-    let ended: Vec<String> =
-        chosen.iter().map(|row| format!("Ended: {}/{} {}\n", row.host, row.fault.id, row.fault.fault)).collect();
+    let ended: Vec<String> = chosen.iter().map(|row| ended(row)).collect();
     print(&if ended.is_empty() { "No fault was in force.\n".to_owned() } else { ended.concat() })?;
     silent.iter().for_each(|error| complain(&error.to_string()));
     Ok(if silent.is_empty() { exit::REACHED } else { exit::LOCAL })
+}
+
+/// What is said of one that was ended; how it is written is what its host said.
+fn ended(row: &Row) -> String {
+    let line = format!("Ended: {}/{} {}", row.host, row.fault.id, row.fault.fault);
+    report::clean(&line) + "\n"
 }
 
 /// Those that were meant: by `HOST/ID`, by an id that one host alone has, by a host, or all.
@@ -173,6 +176,11 @@ mod tests {
             host: host.to_owned(),
             fault: Listed { id, fault: format!("{host}:drop"), struck: 0, left_ms: None },
         };
+        let raw = Row {
+            fault: Listed { fault: "auth1:\u{1b}[2J\nx".to_owned(), ..row("auth1", 1).fault },
+            ..row("auth1", 1)
+        };
+        assert_eq!(ended(&raw), "Ended: auth1/1 auth1:\\u{1b}[2J\\u{a}x\n");
         let rows = [row("auth1", 1), row("auth1", 2), row("auth2", 1)];
         let book = AddressBook::direct(&World::built_in());
         let check = |which: &[&str], expected: &str| {

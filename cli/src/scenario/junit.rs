@@ -43,8 +43,9 @@ fn suite<W: Write>(writer: &mut Writer<W>, file: &str, done: &[&Done]) -> io::Re
     let failed = done.iter().filter(|done| !done.is_ok()).count().to_string();
     let skipped = done.iter().filter(|done| matches!(done.end, End::Skipped(_))).count().to_string();
     let (tests, time) = (done.len().to_string(), seconds(done.iter().map(|done| done.took).sum()));
+    let file = clean(file);
     let attributes = [
-        ("name", file),
+        ("name", file.as_str()),
         ("tests", &tests),
         ("failures", &failed),
         ("errors", "0"),
@@ -60,13 +61,9 @@ fn suite<W: Write>(writer: &mut Writer<W>, file: &str, done: &[&Done]) -> io::Re
 
 fn case<W: Write>(writer: &mut Writer<W>, done: &Done) -> io::Result<()> {
     let time = seconds(done.took);
-    let name = clean(&done.scenario.name);
-    let attributes = [
-        ("name", name.as_str()),
-        ("classname", done.way.name()),
-        ("file", done.file.as_str()),
-        ("time", time.as_str()),
-    ];
+    let (name, file) = (clean(&done.scenario.name), clean(&done.file));
+    let attributes =
+        [("name", name.as_str()), ("classname", done.way.name()), ("file", file.as_str()), ("time", time.as_str())];
     writer.create_element("testcase").with_attributes(attributes).write_inner_content(|writer| {
         match &done.end {
             End::Skipped(why) => {
@@ -79,8 +76,7 @@ fn case<W: Write>(writer: &mut Writer<W>, done: &Done) -> io::Result<()> {
             End::Played(visits) => {
                 let wrong: Vec<&Visited> = visits.iter().filter(|visit| !visit.is_ok()).collect();
                 if let Some(first) = wrong.first().and_then(|visit| visit.differences.first()) {
-                    let message =
-                        format!("{}: expected {}, seen {}", first.what, clean(&first.expected), clean(&first.seen));
+                    let message = format!("{}: expected {}, seen {}", first.what, first.expected, first.seen);
                     failure(writer, &message, &wrong.iter().map(|visit| in_full(visit)).collect::<String>())?;
                 }
                 let screens = visits.iter().map(|visit| format!("$ {}\n{}\n", visit.typed(), visit.screen));
@@ -94,7 +90,8 @@ fn case<W: Write>(writer: &mut Writer<W>, done: &Done) -> io::Result<()> {
 }
 
 fn failure<W: Write>(writer: &mut Writer<W>, message: &str, text: &str) -> io::Result<()> {
-    let attributes = [("message", message), ("type", "unexpected")];
+    let message = clean(message);
+    let attributes = [("message", message.as_str()), ("type", "unexpected")];
     writer.create_element("failure").with_attributes(attributes).write_text_content(BytesText::new(text))?;
     Ok(())
 }
@@ -103,7 +100,7 @@ fn in_full(visit: &Visited) -> String {
     let mut text = format!("{}\n", clean(&visit.typed()));
     for difference in &visit.differences {
         let (expected, seen) = (clean(&difference.expected), clean(&difference.seen));
-        text.push_str(&format!("  {}\n    expected  {expected}\n    seen      {seen}\n", difference.what));
+        text.push_str(&format!("  {}\n    expected  {expected}\n    seen      {seen}\n", clean(&difference.what)));
     }
     text
 }

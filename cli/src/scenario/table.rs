@@ -5,6 +5,7 @@ use std::fmt::Write;
 use world::{fault::Fault, scenario::Way};
 
 use super::done::{Done, End, Visited};
+use crate::report::clean;
 
 /// A row for every visit that met faults, in the order of the scenarios; then what was skipped, and what was not as expected.
 pub fn markdown(done: &[Done]) -> String {
@@ -63,8 +64,19 @@ fn row(text: &mut String, visit: &Visited) {
 
 /// Text within a cell.
 fn cell(text: &str) -> String {
-    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    flat.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace('`', "\\`")
+    // What peers sent is in it: it is to be read as text, and not to become links, images or markup.
+    let flat = clean(&text.split_whitespace().collect::<Vec<_>>().join(" "));
+    let mut cell = String::with_capacity(flat.len());
+    for c in flat.chars() {
+        match c {
+            '&' => cell.push_str("&amp;"),
+            '<' => cell.push_str("&lt;"),
+            '>' => cell.push_str("&gt;"),
+            '\\' | '|' | '[' | ']' | '(' | ')' | '!' | '*' | '_' | '`' | '~' | '#' => cell.extend(['\\', c]),
+            c => cell.push(c),
+        }
+    }
+    cell
 }
 
 /// Without what differs from one run to the next: measured times, and ports of the kernel's choice on loopback.
@@ -116,5 +128,7 @@ mod tests {
     #[test]
     fn one_cell() {
         assert_eq!(cell("a|b\n c `d`"), "a\\|b c \\`d\\`");
+        assert_eq!(cell("![x](http://e/?a&b) <b> *_~#"), "\\!\\[x\\]\\(http://e/?a&amp;b\\) &lt;b&gt; \\*\\_\\~\\#");
+        assert_eq!(cell("a\u{1b}[2J\u{202e}b"), "a\\u{1b}\\[2J\\u{202e}b".replace("\\u", "\\\\u"));
     }
 }
