@@ -1,5 +1,7 @@
-//! Plays every scenario of `scenarios/` in every chosen way; each is a test of its own.
+//! Plays every scenario of `scenarios/` in every chosen way; each is a test of its own. In compose also those inside the
+//! program, which `faults.rs` plays in all other ways.
 
+mod built_in;
 mod containers;
 
 use std::{fs, process::ExitCode};
@@ -11,11 +13,11 @@ use e2e::{
 use journey::Journey;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::{Deserializer, Value};
-use visit::report::{self, Detail, Style};
+use visit::{
+    report::{self, Detail, Style},
+    scenario::check::is_at_fault,
+};
 use world::scenario::{Scenario, Visit, subset::contains};
-
-/// Where this is set, what a machine refuses is no reason to leave a test out.
-const REQUIRED: &str = "VISIT_E2E_REQUIRED";
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -36,10 +38,8 @@ fn main() -> ExitCode {
     }
     let trials = ways.iter().flat_map(|way| {
         let playable = scenarios.iter().filter(|scenario| way.can_play(scenario));
-        let refused = way.refused();
-        if let Some(why) = &refused
-            && std::env::var_os(REQUIRED).is_none()
-        {
+        let left_out = way.left_out();
+        if let Some(why) = &left_out {
             say(&format!("{}: every test is ignored, since this machine refuses it: {why}", way.name()));
         }
         playable.map(move |scenario| {
@@ -47,12 +47,16 @@ fn main() -> ExitCode {
             Trial::test(format!("{}::{}", way.name(), scenario.name), move || {
                 play(way, &scenario).map_err(Failed::from)
             })
-            .with_ignored_flag(refused.is_some() && std::env::var_os(REQUIRED).is_none())
+            .with_ignored_flag(left_out.is_some())
         })
     });
     let mut trials: Vec<Trial> = trials.collect();
     if ways.contains(&Way::Compose) {
         trials.extend(containers::trials());
+        match built_in::trials(Way::Compose, None) {
+            Ok(more) => trials.extend(more),
+            Err(why) => return fail(&why),
+        }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -105,6 +109,12 @@ fn check(journey: &Value, visit: &Visit, code: Option<i32>) -> Result<(), String
     let verdict = journey["outcome"]["verdict"].as_str().unwrap_or_default();
     if let Some(expected) = visit.verdict.as_ref().filter(|expected| !verdict.contains(expected.as_str())) {
         return Err(format!("the verdict is {verdict:?}, which does not contain {expected:?}"));
+    }
+    if let Some(cause) = &visit.cause {
+        let read: Journey = serde_json::from_value(journey.clone()).map_err(|error| format!("no journey: {error}"))?;
+        if !is_at_fault(cause, &read) {
+            return Err(format!("at fault is {:?}, expected {cause:?}", read.outcome.causes));
+        }
     }
     let events = journey["events"].as_array().cloned().unwrap_or_default();
     for unwanted in &visit.never {

@@ -138,6 +138,11 @@ pub fn print(text: &str) -> Result<(), Stopped> {
     write_to(io::stdout(), text)
 }
 
+/// Writes to stderr, where stdout is for programs.
+pub(crate) fn print_beside(text: &str) -> Result<(), Stopped> {
+    write_to(io::stderr(), text)
+}
+
 fn write_to(mut out: impl Write, text: &str) -> Result<(), Stopped> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Stopped::PipeClosed,

@@ -8,7 +8,8 @@
 //! | [`inside`] | what a scenario may not do: use files, leave its lab |
 //! | [`check`] | what came of a visit, and where it is not as expected |
 //! | [`done`] | what came of all of them, as data |
-//! | [`junit`], [`table`] | the same as JUnit XML, and as a table in Markdown |
+//! | [`junit`], [`table`] | the same as JUnit XML, and as tables in Markdown |
+//! | [`mask`] | text without what differs from one run to the next |
 //!
 //! Visits are made in this process, each as a program of its own would make it: from its command line, with nothing of the
 //! one before but what the lab remembers.
@@ -17,6 +18,7 @@ pub mod check;
 pub mod done;
 pub mod inside;
 pub mod junit;
+pub mod mask;
 pub mod play;
 pub mod source;
 pub mod stage;
@@ -44,7 +46,7 @@ use crate::{
     ground::{self, Footing},
     kept,
     plan::{self, Ground},
-    print,
+    print, print_beside,
     report::{self, Style},
 };
 use done::{Done, Summary};
@@ -77,19 +79,43 @@ pub fn run(args: &Scenarios) -> Result<u8, Stopped> {
     runtime.block_on(async { Ok::<_, io::Error>(tokio::spawn(stop_on_signals(interrupt.clone())?)) })?;
     place.announce(&runtime);
     let began = Instant::now();
-    let (done, written) = play_all(&scripts, &place, jobs.clamp(1, scripts.len().max(1)), &runtime, &interrupt, &style);
+    // Where stdout is one of the files, it holds nothing else.
+    let files = [&args.junit, &args.json, &args.report];
+    let is_file = files.into_iter().flatten().any(|file| file.as_os_str() == "-");
+    let progress = Progress { tell: if is_file { print_beside } else { print }, style: &style };
+    let (done, written) =
+        play_all(&scripts, &place, jobs.clamp(1, scripts.len().max(1)), &runtime, &interrupt, &progress);
     let summary = Summary::of(&done, scripts.len(), began.elapsed());
     // Whoever read the progress may have gone; the files are written all the same.
-    let written = written.and_then(|()| print(&report::scenario_summary(&summary, &style)));
+    let written = written.and_then(|()| (progress.tell)(&report::scenario_summary(&summary, &style)));
     save(args.junit.as_deref(), "--junit", || Ok(junit::xml(&done, &summary)?))?;
     save(args.json.as_deref(), "--json", || Ok(report::json(&done::records(&done))))?;
-    save(args.report.as_deref(), "--report", || Ok(table::markdown(&done)))?;
+    save(args.report.as_deref(), "--report", || Ok(table::markdown(&done, &command(args), |host| place.role(host))))?;
     written?;
     Ok(match (interrupt.is_cancelled(), summary.failed) {
         (true, _) => exit::INTERRUPTED,
         (false, 0) => exit::REACHED,
         (false, _) => UNEXPECTED,
     })
+}
+
+/// How it is told what came of each scenario, as soon as it is over.
+#[derive(Clone, Copy, Debug)]
+struct Progress<'a> {
+    tell: fn(&str) -> Result<(), Stopped>,
+    style: &'a Style,
+}
+
+/// What was typed, as far as it says what a report is of.
+fn command(args: &Scenarios) -> Vec<String> {
+    let mut words = vec!["visit".to_owned(), "scenario".to_owned()];
+    words.extend(args.files.iter().map(|file| file.display().to_string()));
+    for (option, value) in
+        [("--only", args.only.clone()), ("--report", args.report.as_ref().map(|file| file.display().to_string()))]
+    {
+        words.extend(value.into_iter().flat_map(|value| [option.to_owned(), value]));
+    }
+    words
 }
 
 /// Where they are played.
@@ -118,7 +144,7 @@ fn play_all(
     jobs: usize,
     runtime: &tokio::runtime::Runtime,
     interrupt: &CancellationToken,
-    style: &Style,
+    progress: &Progress<'_>,
 ) -> (Vec<Done>, Result<(), Stopped>) {
     let next = AtomicUsize::new(0);
     let (tell, mut told) = mpsc::unbounded_channel();
@@ -151,7 +177,7 @@ fn play_all(
         runtime.block_on(async {
             while let Some((nth, done)) = told.recv().await {
                 if written.is_ok() {
-                    written = print(&report::scenario_done(&done, style));
+                    written = (progress.tell)(&report::scenario_done(&done, progress.style));
                 }
                 all.push((nth, done));
             }

@@ -13,6 +13,9 @@ use serde_json::{Deserializer, Value};
 use wire::sys::namespace;
 use world::scenario::{self, Scenario, Visit};
 
+/// Where this is set, what a machine refuses is no reason to leave a test out.
+const REQUIRED: &str = "VISIT_E2E_REQUIRED";
+
 /// A way to run the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -73,6 +76,11 @@ impl Way {
             Self::Wire => namespace::probe().err().map(|refusal| refusal.to_string()),
             _ => None,
         }
+    }
+
+    /// The same, where that is a reason to leave its tests out.
+    pub fn left_out(self) -> Option<String> {
+        self.refused().filter(|_| env::var_os(REQUIRED).is_none())
     }
 
     /// Brings the world into the scenario's state. It is back in its usual state when the stage is dropped.

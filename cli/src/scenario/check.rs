@@ -141,7 +141,7 @@ fn differences(visit: &scenario::Visit, seen: &Seen) -> Vec<Difference> {
 }
 
 /// Where the visit failed, the first cause is what it failed by; where it did not, causes are what went wrong besides.
-fn is_at_fault(expected: &scenario::Cause, journey: &Journey) -> bool {
+pub fn is_at_fault(expected: &scenario::Cause, journey: &Journey) -> bool {
     let is_it = |cause: &Cause| {
         let trouble = serde_json::to_value(cause.trouble).ok();
         trouble.is_some_and(|trouble| trouble == expected.trouble)

@@ -8,7 +8,7 @@ use service::admin::remote::Remote;
 use tokio::runtime::Runtime;
 use wire::sys::namespace::Namespace;
 use world::{
-    AddressBook,
+    AddressBook, World,
     fault::{self, Fault, Role},
     scenario::{Records, Scenario, Way},
 };
@@ -93,6 +93,14 @@ impl Place {
         match self {
             Self::Embedded { .. } => None,
             Self::Running { book, file, .. } => Some(Ground::Running { book: book.clone(), file: file.clone() }),
+        }
+    }
+
+    /// What plays at a host.
+    pub fn role(&self, host: &str) -> Option<Role> {
+        match self {
+            Self::Embedded { .. } => fault::role_of(World::built_in().hosts.get(host)?),
+            Self::Running { book, .. } => book.hosts.iter().find(|of| of.name == host)?.role(),
         }
     }
 

@@ -1,65 +1,148 @@
-//! `--report`: what each fault came to, as a table in Markdown that two runs write alike.
+//! `--report`: what each fault came to, as tables in Markdown that two runs write alike.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
-use world::{fault::Fault, scenario::Way};
+use journey::Cause;
+use world::{
+    fault::{Fault, Place, Role},
+    scenario::Way,
+};
 
-use super::done::{Done, End, Visited};
+use super::{
+    done::{Done, End, Visited, quoted},
+    mask::masked,
+};
 use crate::report::clean;
 
-/// A row for every visit that met faults, in the order of the scenarios; then what was skipped, and what was not as expected.
-pub fn markdown(done: &[Done]) -> String {
-    let mut text =
-        String::from("| fault | host | verdict | exit code | stages that finished |\n|---|---|---|---|---|\n");
-    let (mut skipped, mut failed) = (Vec::new(), Vec::new());
-    for done in done {
-        match &done.end {
-            End::Played(visits) => {
-                for visit in visits.iter().filter(|visit| !visit.faults.is_empty()) {
-                    row(&mut text, visit);
-                }
-            }
-            End::Skipped(why) => skipped.push(format!("- {}: {}\n", cell(&done.scenario.name), cell(why))),
-            End::Broken(_) => {}
-        }
-        if !done.is_ok() {
-            failed.push(format!("- {}\n", cell(&done.scenario.name)));
+/// The parts of a report, and which faults are in each; the last one has all others.
+const PARTS: [(&str, Option<Role>); 5] = [
+    ("Name servers", Some(Role::Nameserver)),
+    ("The resolver", Some(Role::Resolver)),
+    ("Application servers", Some(Role::App)),
+    ("The network", Some(Role::Wire)),
+    ("Elsewhere", None),
+];
+
+const HEAD: &str =
+    "| fault | at | exit code | what is found | verdict | stages that finished |\n|---|---|---|---|---|---|\n";
+
+/// A row for every visit that met faults, in the order of the scenarios, by the part of the world that the first of its
+/// faults is in; then what was skipped, and what was not as expected. `command` is what made it, and `role` says what plays
+/// at a host.
+pub fn markdown(done: &[Done], command: &[String], role: impl Fn(&str) -> Option<Role>) -> String {
+    let mut text = preface(done, command);
+    let visits = done.iter().flat_map(|done| match &done.end {
+        End::Played(visits) => visits.as_slice(),
+        End::Skipped(_) | End::Broken(_) => &[],
+    });
+    let rows: Vec<(Option<Role>, String)> =
+        visits.filter(|visit| !visit.faults.is_empty()).map(|visit| (part(visit, &role), row(visit))).collect();
+    for (title, of) in PARTS {
+        let rows: String = rows.iter().filter(|(part, _)| *part == of).map(|(_, row)| row.as_str()).collect();
+        if !rows.is_empty() {
+            add(&mut text, format_args!("\n## {title}\n\n{HEAD}{rows}"));
         }
     }
-    let way = done.first().map_or("", |done| match done.way {
-        Way::Loopback => "in labs on loopback",
-        Way::Wire => "in labs with a network of their own",
-        Way::Running => "in a lab that runs elsewhere",
+    let failed = done.iter().filter(|done| !done.is_ok()).map(|done| format!("- {}\n", cell(&done.scenario.name)));
+    let skipped = done.iter().filter_map(|done| match &done.end {
+        End::Skipped(why) => Some(format!("- {}: {}\n", cell(&done.scenario.name), cell(why))),
+        End::Played(_) | End::Broken(_) => None,
     });
-    // Nothing can fail that writes to a string.
-    let _ = write!(text, "\n{} scenarios, played {way}.\n", done.len());
-    for (title, lines) in [("Not as expected", failed), ("Skipped", skipped)] {
+    for (title, lines) in [("Not as expected", failed.collect::<String>()), ("Skipped", skipped.collect())] {
         if !lines.is_empty() {
-            let _ = write!(text, "\n{title}:\n\n{}", lines.concat());
+            add(&mut text, format_args!("\n## {title}\n\n{lines}"));
         }
     }
     text
 }
 
-fn row(text: &mut String, visit: &Visited) {
-    let split = |fault: &String| match fault.parse::<Fault>() {
-        Ok(parsed) => {
-            let place = parsed.place.to_string();
-            let rest = fault.strip_prefix(&place).and_then(|rest| rest.strip_prefix(':')).unwrap_or(fault);
-            (format!("`{rest}`"), place)
-        }
-        Err(_) => (format!("`{fault}`"), String::new()),
-    };
-    let (faults, hosts): (Vec<_>, Vec<_>) = visit.faults.iter().map(split).unzip();
-    let stages = if visit.stages.is_empty() { "—".to_owned() } else { visit.stages.join(" ") };
-    let _ = writeln!(
-        text,
-        "| {} | {} | {} | {} | {stages} |",
-        faults.join(", "),
-        hosts.join(", "),
-        cell(&masked(&visit.verdict)),
-        visit.exit
+fn preface(done: &[Done], command: &[String]) -> String {
+    let way = done.first().map_or("", |done| match done.way {
+        Way::Loopback => "each in a lab of its own on loopback",
+        Way::Wire => "each in a lab with a network of its own",
+        Way::Running => "one after the other in a lab that runs elsewhere",
+    });
+    let command = command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+    let mut text = String::from("# Faults, and what is found\n\n");
+    add(
+        &mut text,
+        format_args!(
+            "What a visit says when something is broken: a row is a visit, with the faults that were set for it, what was found \
+             to be at fault and at which host, and the verdict on the screen. Where the visit reached its server all the same, \
+             the verdict is followed by what was found besides. Nothing of this is written by hand: it came of {} scenarios, \
+             played {way}, and `{command}` makes it anew. A … stands for what differs from one run to the next.\n",
+            done.len()
+        ),
     );
+    text
+}
+
+/// Nothing can fail that writes to a string.
+fn add(text: &mut String, more: std::fmt::Arguments<'_>) {
+    let _ = text.write_fmt(more);
+}
+
+fn part(visit: &Visited, role: &impl Fn(&str) -> Option<Role>) -> Option<Role> {
+    let first = visit.faults.first()?.parse::<Fault>().ok()?;
+    match first.place {
+        Place::Wire => Some(Role::Wire),
+        // `auth` is auth1 and auth2.
+        Place::Host(name) => role(&name).or_else(|| role(&format!("{name}1"))),
+    }
+}
+
+fn row(visit: &Visited) -> String {
+    let (mut faults, mut places) = (Vec::new(), Vec::new());
+    for fault in &visit.faults {
+        let place = fault.parse::<Fault>().map(|parsed| parsed.place.to_string()).unwrap_or_default();
+        let rest = fault.strip_prefix(&place).and_then(|rest| rest.strip_prefix(':')).unwrap_or(fault);
+        faults.push(format!("`{rest}`"));
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    let found = found(&visit.causes);
+    let none_for_empty = |text: String| if text.is_empty() { "—".to_owned() } else { text };
+    format!(
+        "| {} | {} | {} | {} | {} | {} |\n",
+        faults.join(", "),
+        places.join(", "),
+        visit.exit,
+        none_for_empty(found),
+        cell(&masked(&said(visit))),
+        none_for_empty(visit.stages.join(" ")),
+    )
+}
+
+/// What was found, and at which hosts, in the order in which it was found to matter.
+fn found(causes: &[Cause]) -> String {
+    let mut found: Vec<(String, BTreeSet<&str>)> = Vec::new();
+    for cause in causes {
+        let trouble = serde_json::to_value(cause.trouble).unwrap_or_default();
+        let trouble = trouble.as_str().unwrap_or_default();
+        let known = found.iter().position(|(known, _)| known == trouble);
+        let nth = known.unwrap_or_else(|| {
+            found.push((trouble.to_owned(), BTreeSet::new()));
+            found.len() - 1
+        });
+        found[nth].1.extend(cause.host.as_deref());
+    }
+    let in_words = |(trouble, hosts): (String, BTreeSet<&str>)| {
+        let hosts = hosts.into_iter().collect::<Vec<_>>().join(", ");
+        if hosts.is_empty() { format!("`{trouble}`") } else { format!("`{trouble}` at {hosts}") }
+    };
+    found.into_iter().map(in_words).collect::<Vec<_>>().join("; ")
+}
+
+/// The verdict, and what was found besides where the visit did not fail.
+fn said(visit: &Visited) -> String {
+    let besides: Vec<&str> =
+        visit.causes.iter().filter(|cause| !cause.broke).map(|cause| cause.what.as_str()).collect();
+    let has_failed = visit.causes.iter().any(|cause| cause.broke);
+    match besides.is_empty() || has_failed {
+        true => visit.verdict.clone(),
+        false => format!("{} Besides: {}.", visit.verdict, besides.join("; ")),
+    }
 }
 
 /// Text within a cell.
@@ -72,57 +155,76 @@ fn cell(text: &str) -> String {
             '&' => cell.push_str("&amp;"),
             '<' => cell.push_str("&lt;"),
             '>' => cell.push_str("&gt;"),
-            '\\' | '|' | '[' | ']' | '(' | ')' | '!' | '*' | '_' | '`' | '~' | '#' => cell.extend(['\\', c]),
+            // Without brackets there is no link and no image.
+            '\\' | '|' | '[' | ']' | '*' | '_' | '`' | '~' => cell.extend(['\\', c]),
             c => cell.push(c),
         }
     }
     cell
 }
 
-/// Without what differs from one run to the next: measured times, and ports of the kernel's choice on loopback.
-pub fn masked(text: &str) -> String {
-    let mut masked = String::new();
-    let mut rest = text;
-    while let Some(begin) = rest.find(|c: char| c.is_ascii_digit()) {
-        let (before, from) = rest.split_at(begin);
-        let end = from.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(from.len());
-        let (mut number, mut behind) = from.split_at(end);
-        // A full stop ends a sentence.
-        if let Some(shorter) = number.strip_suffix('.') {
-            (number, behind) = (shorter, &from[shorter.len()..]);
-        }
-        masked.push_str(before);
-        masked.push_str(if is_time(number, behind) || is_port(number, &masked) { "…" } else { number });
-        rest = behind;
-    }
-    masked + rest
-}
-
-/// Whole seconds are limits that somebody set; what was measured has a fraction, or is shorter.
-fn is_time(number: &str, behind: &str) -> bool {
-    let behind = behind.trim_start_matches([' ', '\u{a0}']);
-    let unit =
-        |unit: &str| behind.strip_prefix(unit).is_some_and(|more| !more.starts_with(|c: char| c.is_alphanumeric()));
-    unit("ms") || unit("µs") || unit("us") || (unit("s") && number.contains('.'))
-}
-
-fn is_port(number: &str, before: &str) -> bool {
-    let after_loopback = before.ends_with("127.0.0.1:") || before.ends_with("[::1]:");
-    after_loopback && number.parse::<u16>().is_ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use journey::{Sure, Trouble};
+    use serde_json::Value;
+
     use super::*;
 
+    fn cause(trouble: Trouble, host: &str, broke: bool, what: &str) -> Cause {
+        Cause {
+            trouble,
+            host: Some(host.to_owned()),
+            broke,
+            what: what.to_owned(),
+            basis: Vec::new(),
+            sure: Sure::Certain,
+            would_tell: None,
+            next: None,
+        }
+    }
+
+    fn visited(faults: &[&str], exit: u8, verdict: &str, causes: Vec<Cause>) -> Visited {
+        Visited {
+            args: vec!["a".to_owned()],
+            faults: faults.iter().map(ToString::to_string).collect(),
+            waited: None,
+            expected: Value::Null,
+            differences: Vec::new(),
+            exit,
+            verdict: verdict.to_owned(),
+            causes,
+            stages: vec!["url"],
+            screen: String::new(),
+            took: Duration::ZERO,
+        }
+    }
+
     #[test]
-    fn what_varies_is_masked() {
-        let check = |text: &str, expected: &str| assert_eq!(masked(text), expected);
-        check("answered after 3.41 ms. Then 12 µs", "answered after … ms. Then … µs");
-        check("no answer within 10 s from 10.78.2.31:53", "no answer within 10 s from 10.78.2.31:53");
-        check("it took 1.02 s at 127.0.0.1:40123.", "it took … s at 127.0.0.1:….");
-        check("HTTP/1.1 503, 2 servers", "HTTP/1.1 503, 2 servers");
-        check("", "");
+    fn rows() {
+        let servfail = |host: &str| cause(Trouble::DnsServerFailure, host, true, "");
+        let slow = cause(Trouble::DnsSlow, "root", false, "root (10.78.2.10) took long: 230 ms");
+        let visit = visited(&["auth:servfail"], 6, "It failed.", vec![servfail("auth2"), servfail("auth1")]);
+        assert_eq!(
+            row(&visit),
+            "| `servfail` | auth | 6 | `dns_server_failure` at auth1, auth2 | It failed. | url |\n"
+        );
+        let visit = visited(&["root:truncate", "root:slow=1s"], 0, "Reached.", vec![slow]);
+        assert_eq!(
+            row(&visit),
+            "| `truncate`, `slow=1s` | root | 0 | `dns_slow` at root | Reached. Besides: root took long: … ms. | url |\n"
+        );
+        assert!(row(&visited(&["app1:cut"], 18, "It was cut.", Vec::new())).contains("| 18 | — |"));
+    }
+
+    #[test]
+    fn parts() {
+        let role = |host: &str| world::fault::role_of(world::World::built_in().hosts.get(host)?);
+        let part = |fault: &str| part(&visited(&[fault], 0, "", Vec::new()), &role);
+        assert_eq!(part("auth:drop"), Some(Role::Nameserver));
+        assert_eq!(part("wire:loss,at=app1"), Some(Role::Wire));
+        assert_eq!(part("web7:cut"), None);
     }
 
     #[test]

@@ -1,0 +1,188 @@
+//! The scenarios inside the program, played by the program itself: what a user would see is what is tested.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+use world::{
+    SCENARIOS,
+    fault::{Fault, Place},
+    scenario::{self, Scenario, Visit, read},
+};
+
+use crate::way::Way;
+
+/// How a scenario ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// As expected.
+    Well,
+    /// It was not played.
+    Skipped(String),
+}
+
+/// What came of one run of `visit scenario`.
+#[derive(Clone, Debug, Default)]
+pub struct Played {
+    /// By scenario, its visits.
+    results: BTreeMap<String, Vec<Value>>,
+    /// What it said meanwhile.
+    said: String,
+}
+
+/// Those inside the program, in their order.
+pub fn scenarios() -> Result<Vec<Scenario>, String> {
+    let mut all = Vec::new();
+    for (name, text) in SCENARIOS {
+        all.extend(read::file(text, name).map_err(|error| error.to_string())?);
+    }
+    Ok(all)
+}
+
+/// Plays all of them once, and has the report of them written to a file where one is named.
+pub fn play(way: Way, report: Option<&Path>) -> Result<Played, String> {
+    // A lab as it usually is.
+    let usual = Scenario { name: "built-in".to_owned(), visit: vec![Visit::default()], ..Scenario::default() };
+    let stage = way.set_up(&usual)?;
+    let report = report.map(|file| file.display().to_string());
+    let mut args = vec!["scenario", "--json", "-", "--color", "never"];
+    if matches!(way, Way::Running | Way::Compose) {
+        args.extend(["--jobs", "1"]);
+    }
+    args.extend(report.iter().flat_map(|file| ["--report", file]));
+    let output = stage.visit(&args)?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    // Exit code 1 says that something was not as expected: each says that for itself.
+    match output.status.code() {
+        Some(0 | 1) => Played::read(&output.stdout, said),
+        _ => Err(format!("visit scenario: {}\n{said}", output.status)),
+    }
+}
+
+impl Played {
+    /// From what `--json` wrote.
+    pub fn read(json: &[u8], said: String) -> Result<Self, String> {
+        let records: Vec<Value> =
+            serde_json::from_slice(json).map_err(|error| format!("visit scenario --json: {error}\n{said}"))?;
+        let mut results: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        for record in records {
+            let name = record["scenario"].as_str().ok_or("a record names no scenario")?.to_owned();
+            results.entry(name).or_default().push(record);
+        }
+        Ok(Self { results, said })
+    }
+
+    /// What came of a scenario.
+    pub fn result(&self, scenario: &Scenario) -> Result<Ended, String> {
+        let name = &scenario.name;
+        let visits = self.results.get(name).ok_or_else(|| format!("{name:?} was not played\n{}", self.said))?;
+        if let Some(why) = visits.iter().find_map(|visit| visit["skipped"].as_str()) {
+            return Ok(Ended::Skipped(why.to_owned()));
+        }
+        if let Some(visit) = visits.iter().find(|visit| visit["ok"] != true) {
+            return Err(not_as_expected(visit));
+        }
+        let (made, wanted) = (visits.len(), scenario.visit.len());
+        if made == wanted { Ok(Ended::Well) } else { Err(format!("{made} of its {wanted} visits were made")) }
+    }
+
+    /// The names of those that were not as expected.
+    pub fn failed(&self) -> Vec<&str> {
+        let failed = self.results.iter().filter(|(_, visits)| visits.iter().any(|visit| visit["ok"] != true));
+        failed.map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// How many were played or skipped.
+    pub fn count(&self) -> usize {
+        self.results.len()
+    }
+}
+
+fn not_as_expected(visit: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    if let Some(error) = visit["error"].as_str() {
+        return error.to_owned();
+    }
+    let mut lines = vec![text(&visit["visit"])];
+    for difference in visit["seen"].as_array().into_iter().flatten() {
+        let [what, expected, seen] = ["what", "expected", "seen"].map(|part| text(&difference[part]));
+        lines.push(format!("  {what}: expected {expected}, seen {seen}"));
+    }
+    lines.push(format!("  {}", text(&visit["verdict"])));
+    lines.join("\n")
+}
+
+/// Whether this way cannot play it: whatever else is skipped should have been played.
+pub fn may_skip(way: Way, scenario: &Scenario) -> bool {
+    let faults = scenario.visit.iter().flat_map(|visit| scenario.faults_of(visit));
+    let in_the_network =
+        || faults.filter_map(|fault| fault.parse::<Fault>().ok()).any(|fault| fault.place == Place::Wire);
+    match way {
+        Way::Wire => !scenario.fits(scenario::Way::Wire),
+        Way::Embedded => !scenario.fits(scenario::Way::Loopback) || in_the_network(),
+        Way::Running | Way::Compose => {
+            let changes = !scenario.stopped.is_empty() || scenario.changes_records();
+            !scenario.fits(scenario::Way::Running) || changes || in_the_network()
+        }
+    }
+}
+
+/// A file for what a test writes, of a name of its own.
+pub fn scratch(name: &str) -> PathBuf {
+    env::temp_dir().join(format!("visit-e2e-{}-{name}", std::process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `visit scenario --json -` writes it.
+    const JSON: &str = r#"[
+        {"scenario": "a", "visit": "visit a", "ok": true, "seen": [], "skipped": null, "error": null, "verdict": "Reached"},
+        {"scenario": "a", "visit": "visit b", "ok": false, "seen": [{"what": "exit code", "expected": "0", "seen": "6: no"}],
+            "skipped": null, "error": null, "verdict": "No."},
+        {"scenario": "b", "visit": "visit a", "ok": true, "seen": [], "skipped": null, "error": null, "verdict": "Reached"},
+        {"scenario": "c", "visit": null, "ok": true, "seen": [], "skipped": "it stops hosts", "error": null},
+        {"scenario": "d", "visit": null, "ok": false, "seen": [], "skipped": null, "error": "the lab does not start"}
+    ]"#;
+
+    fn named(name: &str, visits: usize) -> Scenario {
+        Scenario { name: name.to_owned(), visit: vec![Visit::default(); visits], ..Scenario::default() }
+    }
+
+    #[test]
+    fn results_are_read_from_what_the_program_writes() {
+        let played = Played::read(JSON.as_bytes(), "what it said".to_owned()).unwrap();
+        assert_eq!((played.failed(), played.count()), (vec!["a", "d"], 4));
+        assert_eq!(played.result(&named("b", 1)), Ok(Ended::Well));
+        assert_eq!(played.result(&named("c", 1)), Ok(Ended::Skipped("it stops hosts".to_owned())));
+        let check = |name: &str, visits: usize, words: &[&str]| {
+            let error = played.result(&named(name, visits)).unwrap_err();
+            assert!(words.iter().all(|word| error.contains(word)), "{error}");
+        };
+        check("a", 2, &["visit b", "exit code: expected 0, seen 6: no", "No."]);
+        check("b", 2, &["1 of its 2 visits"]);
+        check("d", 1, &["the lab does not start"]);
+        check("e", 1, &["\"e\" was not played", "what it said"]);
+        assert!(Played::read(b"", String::new()).is_err());
+    }
+
+    #[test]
+    fn what_may_be_skipped() {
+        let with =
+            |faults: &[&str]| Scenario { faults: faults.iter().map(ToString::to_string).collect(), ..named("a", 1) };
+        let check = |scenario: &Scenario, ways: &[Way]| {
+            let skipping: Vec<Way> = [Way::Embedded, Way::Running, Way::Wire, Way::Compose]
+                .into_iter()
+                .filter(|way| may_skip(*way, scenario))
+                .collect();
+            assert_eq!(skipping, ways, "{scenario:?}");
+        };
+        check(&with(&["auth1:drop"]), &[]);
+        check(&with(&["auth1:drop", "wire:loss"]), &[Way::Embedded, Way::Running, Way::Compose]);
+        check(&Scenario { stopped: vec!["app1".to_owned()], ..with(&[]) }, &[Way::Running, Way::Compose]);
+    }
+}
