@@ -49,9 +49,12 @@ pub fn play(way: Way, report: Option<&Path>) -> Result<Played, String> {
     let stage = way.set_up(&usual)?;
     let report = report.map(|file| file.display().to_string());
     let mut args = vec!["scenario", "--json", "-", "--color", "never"];
-    if matches!(way, Way::Running | Way::Compose) {
-        args.extend(["--jobs", "1"]);
-    }
+    let jobs = match way {
+        Way::Running | Way::Compose => "1",
+        // They wait for most of their time.
+        Way::Embedded | Way::Wire => "4",
+    };
+    args.extend(["--jobs", jobs]);
     args.extend(report.iter().flat_map(|file| ["--report", file]));
     let output = stage.visit(&args)?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
