@@ -186,8 +186,7 @@ fn silent(
     let answered = evidence
         .events_of(host)
         .any(|event| matches!(&event.what, What::AnswerSent { question, .. } if is_it(question)));
-    let asked =
-        || evidence.case.events.iter().any(|event| event.host == host && matches!(event.what, What::QuerySent { .. }));
+    let asked = || is_still_asking(evidence, host);
     let what = own.unwrap_or_else(|| format!("{server} did not answer over {}", exchange.transport.as_str()));
     match (evidence.told_all(host), read, answered) {
         (_, true, true) => (
@@ -202,6 +201,22 @@ fn silent(
         (true, false, _) => (format!("{what}, and reports no question of this visit"), Sure::Likely, packets(evidence)),
         (false, false, _) => (what, Sure::Likely, packets(evidence)),
     }
+}
+
+/// Whether a question of this host to others had not come to an end when the visit was over.
+fn is_still_asking(evidence: &Evidence<'_>, host: &str) -> bool {
+    let of_host = || evidence.events_of(host).enumerate();
+    let ended = |after: usize, at: SocketAddr, of: &crate::dns::Question| {
+        of_host().skip(after).any(|(_, event)| match &event.what {
+            What::ReplyReceived { server, question, .. } | What::QueryFailed { server, question, .. } => {
+                *server == at && question == of
+            }
+            _ => false,
+        })
+    };
+    of_host().any(|(nth, event)| {
+        matches!(&event.what, What::QuerySent { server, question, .. } if !ended(nth, *server, question))
+    })
 }
 
 pub(super) fn packets(evidence: &Evidence<'_>) -> Option<String> {

@@ -179,9 +179,9 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-/// `40ms`, `1.5s`, `200us`; of at most this.
+/// `40ms`, `1.5s`, `200us`, `2m`, `1h`; of at most this.
 pub fn time(text: &str, longest: Duration) -> Result<Duration, String> {
-    let units = [("us", 1e-6), ("ms", 1e-3), ("s", 1.0)];
+    let units = [("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3_600.0)];
     let read = units.iter().find_map(|(unit, seconds)| {
         let number: f64 = text.strip_suffix(unit)?.parse().ok()?;
         Duration::try_from_secs_f64(number * seconds).ok()
@@ -189,7 +189,7 @@ pub fn time(text: &str, longest: Duration) -> Result<Duration, String> {
     match read {
         Some(time) if time <= longest => Ok(time),
         Some(_) => Err(format!("{text:?} is too long: at most {} s", longest.as_secs())),
-        None => Err(format!("{text:?} is no time: write 40ms, 1.5s or 200us")),
+        None => Err(format!("{text:?} is no time: write 40ms, 1.5s or 2m")),
     }
 }
 
@@ -348,7 +348,7 @@ mod tests {
         check("wire:loss=5%,chance=5%", "already");
         check("wire:delay", "needs a time");
         check("wire:delay=-1s", "is no time");
-        check("wire:delay=1h", "is no time");
+        check("wire:delay=1h", "too long");
         check("wire:delay=61s", "too long");
         check("wire:cut-link=5%", "takes no amount");
         check("wire:loss,first=0", "from 1 on");
