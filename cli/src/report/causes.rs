@@ -39,10 +39,18 @@ pub(super) fn besides(page: &mut Page, journey: &Journey) {
     let others: Vec<&Cause> = outcome.causes.iter().skip(first).filter(|cause| !is_told(cause)).collect();
     for cause in others.iter().take(MOST_BESIDES) {
         let how_sure = if cause.sure == Sure::Certain { String::new() } else { format!(" ({})", word(cause.sure)) };
-        page.line(11, &[piece(Ink::Warn, "  besides: "), plain(&cause.what), dim(how_sure)]);
+        page.line(11, &[piece(Ink::Warn, "  besides: "), plain(named(cause)), dim(how_sure)]);
     }
     if let Some(more @ 1..) = others.len().checked_sub(MOST_BESIDES) {
         page.line(11, &[dim(format!("  besides: {more} more, which --json lists"))]);
+    }
+}
+
+/// A cause in a sentence that names its host.
+fn named(cause: &Cause) -> String {
+    match &cause.host {
+        Some(host) if !cause.what.contains(host.as_str()) => format!("{host}: {}", cause.what),
+        _ => cause.what.clone(),
     }
 }
 

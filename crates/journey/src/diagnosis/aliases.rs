@@ -2,7 +2,7 @@
 
 use super::{
     evidence::{Evidence, id},
-    words::{and, bare, same, visit},
+    words::{and, bare, same, walk},
 };
 use crate::{Basis, Cause, StageName, Sure, Trouble, What, walk::End};
 
@@ -33,7 +33,7 @@ pub(super) fn alias_loop(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause>
         let what = format!("the aliases that {} serves lead in a circle: {}", and(&by), names.join(" → "));
         let cause = Cause::new(wanted, by.into_iter().next(), what).broke(true);
         let basis = basis.into_iter().chain([evidence.stage(failed.name)]);
-        return vec![cause.on(basis).next(Some(visit(evidence, "--walk=all")))];
+        return vec![cause.on(basis).next(walk(evidence, "--walk=all"))];
     }
     by_walk_in_a_circle(evidence, wanted).into_iter().collect()
 }

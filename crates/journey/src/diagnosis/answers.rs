@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{
     evidence::{Evidence, id},
-    words::{and, bare, is_under, same, visit},
+    words::{and, bare, is_under, same, walk, walk_or_ask_another, zone},
 };
 use crate::{
     Basis, Cause, Event, Reason, StageName, Sure, Trouble, What,
@@ -35,8 +35,8 @@ pub(super) fn denied(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
     };
     let end = evidence.end_of_aliases();
     if let Some(denial) = denial(evidence, reason, end) {
-        let zone = denial.reply.authority.iter().find(|record| record.rtype == "SOA");
-        let of = zone.map_or_else(String::new, |soa| format!(" of {}", bare(&soa.name)));
+        let soa = denial.reply.authority.iter().find(|record| record.rtype == "SOA");
+        let of = soa.map_or_else(String::new, |soa| format!(" of {}", zone(&soa.name)));
         let host = denial.host;
         let what = format!("{}, says {host}, the authority{of}", name.denial(reason == Reason::NoSuchName));
         let sure = if denial.is_own_word { Sure::Certain } else { Sure::Likely };
@@ -59,7 +59,7 @@ pub(super) fn denied(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
         _ => search.end == End::NoData,
     });
     let sure = if by_walk.is_some() { Sure::Certain } else { Sure::Likely };
-    let tell = by_walk.is_none().then(|| format!("ask its authorities yourself: {}", visit(evidence, "--walk")));
+    let tell = walk(evidence, "--walk").map(|command| format!("ask its authorities yourself: {command}"));
     vec![Cause::new(wanted, Some(resolver), what).broke(true).sure(sure).tell(tell).on(on.into_iter().chain([stage]))]
 }
 
@@ -331,8 +331,8 @@ fn invented(evidence: &Evidence<'_>, wanted: Trouble, host: String) -> Option<Ca
         format!("{host} says {} by itself: it asked no authority, and had nothing in its cache", no(failed.reason));
     let own = evidence.events_of(&host).filter(|event| matches!(event.what, What::AnswerSent { .. })).filter_map(id);
     let on: Vec<Basis> = own.chain([evidence.stage(StageName::Name)]).collect();
-    let next = visit(evidence, "--walk=all");
-    Some(Cause::new(wanted, Some(host), what).broke(true).on(on).next(Some(next)))
+    let next = Some(walk_or_ask_another(evidence));
+    Some(Cause::new(wanted, Some(host), what).broke(true).on(on).next(next))
 }
 
 fn no(reason: Reason) -> &'static str {

@@ -62,7 +62,11 @@ pub(super) fn attempts(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
 
 fn of_host(evidence: &Evidence<'_>, wanted: Trouble, host: String, attempts: &[&Attempt]) -> Cause {
     let sockets: Vec<String> = attempts.iter().map(|attempt| attempt.server.to_string()).collect();
-    let at = and(&sockets);
+    // A verdict names the host before this; what went wrong besides does not.
+    let at = match evidence.failed_at(StageName::Connect) {
+        None if attempts.iter().any(|attempt| attempt.host.is_some()) => format!("{host} ({})", and(&sockets)),
+        _ => and(&sockets),
+    };
     // The stage's own words are of all attempts; where these are all, nobody says it better.
     let is_all = evidence.connect().is_some_and(|connect| connect.attempts.len() == attempts.len());
     let own = evidence.failed_at(StageName::Connect).filter(|_| is_all).map(|failed| failed.what.to_owned());
@@ -103,7 +107,7 @@ fn of_host(evidence: &Evidence<'_>, wanted: Trouble, host: String, attempts: &[&
         }
     };
     let what = match (evidence.failed_at(StageName::Connect), evidence.server()) {
-        (None, Some(other)) => format!("{what}; {other} was there instead: after {}", ms(longest)),
+        (None, Some(other)) => format!("{what}; {other} was there instead, after {}", ms(longest)),
         _ => what,
     };
     Cause::new(wanted, Some(host), what).sure(sure).tell(tell).on(more.into_iter().chain(basis))

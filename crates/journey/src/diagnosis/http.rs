@@ -176,7 +176,7 @@ pub(super) fn slow_first_byte(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<C
     let Some(host) = evidence.server() else { return Vec::new() };
     match worked(evidence) {
         Some((event, us)) if us >= wait / 2 => {
-            let what = format!("{host} took long to answer, by its own report: {} of {}", ms(us.min(wait)), ms(wait));
+            let what = format!("{host} took long to begin its answer: {} by its own report", ms(us.min(wait)));
             vec![Cause::new(wanted, Some(host), what).on(id(event).into_iter().chain([stage]))]
         }
         // It says that it was not itself: what the network did, frames tell.
@@ -189,7 +189,7 @@ pub(super) fn slow_first_byte(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<C
                 return Vec::new();
             }
             let rtt = rtt.map_or_else(String::new, |rtt| format!(", where a round trip takes {}", ms(rtt.into())));
-            let what = format!("{host} took long to answer: {}{rtt}", ms(wait));
+            let what = format!("{host} took long to begin its answer: {}{rtt}", ms(wait));
             let tell = "a report of the server: its log, Server-Timing".to_owned();
             vec![Cause::new(wanted, Some(host), what).sure(Sure::Likely).tell(Some(tell)).on([stage])]
         }
@@ -209,7 +209,7 @@ pub(super) fn slow_content(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Caus
         None => (Sure::Likely, None),
     };
     let by = if sure == Sure::Certain { ", by its own report" } else { "" };
-    let what = format!("{host} sent the content slowly{by}: {bytes} bytes in {}", ms(us));
+    let what = format!("{host} sent the content slowly: {bytes} bytes in {}{by}", ms(us));
     let tell = if sure == Sure::Certain { None } else { packets(evidence) };
     vec![Cause::new(wanted, Some(host), what).sure(sure).tell(tell).on(own.into_iter().chain([stage]))]
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::{
     evidence::{Evidence, own},
-    words::{bare, ms, same},
+    words::{at, bare, ms, same, walk, walk_or_ask_another},
 };
 use crate::{
     Basis, Cause, Event, NoUse, Reason, StageName, Sure, Trouble, What,
@@ -120,7 +120,10 @@ fn of_exchange(evidence: &Evidence<'_>, exchange: &Exchange, no_use: NoUse) -> C
     let mut would_tell = None;
     // The stage's own words are of the server that was asked last.
     let is_last = evidence.resolver().is_some_and(|(address, _)| address == server);
-    let own = evidence.failed_at(StageName::Name).filter(|_| is_last).map(|failed| failed.what.to_owned());
+    let own = evidence.failed_at(StageName::Name).filter(|_| is_last).map(|failed| failed.what);
+    let at = at(evidence, server);
+    let own =
+        own.map(|own| own.strip_prefix(&server.to_string()).map_or_else(|| own.to_owned(), |own| format!("{at}{own}")));
     let what = match no_use {
         NoUse::NoAnswer | NoUse::HungUp | NoUse::Other => {
             let (what, how_sure, tell) = silent(evidence, exchange, &host, own);
@@ -130,18 +133,15 @@ fn of_exchange(evidence: &Evidence<'_>, exchange: &Exchange, no_use: NoUse) -> C
         NoUse::ServerFailure | NoUse::Lame | NoUse::LeadsBack => return server_failure(evidence, exchange, host),
         _ if own.is_some() => own.unwrap_or_default(),
         NoUse::NothingListens => {
-            format!(
-                "nothing listens on {server} over {}: the machine is there and refuses",
-                exchange.transport.as_str()
-            )
+            format!("nothing listens on {at} over {}: the machine is there and refuses", exchange.transport.as_str())
         }
-        NoUse::Unreachable => format!("there is no way to {server}{}", because(exchange)),
-        NoUse::Refused => format!("{server} refuses to answer for {of}{}", ede(exchange)),
-        NoUse::OtherError => format!("{server} answers {} when asked for {of}{}", rcode(exchange), ede(exchange)),
-        NoUse::WrongId => format!("{server} sent nothing but answers under another id than the question's"),
-        NoUse::NotAResponse => format!("{server} sent queries where responses should be"),
-        NoUse::Malformed => format!("{server} sent nothing that answers the question{}", because(exchange)),
-        NoUse::Truncated => format!("{server} cut its answer over udp, and cannot be asked over tcp"),
+        NoUse::Unreachable => format!("there is no way to {at}{}", because(exchange)),
+        NoUse::Refused => format!("{at} refuses to answer for {of}{}", ede(exchange)),
+        NoUse::OtherError => format!("{at} answers {} when asked for {of}{}", rcode(exchange), ede(exchange)),
+        NoUse::WrongId => format!("{at} sent nothing but answers under another id than the question's"),
+        NoUse::NotAResponse => format!("{at} sent queries where responses should be"),
+        NoUse::Malformed => format!("{at} sent nothing that answers the question{}", because(exchange)),
+        NoUse::Truncated => format!("{at} cut its answer over udp, and cannot be asked over tcp"),
     };
     Cause::new(trouble(no_use), Some(host), what).on(events(evidence, server)).sure(sure).tell(would_tell)
 }
@@ -187,7 +187,8 @@ fn silent(
         .events_of(host)
         .any(|event| matches!(&event.what, What::AnswerSent { question, .. } if is_it(question)));
     let asked = || is_still_asking(evidence, host);
-    let what = own.unwrap_or_else(|| format!("{server} did not answer over {}", exchange.transport.as_str()));
+    let what =
+        own.unwrap_or_else(|| format!("{} did not answer over {}", at(evidence, server), exchange.transport.as_str()));
     match (evidence.told_all(host), read, answered) {
         (_, true, true) => (
             format!("{what}: it read the question, and reports an answer that did not come"),
@@ -245,21 +246,21 @@ fn server_failure(evidence: &Evidence<'_>, exchange: &Exchange, host: String) ->
     });
     let asked =
         evidence.case.events.iter().any(|event| event.host == host && matches!(event.what, What::QuerySent { .. }));
-    let base = format!("{server} could not get an answer for {of}{}", ede(exchange));
+    let base = format!("{} could not get an answer for {of}{}", at(evidence, server), ede(exchange));
     let cause = |what: String, sure| {
         let own = [sent, hit].into_iter().flatten().filter_map(super::evidence::id);
         let basis: Vec<Basis> = own.chain(events(evidence, server)).collect();
         Cause::new(Trouble::DnsServerFailure, Some(host.clone()), what).on(basis).sure(sure)
     };
-    let walk = format!("walk from the root yourself: {}", super::words::visit(evidence, "--walk=all"));
+    let tell = || walk(evidence, "--walk=all").map(|command| format!("walk from the root yourself: {command}"));
     match (sent.is_some() && evidence.told_all(&host), hit.is_some(), asked) {
         (true, true, _) => cause(format!("{base}; it remembers that from before"), Sure::Certain)
-            .next(Some(super::words::visit(evidence, "--walk=all"))),
+            .next(Some(walk_or_ask_another(evidence))),
         (true, false, false) => cause(format!("{base}: it says so by itself, and asked nobody"), Sure::Certain)
-            .next(Some(super::words::visit(evidence, "--walk=all"))),
-        (true, false, true) => cause(base, Sure::Likely).tell(Some(walk)),
+            .next(Some(walk_or_ask_another(evidence))),
+        (true, false, true) => cause(base, Sure::Likely).tell(tell()),
         // It may be the resolver, and it may be any server behind it.
-        (false, ..) => cause(base, Sure::Possible).tell(Some(walk)),
+        (false, ..) => cause(base, Sure::Possible).tell(tell()),
     }
 }
 
@@ -277,7 +278,7 @@ pub(super) fn asked_again(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause
         if let Some(later) = name.exchanges.iter().find(later) {
             let host = evidence.named(exchange.server.ip());
             let what = format!(
-                "{host} had not answered the first question for {} when it was asked again: after {}",
+                "{host} had not answered the question for {} when it was asked again, after {}",
                 bare(&exchange.question.name),
                 ms(later.start_us - exchange.start_us)
             );
@@ -309,7 +310,7 @@ pub(super) fn truncated(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> 
     };
     let found = of_events.filter(|(_, server, question)| whole(*server, question)).map(|(event, server, question)| {
         let host = evidence.named(server.ip());
-        let what = format!("the answer of {host} for {} did not fit over udp, and came over tcp", bare(&question.name));
+        let what = format!("{host} cut its answer for {} over udp, and gave it whole over tcp", bare(&question.name));
         Cause::new(wanted, Some(host), what).on(super::evidence::id(event))
     });
     found.collect()

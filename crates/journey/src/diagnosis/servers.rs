@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{
     evidence::{Evidence, Query, Referral, id},
     own,
-    words::{ask, bare, is_under, ms, same},
+    words::{self, ask, bare, is_under, ms, same},
 };
 use crate::{
     Basis, Cause, Event, NoUse, Said, StageName, Sure, Trouble, What,
@@ -109,12 +109,12 @@ fn of_query(evidence: &Evidence<'_>, query: &Query<'_>, wanted: Trouble) -> Caus
             format!("{host} delegates {zone} to {server} at {ip}, an address that no host has")
         }
         Trouble::LameDelegation => match referred_to(query) {
-            Some(to) => format!("{at} is no authority for {zone}: it refers to {} instead", root(to)),
+            Some(to) => format!("{at} is no authority for {zone}: it refers to {} instead", words::zone(to)),
             None => format!("{at} is no authority for {zone}"),
         },
         Trouble::DelegationLoop => {
             let to = referred_to(query)
-                .map_or_else(|| "where it came from".to_owned(), |zone| format!("{} again", root(zone)));
+                .map_or_else(|| "where it came from".to_owned(), |zone| format!("{} again", words::zone(zone)));
             format!("{at} refers to {to} when asked for {name}: the delegation leads back")
         }
         Trouble::DnsNothingListens => {
@@ -149,11 +149,7 @@ fn of_query(evidence: &Evidence<'_>, query: &Query<'_>, wanted: Trouble) -> Caus
     // Without an id in the record, the stage still stands for what this machine saw.
     let stage = Some(evidence.stage(StageName::Name)).filter(|_| query.event.id == 0);
     let next = ask(evidence, server, evidence.end_of_aliases());
-    Cause { what, ..cause }.on(basis.chain(stage)).next(Some(next))
-}
-
-fn root(zone: &str) -> &str {
-    if zone == "." { "the root" } else { zone }
+    Cause { what, ..cause }.on(basis.chain(stage)).next(next)
 }
 
 /// A server that did not answer the resolver: what it says of that itself.
@@ -181,7 +177,8 @@ fn silent(evidence: &Evidence<'_>, query: &Query<'_>, at: &str, host: &str) -> (
         }
         // Another vendor's server reports nothing, whatever it does.
         (false, Some(Said::NotAsked { .. }) | None) => {
-            (what, Sure::Likely, Some(format!("ask it yourself: {}", ask(evidence, query.server, name))))
+            let tell = ask(evidence, query.server, name).map(|command| format!("ask it yourself: {command}"));
+            (what, Sure::Likely, tell)
         }
     }
 }
@@ -224,12 +221,16 @@ pub(super) fn asked_again(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause
             continue;
         }
         let after = first.at_us.zip(second.at_us).filter(|_| own::is_placed(first));
-        let after = after.map_or_else(String::new, |(first, second)| format!(": after {}", ms(second.abs_diff(first))));
+        let after = after.map_or_else(String::new, |(first, second)| format!(", after {}", ms(second.abs_diff(first))));
         let name = bare(&query.question.name);
-        let own = if read >= sent.len() { "; it read both questions, and answered one" } else { "" };
-        let what = format!(
-            "{host} had not answered the resolver's first question for {name} when it was asked again{own}{after}"
-        );
+        let what = match read >= sent.len() {
+            true => {
+                format!("{host} left the resolver's question for {name} unanswered until it was asked again{after}")
+            }
+            false => {
+                format!("{host} had not answered the resolver's question for {name} when it was asked again{after}")
+            }
+        };
         let sure = if read >= sent.len() { Sure::Certain } else { Sure::Likely };
         let tell = own::packets(evidence).filter(|_| sure != Sure::Certain);
         let basis = [*first, *second, query.event].into_iter().filter_map(id);
@@ -263,7 +264,7 @@ pub(super) fn pending(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
                 .broke(true)
                 .sure(Sure::Likely)
                 .tell(Some("more time (--max-time), or a report of that server".to_owned()))
-                .next(Some(ask(evidence, *server, &question.name)))
+                .next(ask(evidence, *server, &question.name))
                 .on(id(event)),
         );
     }
@@ -288,14 +289,14 @@ pub(super) fn by_walk(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
         let named = server.as_deref().map_or_else(String::new, |name| format!(" as {}", bare(name)));
         let what = format!(
             "{host}, which serves {}{named}, gives this machine no usable answer: {}",
-            bare(zone),
+            words::zone(zone),
             why.trim_end_matches('.')
         );
         found.push(
             Cause::new(wanted, Some(host), what)
                 .broke(true)
                 .sure(Sure::Likely)
-                .next(Some(ask(evidence, *address, evidence.end_of_aliases())))
+                .next(ask(evidence, *address, evidence.end_of_aliases()))
                 .on([Basis::Walk { finding: nth }, evidence.stage(StageName::Name)]),
         );
     }

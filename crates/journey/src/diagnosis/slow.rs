@@ -4,7 +4,7 @@ use super::{
     evidence::{Evidence, Query, id},
     own::{events, packets},
     servers::late_answer,
-    words::{ask, bare, ms, same, visit},
+    words::{ask, bare, ms, same, walk},
 };
 use crate::{
     Cause, Event, NoUse, Reason, StageName, Sure, Trouble, What,
@@ -60,7 +60,7 @@ pub(super) fn name(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
                 .broke(broke || query.no_use.is_some() && evidence.name_is_broken() && !evidence.is_made_good(query))
                 .sure(sure)
                 .tell(tell)
-                .next(Some(ask(evidence, query.server, name)))
+                .next(ask(evidence, query.server, name))
                 .on(basis.filter_map(id)),
         );
     }
@@ -72,6 +72,18 @@ pub(super) fn name(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
 
 /// What a host says of its own work for a name, where that is long.
 type OwnWork<'b, 'a> = dyn Fn(&str, &str) -> Option<(&'a Event, u64)> + 'b;
+
+/// How long somebody waited for an answer, from the first time that this was asked.
+fn waited_us(evidence: &Evidence<'_>, query: &Query<'_>) -> u64 {
+    let is_it = |event: &&Event| {
+        event.host == query.asker
+            && matches!(&event.what, What::QuerySent { server, transport, question }
+                if (*server, *transport, question) == (query.server, query.transport, query.question))
+    };
+    let first = evidence.case.events.iter().filter(is_it).filter_map(|event| event.at_us).min();
+    let since_first = first.zip(query.event.at_us).map_or(0, |(first, at)| at.abs_diff(first));
+    query.elapsed_us.max(since_first)
+}
 
 fn slow_resolver<'a>(
     evidence: &Evidence<'a>,
@@ -88,13 +100,13 @@ fn slow_resolver<'a>(
     let asked = bare(&exchange.question.name);
     // What it waited for others is told of those, where they are to be blamed.
     let others = evidence.queries.iter().filter(|query| query.asker == host && query.is_of_hop);
-    if others.map(|query| waited(evidence, query)).sum::<u64>() >= exchange.duration_us / 2 {
+    if others.map(|query| waited_us(evidence, query)).sum::<u64>() >= exchange.duration_us / 2 {
         return None;
     }
     let own = own_work(&host, asked);
     let (sure, tell) = match own {
         Some(_) => (Sure::Certain, None),
-        None => (Sure::Likely, Some(format!("walk yourself: {}", visit(evidence, "--walk")))),
+        None => (Sure::Likely, walk(evidence, "--walk").map(|command| format!("walk yourself: {command}"))),
     };
     let us = own.map_or(exchange.duration_us, |(_, us)| us);
     let what = format!("{host} took long to answer for {asked}: {}", ms(us));
@@ -102,15 +114,4 @@ fn slow_resolver<'a>(
     Some(
         Cause::new(wanted, Some(host), what).sure(sure).tell(tell).on(own.into_iter().chain(events(evidence, address))),
     )
-}
-
-/// How long a question was waited for since it was first asked; a reply may be to a repetition of it.
-fn waited(evidence: &Evidence<'_>, query: &Query<'_>) -> u64 {
-    let first = evidence.case.events.iter().find(|event| {
-        event.host == query.asker
-            && matches!(&event.what, What::QuerySent { server, question, transport }
-                if (*server, question, *transport) == (query.server, query.question, query.transport))
-    });
-    let since = first.and_then(|first| u64::try_from(query.event.at_us?.saturating_sub(first.at_us?)).ok());
-    since.unwrap_or_default().max(query.elapsed_us)
 }

@@ -81,11 +81,20 @@ pub(super) fn and<T: AsRef<str>>(parts: &[T]) -> String {
     }
 }
 
-/// A time in milliseconds, for the end of a sentence.
+/// A zone, in a sentence.
+pub(super) fn zone(name: &str) -> &str {
+    match bare(name) {
+        "." => "the root",
+        name => name,
+    }
+}
+
+/// A time, for the end of a sentence.
 pub(super) fn ms(us: u64) -> String {
     match us {
         0..10_000 => format!("{}.{} ms", us / 1_000, us % 1_000 / 100),
-        _ => format!("{} ms", us / 1_000),
+        10_000..1_000_000 => format!("{} ms", us / 1_000),
+        _ => format!("{}.{:02} s", us / 1_000_000, us % 1_000_000 / 10_000),
     }
 }
 
@@ -103,13 +112,28 @@ pub(super) fn visit(evidence: &Evidence<'_>, options: &str) -> String {
     format!("visit {options} {}", quoted(&evidence.hop.url))
 }
 
+/// How to walk from the root by oneself, where that has not been done.
+pub(super) fn walk(evidence: &Evidence<'_>, options: &str) -> Option<String> {
+    evidence.case.walk.is_none().then(|| visit(evidence, options))
+}
+
+/// What to do about a resolver whose own word is in doubt.
+pub(super) fn walk_or_ask_another(evidence: &Evidence<'_>) -> String {
+    walk(evidence, "--walk=all").unwrap_or_else(|| "ask another resolver with --resolver ADDR".to_owned())
+}
+
+/// A server that was asked, by its host's name where it has one.
+pub(super) fn at(evidence: &Evidence<'_>, server: SocketAddr) -> String {
+    evidence.host_of(server.ip()).map_or_else(|| server.to_string(), |host| format!("{host} ({server})"))
+}
+
 /// How to ask a name server by oneself. The servers of a lab inside the program are nowhere when it has ended.
-pub(super) fn ask(evidence: &Evidence<'_>, server: SocketAddr, name: &str) -> String {
+pub(super) fn ask(evidence: &Evidence<'_>, server: SocketAddr, name: &str) -> Option<String> {
     match evidence.case.place {
         crate::Place::Internet => {
             let port = if server.port() == 53 { String::new() } else { format!(" -p {}", server.port()) };
-            format!("dig @{}{port} {} +norecurse", server.ip(), quoted(bare(name)))
+            Some(format!("dig @{}{port} {} +norecurse", server.ip(), quoted(bare(name))))
         }
-        _ => visit(evidence, "--walk=all"),
+        _ => walk(evidence, "--walk=all"),
     }
 }

@@ -63,6 +63,9 @@ pub(super) fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Ho
         (Reason::ServerFailure, _) => {
             format!("look at the name servers of {asked}, or ask another resolver with --resolver ADDR")
         }
+        (Reason::NoRecursion, _) if case.walk.is_some() => {
+            "it is a name server and no resolver: name one with --resolver ADDR".to_owned()
+        }
         (Reason::NoRecursion, _) => {
             "it is a name server and no resolver: name one with --resolver ADDR, or walk yourself with --walk"
                 .to_owned()

@@ -152,6 +152,11 @@ fn a_resolver_that_cannot_tell() {
     let cause = failed().on_the_internet().check(Trouble::DnsServerFailure, Some("10.78.1.53"), Sure::Possible);
     assert!(cause.would_tell.is_some_and(|tell| tell.contains("visit --walk=all")));
     assert!(cause.what.contains("192.0.2.1: no answer"));
+    // Who has walked is not told to walk.
+    let mut after = failed().on_the_internet();
+    after.walk = Some(walked(End::NoData, &[], Vec::new()));
+    let cause = after.check(Trouble::DnsServerFailure, Some("10.78.1.53"), Sure::Possible);
+    assert_eq!(cause.would_tell, None);
     // In the lab it says itself whether it asked anybody.
     let own = failed().resolver_answers(reply(Meaning::ServerFailure, false), false);
     own.check(Trouble::DnsServerFailure, Some("resolver"), Sure::Certain);
@@ -163,7 +168,9 @@ fn a_resolver_that_cannot_tell() {
 fn the_resolver_itself() {
     let check = |told: Told, reason: Reason, trouble: Trouble, sure: Sure| {
         let scene = Scene::new().name(told, (0, 9), Some((reason, "10.78.1.53:53 did not do it")));
-        scene.check(trouble, Some("resolver"), sure);
+        let cause = scene.check(trouble, Some("resolver"), sure);
+        let is_named = cause.what.starts_with("resolver (10.78.1.53:53) ") || trouble == Trouble::NoRecursion;
+        assert!(is_named, "{}", cause.what);
     };
     let bad = |why: &str| Told::BadReply { why: why.to_owned(), failure: NoUse::Other };
     check(Told::NothingListens, Reason::ResolverDown, Trouble::DnsNothingListens, Sure::Certain);
@@ -204,6 +211,9 @@ fn no_such_name_and_by_whom() {
     let cause =
         no().answers("auth1", 5, NAME, soa.clone(), 90).check(Trouble::NoSuchName, Some("auth1"), Sure::Certain);
     assert_eq!(cause.what, "there is no name www.example.local, says auth1, the authority of example.local");
+    let of_root = Reply { authority: vec![record("", "SOA", "a. h. 1 2 3 4 5")], ..soa.clone() };
+    let cause = no().answers("root", 5, NAME, of_root, 90).check(Trouble::NoSuchName, Some("root"), Sure::Certain);
+    assert!(cause.what.ends_with("says root, the authority of the root"), "{}", cause.what);
     // Of a name above it as well (RFC 8020).
     no().answers("tld", 5, "example.local", soa.clone(), 90).check(Trouble::NoSuchName, Some("tld"), Sure::Certain);
     no().hears("auth1", 5, NAME, soa.clone(), 90).check(Trouble::NoSuchName, Some("auth1"), Sure::Likely);

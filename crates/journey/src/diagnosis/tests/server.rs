@@ -1,9 +1,9 @@
 //! Troubles of the connection, of the server, and of this machine.
 
-use super::scene::{NAME, Scene, addresses, at, reply};
+use super::scene::{NAME, Scene, addresses, at, question, reply, server};
 use crate::{
     NoUse, Reason, StageName, Sure, Trouble, What,
-    dns::Meaning,
+    dns::{Meaning, Transport},
     stage::{self, Did, Receive, Told, Tried, Wait},
     verdict::judge,
 };
@@ -111,6 +111,13 @@ fn slow_and_reached() {
     assert_eq!(slow.check_besides(Trouble::DnsSlow, Some("tld")).sure, Sure::Certain);
     let own = found().answers("resolver", 1, NAME, addresses(NAME, &["10.78.2.81"]), 590_000);
     assert_eq!(own.check_besides(Trouble::DnsSlow, Some("resolver")).sure, Sure::Certain);
+    // It waited for another that left its first question unanswered.
+    let first =
+        What::QuerySent { server: server("tld"), transport: Transport::Udp, question: question("example.local") };
+    let waited =
+        own.says("resolver", 2, first).hears("tld", 560, "example.local", reply(Meaning::Referral, false), 300);
+    waited.check_besides(Trouble::DnsNoAnswer, Some("tld"));
+    assert!(waited.causes().iter().all(|cause| cause.trouble != Trouble::DnsSlow));
     let status = Receive { status: Some(503), content_bytes: Some(9), ..Receive::default() };
     let mut status = Scene::connected().stage(Did::Receive(Box::new(status)), (6, 9), None);
     status.check_besides(Trouble::HttpStatus, Some("app1"));
