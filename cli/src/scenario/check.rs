@@ -195,10 +195,8 @@ mod tests {
         check("exit = 6\nverdict = \"there is no name missing\"", &[]);
         check("exit = 0", &[("exit code", "0", "6: ")]);
         check("exit = 6\nverdict = \"reached\"", &[("verdict", "…reached…", "no name")]);
-        check(
-            "exit = 6\ncause = { trouble = \"reset\", host = \"app1\" }",
-            &[("cause", "reset at app1", "no_such_name at auth1")],
-        );
+        let other = ("cause", "reset at app1", "no_such_name at auth1");
+        check("exit = 6\ncause = { trouble = \"reset\", host = \"app1\" }", &[other]);
         check("exit = 6\njourney = { outcome = { reached = true } }", &[("journey /outcome/reached", "true", "false")]);
         check("exit = 6\nscreen = [\"no such text\"]", &[("screen", "…no such text…", "not on it")]);
     }
