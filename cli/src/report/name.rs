@@ -233,6 +233,10 @@ fn steps(journey: &Journey) -> Vec<Step<'_>> {
                 let came = format!("{age}good for another {remaining_ttl_s} s");
                 ("cache".to_owned(), question, Transport::Udp, Ink::Good, came, None)
             }
+            What::WentAlong { question } => {
+                let came = "waited for a look-up that was under way, and asked nobody".to_owned();
+                ("others".to_owned(), question, Transport::Udp, Ink::Plain, came, None)
+            }
             _ => continue,
         };
         let over_tcp = transport == Transport::Tcp;
@@ -360,6 +364,12 @@ pub(super) fn event(journey: &Journey, event: &Event) -> String {
         }
         What::CacheHit { question, remaining_ttl_s, .. } => {
             format!("finds {} {} in its cache, {remaining_ttl_s} s left", question.rtype, question.name)
+        }
+        What::WentAlong { question } => {
+            format!(
+                "goes along with a look-up that is under way already: {} {}; it asks nobody itself",
+                question.rtype, question.name
+            )
         }
         What::AnswerSent { question, reply, .. } => {
             format!("answers {} {}: {} ({} bytes)", question.rtype, question.name, meaning(journey, reply), reply.bytes)

@@ -96,6 +96,12 @@ pub enum What {
         /// Seconds that it may still be kept.
         remaining_ttl_s: u32,
     },
+    /// A resolver asked nobody itself, and waited for what a look-up brought that was under way already: for another client,
+    /// or for another question.
+    WentAlong {
+        /// What had been asked.
+        question: Question,
+    },
     /// A DNS server sent its answer.
     AnswerSent {
         /// Who had asked.
@@ -225,6 +231,7 @@ impl What {
             | Self::QueryFailed { .. }
             | Self::RecordsIgnored { .. }
             | Self::CacheHit { .. }
+            | Self::WentAlong { .. }
             | Self::ConnectStarted { .. }
             | Self::Connected { .. }
             | Self::ConnectFailed { .. }

@@ -165,6 +165,9 @@ impl Recursion {
         if from_cache && answer.rcode != ResponseCode::ServFail {
             self.record_hit(query, trace, None, answer.ttl());
         }
+        if waited && walk.asked() == 0 && trace.is_some() {
+            self.means.recorder.record(trace, now_ns(), What::WentAlong { question: words::question(query) });
+        }
         let done = self.means.clock.now();
         self.cache.keep(query, &answer, (!from_cache).then_some(done), done);
         answer

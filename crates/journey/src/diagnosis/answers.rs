@@ -122,8 +122,8 @@ fn hit<'a>(evidence: &Evidence<'a>, name: &str) -> Option<(&'a Event, u32)> {
     })
 }
 
-/// Whether the resolver answered this visit's question, asked nobody for it, and had nothing in its cache, by a report that
-/// tells all.
+/// Whether the resolver answered this visit's question, asked nobody for it, had nothing in its cache, and waited for nobody
+/// who asked, by a report that tells all.
 fn is_invented(evidence: &Evidence<'_>) -> bool {
     let Some((_, resolver)) = evidence.resolver() else { return false };
     let Some(name) = evidence.name() else { return false };
@@ -134,7 +134,11 @@ fn is_invented(evidence: &Evidence<'_>) -> bool {
         event.host == resolver
             && matches!(event.what, What::QuerySent { .. } | What::ReplyReceived { .. } | What::QueryFailed { .. })
     });
-    answered && !asked && hit(evidence, evidence.end_of_aliases()).is_none() && evidence.told_all(&resolver)
+    answered
+        && !asked
+        && hit(evidence, evidence.end_of_aliases()).is_none()
+        && evidence.went_along(&resolver).is_none()
+        && evidence.told_all(&resolver)
 }
 
 /// Why the resolver's word is to be held against the authorities', where nobody has told theirs.
@@ -153,6 +157,12 @@ pub(super) fn doubt(evidence: &Evidence<'_>) -> Option<String> {
     if hit(evidence, name).is_some() {
         return Some(format!(
             "{resolver} answered for {name} from its cache, and the {} stage failed",
+            failed.name.as_str()
+        ));
+    }
+    if evidence.went_along(&resolver).is_some() {
+        return Some(format!(
+            "{resolver} answered for {name} with what a look-up brought that was under way already, and the {} stage failed",
             failed.name.as_str()
         ));
     }

@@ -161,6 +161,12 @@ impl<'a> Evidence<'a> {
             .filter(move |event| event.host == host && event.at_us.is_none_or(|at| at >= begin || self.nth == 0))
     }
 
+    /// A resolver's report that it asked nobody and waited for a look-up that was under way already: what that met is told
+    /// to whoever began it.
+    pub(super) fn went_along(&self, host: &str) -> Option<&'a Event> {
+        self.events_of(host).find(|event| matches!(event.what, What::WentAlong { .. }))
+    }
+
     /// What this machine's own walk found of the name visited.
     pub(super) fn search(&self) -> Option<&'a Search> {
         let name = self.name()?;

@@ -246,9 +246,10 @@ fn server_failure(evidence: &Evidence<'_>, exchange: &Exchange, host: String) ->
     });
     let asked =
         evidence.case.events.iter().any(|event| event.host == host && matches!(event.what, What::QuerySent { .. }));
+    let along = evidence.went_along(&host);
     let base = format!("{} could not get an answer for {of}{}", at(evidence, server), ede(exchange));
     let cause = |what: String, sure| {
-        let own = [sent, hit].into_iter().flatten().filter_map(super::evidence::id);
+        let own = [sent, hit, along].into_iter().flatten().filter_map(super::evidence::id);
         let basis: Vec<Basis> = own.chain(events(evidence, server)).collect();
         Cause::new(Trouble::DnsServerFailure, Some(host.clone()), what).on(basis).sure(sure)
     };
@@ -256,6 +257,11 @@ fn server_failure(evidence: &Evidence<'_>, exchange: &Exchange, host: String) ->
     match (sent.is_some() && evidence.told_all(&host), hit.is_some(), asked) {
         (true, true, _) => cause(format!("{base}; it remembers that from before"), Sure::Certain)
             .next(Some(walk_or_ask_another(evidence))),
+        // Whoever began that look-up was told what it met, and this visit was not.
+        (_, false, false) if along.is_some() => {
+            let what = format!("{base}; it asked nobody itself, and waited for a look-up that was under way already");
+            cause(what, Sure::Possible).tell(tell())
+        }
         (true, false, false) => cause(format!("{base}: it says so by itself, and asked nobody"), Sure::Certain)
             .next(Some(walk_or_ask_another(evidence))),
         (true, false, true) => cause(base, Sure::Likely).tell(tell()),

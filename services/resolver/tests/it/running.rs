@@ -153,6 +153,7 @@ fn line(event: &What) -> Option<String> {
         What::CacheHit { question, age_s, remaining_ttl_s } => {
             Some(format!("cache {} {}: {age_s:?} {remaining_ttl_s}", question.rtype, question.name))
         }
+        What::WentAlong { question } => Some(format!("along {} {}", question.rtype, question.name)),
         _ => None,
     }
 }

@@ -162,6 +162,10 @@ fn a_resolver_that_cannot_tell() {
     own.check(Trouble::DnsServerFailure, Some("resolver"), Sure::Certain);
     let cached = failed().resolver_answers(reply(Meaning::ServerFailure, false), true);
     assert!(cached.check(Trouble::DnsServerFailure, Some("resolver"), Sure::Certain).what.contains("remembers"));
+    // Another client had it look the name up already, and what that met is not told here.
+    let along = own.says("resolver", 1, What::WentAlong { question: question(NAME) });
+    let cause = along.check(Trouble::DnsServerFailure, Some("resolver"), Sure::Possible);
+    assert!(cause.what.contains("under way already") && cause.would_tell.is_some(), "{cause:?}");
 }
 
 #[test]
@@ -226,6 +230,8 @@ fn no_such_name_and_by_whom() {
     );
     let made_up = no().resolver_answers(reply(Meaning::NoSuchName, false), false);
     made_up.check(Trouble::ResolverContradicts, Some("resolver"), Sure::Certain);
+    let along = made_up.clone().says("resolver", 1, What::WentAlong { question: question(NAME) });
+    along.check(Trouble::NoSuchName, Some("resolver"), Sure::Likely);
     // The authority said otherwise.
     no().answers("auth1", 5, NAME, addresses(NAME, &["10.78.2.81"]), 90)
         .hears("auth1", 5, NAME, addresses(NAME, &["10.78.2.81"]), 90)
