@@ -48,7 +48,7 @@ pub(super) fn denied(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
     if contradiction(evidence).is_some() || is_invented(evidence) {
         return Vec::new();
     }
-    let (what, on) = match hit(evidence, end) {
+    let (what, on) = match hit_of_no(evidence, end) {
         Some((event, left)) => {
             (format!("{}; {resolver} has that in its cache for another {left} s", failed.what), id(event))
         }
@@ -109,12 +109,31 @@ fn denial<'a>(evidence: &Evidence<'a>, reason: Reason, name: &str) -> Option<Den
     of_authority.or_else(as_heard)
 }
 
-/// The resolver's report that it had the answer for this name in its cache, and for how many seconds more.
-fn hit<'a>(evidence: &Evidence<'a>, name: &str) -> Option<(&'a Event, u32)> {
+/// The resolver's report that it had its "no" in its cache: for each type to which it said no.
+fn hit_of_no<'a>(evidence: &Evidence<'a>, end: &str) -> Option<(&'a Event, u32)> {
+    let denied = evidence.name()?.exchanges.iter().filter_map(|exchange| match &exchange.result {
+        Told::Reply { reply } if matches!(reply.meaning, Meaning::NoSuchName | Meaning::NoData) => {
+            Some(&*exchange.question.rtype)
+        }
+        _ => None,
+    });
+    let hits: Option<Vec<_>> = denied.map(|rtype| hit(evidence, end, rtype)).collect();
+    hits?.into_iter().min_by_key(|(_, left)| *left)
+}
+
+/// The same for any address.
+fn any_hit<'a>(evidence: &Evidence<'a>, name: &str) -> Option<(&'a Event, u32)> {
+    ["A", "AAAA"].into_iter().find_map(|rtype| hit(evidence, name, rtype))
+}
+
+/// The resolver's report that it had the answer for this name and type in its cache, and for how many seconds more.
+fn hit<'a>(evidence: &Evidence<'a>, name: &str, rtype: &str) -> Option<(&'a Event, u32)> {
     let asked = evidence.name().map_or("", |name| name.asked.as_str());
-    evidence.case.events.iter().find_map(|event| match &event.what {
+    let (_, resolver) = evidence.resolver()?;
+    let mut own = evidence.case.events.iter().filter(|event| event.host == resolver && evidence.is_now(event));
+    own.find_map(|event| match &event.what {
         What::CacheHit { question, remaining_ttl_s, .. }
-            if same(&question.name, name) || same(&question.name, asked) =>
+            if question.rtype == rtype && (same(&question.name, name) || same(&question.name, asked)) =>
         {
             Some((event, *remaining_ttl_s))
         }
@@ -136,7 +155,7 @@ fn is_invented(evidence: &Evidence<'_>) -> bool {
     });
     answered
         && !asked
-        && hit(evidence, evidence.end_of_aliases()).is_none()
+        && any_hit(evidence, evidence.end_of_aliases()).is_none()
         && evidence.went_along(&resolver).is_none()
         && evidence.told_all(&resolver)
 }
@@ -154,7 +173,7 @@ pub(super) fn doubt(evidence: &Evidence<'_>) -> Option<String> {
         return None;
     }
     let name = evidence.end_of_aliases();
-    if hit(evidence, name).is_some() {
+    if any_hit(evidence, name).is_some() {
         return Some(format!(
             "{resolver} answered for {name} from its cache, and the {} stage failed",
             failed.name.as_str()
@@ -173,6 +192,7 @@ pub(super) fn doubt(evidence: &Evidence<'_>) -> Option<String> {
 
 /// What a resolver said, and what goes against it.
 struct Contradiction {
+    rtype: &'static str,
     resolver: Vec<String>,
     authority: Vec<String>,
     /// Who says so: an authority by its own report, or the walk.
@@ -201,6 +221,7 @@ fn contradiction(evidence: &Evidence<'_>) -> Option<Contradiction> {
         };
         let wrong = resolver.difference(&authority).filter_map(|text| text.parse().ok()).collect();
         differs.then(|| Contradiction {
+            rtype,
             resolver: resolver.into_iter().collect(),
             authority: authority.into_iter().collect(),
             by,
@@ -275,14 +296,15 @@ fn by_walk(evidence: &Evidence<'_>, rtype: &str) -> Option<Word> {
 /// A resolver's answer is not the authority's: from its cache (stale), or not.
 pub(super) fn contradicted(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
     let Some((_, host)) = evidence.resolver() else { return Vec::new() };
-    let hit = hit(evidence, evidence.end_of_aliases());
+    let Some(found) = contradiction(evidence) else {
+        let is_wanted = wanted == Trouble::ResolverContradicts;
+        return is_wanted.then(|| invented(evidence, wanted, host)).flatten().into_iter().collect();
+    };
+    let hit = hit(evidence, evidence.end_of_aliases(), found.rtype);
     let is_stale = hit.is_some();
     if is_stale != (wanted == Trouble::StaleAnswer) {
         return Vec::new();
     }
-    let Some(found) = contradiction(evidence) else {
-        return invented(evidence, wanted, host).into_iter().collect();
-    };
     let name = evidence.end_of_aliases();
     let shown = |addresses: &[String]| match addresses {
         [] if evidence.failed.is_some_and(|failed| failed.reason == Reason::NoSuchName) => "no such name".to_owned(),
