@@ -11,7 +11,7 @@ pub(super) fn alias_loop(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause>
     let Some(failed) = evidence.failed_at(StageName::Name) else { return Vec::new() };
     let Some(name) = evidence.name() else { return Vec::new() };
     let mut links: Vec<Link<'_>> = Vec::new();
-    for (nth, event) in evidence.case.events.iter().enumerate() {
+    for (nth, event) in evidence.case.events.iter().enumerate().filter(|(_, event)| evidence.is_now(event)) {
         let (host, reply) = match &event.what {
             What::AnswerSent { reply, .. } if reply.flags.aa => (event.host.clone(), reply),
             What::ReplyReceived { reply, server, .. } => (evidence.named(server.ip()), reply),
@@ -28,12 +28,17 @@ pub(super) fn alias_loop(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause>
     // A server may say one thing first and another later: a circle within one answer goes before one of several.
     let of_one = |nth: usize| links.iter().filter(|link| link.event == nth).collect::<Vec<_>>();
     let answers = links.iter().map(|link| circle(asked, &of_one(link.event)));
-    let found = answers.flatten().next().or_else(|| circle(asked, &links.iter().collect::<Vec<_>>()));
-    if let Some(Circle { names, by, basis }) = found {
+    let within_one = answers.flatten().next().map(|circle| (circle, Sure::Certain));
+    // Answers of different times need not hold together.
+    let across = || circle(asked, &links.iter().collect::<Vec<_>>()).map(|circle| (circle, Sure::Likely));
+    if let Some((Circle { names, by, basis }, sure)) = within_one.or_else(across) {
         let what = format!("the aliases that {} serves lead in a circle: {}", and(&by), names.join(" → "));
-        let cause = Cause::new(wanted, by.into_iter().next(), what).broke(true);
+        let cause = Cause::new(wanted, by.into_iter().next(), what).broke(true).sure(sure);
         let basis = basis.into_iter().chain([evidence.stage(failed.name)]);
-        return vec![cause.on(basis).next(walk(evidence, "--walk=all"))];
+        let walk = walk(evidence, "--walk=all");
+        let tell = walk.as_ref().filter(|_| sure != Sure::Certain);
+        let tell = tell.map(|command| format!("walk from the root yourself: {command}"));
+        return vec![cause.on(basis).tell(tell).next(walk)];
     }
     by_walk_in_a_circle(evidence, wanted).into_iter().collect()
 }

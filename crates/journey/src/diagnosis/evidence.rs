@@ -57,6 +57,11 @@ impl Query<'_> {
     fn is_of_use(&self) -> bool {
         self.no_use.is_none() && self.reply.is_none_or(|reply| reply.meaning != Meaning::Truncated)
     }
+
+    /// Whether the same was asked by the same for the same request.
+    fn is_same(&self, other: &Query<'_>) -> bool {
+        (self.asker, self.question, self.is_of_hop) == (other.asker, other.question, other.is_of_hop)
+    }
 }
 
 /// Who delegates a zone to an address.
@@ -79,7 +84,7 @@ impl<'a> Evidence<'a> {
             };
             Failed { stage, name: stage.name(), reason, what }
         });
-        let queries = queries(case.events, hop);
+        let queries = queries(case.events, hop, nth == 0);
         let traffic = case.capture.frames().map(|capture| Traffic::of(capture, case.hosts));
         Some(Self { case, hop, nth, failed, queries, traffic })
     }
@@ -152,13 +157,27 @@ impl<'a> Evidence<'a> {
         self.case.observers.iter().find(|observer| observer.host == host).map(|observer| &observer.said)
     }
 
-    /// What a host said of the request at which the visit ended; what has no time may be of an earlier one.
+    /// What a host said of the request at which the visit ended.
     pub(super) fn events_of<'b>(&'b self, host: &'b str) -> impl Iterator<Item = &'a Event> + 'b {
+        self.case.events.iter().filter(move |event| event.host == host && self.is_now(event))
+    }
+
+    /// Whether something happened for the request at which the visit ended. What has no time may be of an earlier one.
+    pub(super) fn is_now(&self, event: &Event) -> bool {
         let begin = self.hop.span_us().map_or(0, |(begin, _)| i64::try_from(begin).unwrap_or(i64::MAX));
+        self.nth == 0 || event.at_us.is_some_and(|at| at >= begin)
+    }
+
+    /// What a server says of a query of somebody else's: of the same request, and to whoever asked.
+    pub(super) fn words_on<'b>(&'b self, query: &'b Query<'_>, host: &'b str) -> impl Iterator<Item = &'a Event> + 'b {
+        let is_to_asker = |event: &Event| {
+            let asker = event.what.peer().and_then(|peer| self.host_of(peer.ip()));
+            asker.is_none_or(|asker| asker == query.asker)
+        };
         self.case
             .events
             .iter()
-            .filter(move |event| event.host == host && event.at_us.is_none_or(|at| at >= begin || self.nth == 0))
+            .filter(move |event| event.host == host && (self.is_now(event) || !query.is_of_hop) && is_to_asker(event))
     }
 
     /// A resolver's report that it asked nobody and waited for a look-up that was under way already: what that met is told
@@ -176,19 +195,13 @@ impl<'a> Evidence<'a> {
 
     /// Whether another answer to the same question could be used.
     pub(super) fn is_made_good(&self, query: &Query<'_>) -> bool {
-        self.queries
-            .iter()
-            .any(|other| other.is_of_use() && other.asker == query.asker && other.question == query.question)
+        self.queries.iter().any(|other| other.is_of_use() && other.is_same(query))
     }
 
     /// The server that answered in the place of one that was of no use.
     pub(super) fn made_good_by(&self, query: &Query<'_>) -> Option<String> {
-        let other = self.queries.iter().find(|other| {
-            other.is_of_use()
-                && other.asker == query.asker
-                && other.question == query.question
-                && other.server != query.server
-        })?;
+        let is_it = |other: &&Query<'_>| other.is_of_use() && other.is_same(query) && other.server != query.server;
+        let other = self.queries.iter().find(is_it)?;
         Some(self.named(other.server.ip()))
     }
 
@@ -231,7 +244,7 @@ pub(super) fn id(event: &Event) -> Option<Basis> {
     (event.id > 0).then_some(Basis::Event { id: event.id })
 }
 
-fn queries<'a>(events: &'a [Event], hop: &Hop) -> Vec<Query<'a>> {
+fn queries<'a>(events: &'a [Event], hop: &Hop, is_only: bool) -> Vec<Query<'a>> {
     let others = || events.iter().filter(|event| event.host != YOU);
     let mut queries: Vec<Query<'a>> = Vec::new();
     for event in others() {
@@ -255,7 +268,8 @@ fn queries<'a>(events: &'a [Event], hop: &Hop) -> Vec<Query<'a>> {
             twin.reply = twin.reply.or(reply);
             continue;
         }
-        let is_of_hop = event.at_us.is_none() || hop.holds(event.at_us);
+        // What has no time may be of any request.
+        let is_of_hop = if event.at_us.is_none() { is_only } else { hop.holds(event.at_us) };
         queries.push(Query {
             asker: &event.host,
             server: *server,

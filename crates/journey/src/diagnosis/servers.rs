@@ -81,7 +81,7 @@ pub(super) fn late_answer<'a>(evidence: &Evidence<'a>, query: &Query<'_>) -> Opt
 
 /// The answer that a server says it sent to this question.
 fn answer_of<'a>(evidence: &Evidence<'a>, query: &Query<'_>, host: &str) -> Option<(&'a Event, u64)> {
-    evidence.case.events.iter().filter(|event| event.host == host).find_map(|event| match &event.what {
+    evidence.words_on(query, host).find_map(|event| match &event.what {
         What::AnswerSent { question, elapsed_us, transport, .. }
             if question == query.question && *transport == query.transport =>
         {
@@ -156,9 +156,9 @@ fn of_query(evidence: &Evidence<'_>, query: &Query<'_>, wanted: Trouble) -> Caus
 fn silent(evidence: &Evidence<'_>, query: &Query<'_>, at: &str, host: &str) -> (String, Sure, Option<String>) {
     let name = bare(&query.question.name);
     let what = format!("{at} does not answer the resolver's question for {name}");
-    let read = evidence.case.events.iter().any(|event| {
-        event.host == host && matches!(&event.what, What::QueryReceived { question, .. } if question == query.question)
-    });
+    let read = evidence
+        .words_on(query, host)
+        .any(|event| matches!(&event.what, What::QueryReceived { question, .. } if question == query.question));
     if query.no_use == Some(NoUse::HungUp) {
         return (format!("{at} closes the resolver's connection without an answer for {name}"), Sure::Certain, None);
     }
@@ -193,20 +193,22 @@ pub(super) fn asked_again(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause
             .iter()
             .filter(|event| {
                 event.host == query.asker
+                    && (evidence.is_now(event) || !query.is_of_hop)
                     && matches!(&event.what, What::QuerySent { server, transport, question }
                     if (*server, *transport, question) == (query.server, query.transport, query.question))
             })
             .collect();
         let replies = evidence.queries.iter().filter(|other| {
+            let is_of_same = other.is_of_hop || !query.is_of_hop;
             (other.asker, other.server, other.transport, other.question)
                 == (query.asker, query.server, query.transport, query.question)
+                && is_of_same
         });
         // As many answers as questions: each was answered.
         let ([first, second, ..], 1) = (sent.as_slice(), replies.count()) else { continue };
         let host = evidence.named(query.server.ip());
         let told = |is_it: fn(&What) -> Option<&crate::dns::Question>| {
-            let of_host = evidence.case.events.iter().filter(|event| event.host == host);
-            of_host.filter(|event| is_it(&event.what) == Some(query.question)).count()
+            evidence.words_on(query, &host).filter(|event| is_it(&event.what) == Some(query.question)).count()
         };
         let read = told(|what| match what {
             What::QueryReceived { question, .. } => Some(question),
@@ -245,10 +247,11 @@ pub(super) fn pending(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
         return Vec::new();
     }
     let mut found: Vec<Cause> = Vec::new();
-    for event in evidence.case.events.iter().filter(|event| event.host != YOU) {
+    for event in evidence.case.events.iter().filter(|event| event.host != YOU && evidence.is_now(event)) {
         let What::QuerySent { server, transport, question } = &event.what else { continue };
         let is_over = evidence.queries.iter().any(|query| {
             (query.asker, query.server, query.transport, query.question) == (&event.host, *server, *transport, question)
+                && evidence.is_now(query.event)
         });
         let is_lost = || evidence.traffic.as_ref().is_some_and(|traffic| traffic.is_lost(&event.host, server.ip()));
         if is_over || is_lost() {

@@ -58,7 +58,8 @@ fn what_servers_do_to_the_resolver() {
 #[test]
 fn a_server_that_is_silent_says_more_itself() {
     let failed = || Scene::servfail().fails("tld", 10, "example.local", NoUse::NoAnswer, "");
-    let read = What::QueryReceived { peer: at(PEER), transport: Transport::Udp, question: question("example.local") };
+    let peer = at("10.78.1.53:5000");
+    let read = What::QueryReceived { peer, transport: Transport::Udp, question: question("example.local") };
     let cause = failed().says("tld", 10, read).check(Trouble::DnsNoAnswer, Some("tld"), Sure::Certain);
     assert!(cause.what.contains("it read it"), "{}", cause.what);
     let cause = failed().check(Trouble::DnsNoAnswer, Some("tld"), Sure::Likely);
@@ -394,4 +395,74 @@ fn asked_again_and_cut() {
         )
         .says("resolver", 2, pending)
         .check(Trouble::DnsNoAnswer, Some("tld"), Sure::Likely);
+}
+
+/// A visit that was sent on to this name at 1000 ms, after what a scene tells.
+fn sent_on(scene: Scene, told: Told, failed: Option<(Reason, &str)>) -> Scene {
+    let mut after = Scene::new().name(told, (1_000, 1_050), failed);
+    after.hops.insert(0, scene.hops[0].clone());
+    after.events = scene.events;
+    after.events.extend(crate::chronicle::own(&after.hops).into_iter().filter(|event| event.at_us >= Some(1_000_000)));
+    after
+}
+
+#[test]
+fn what_an_earlier_request_met_is_not_of_this_one() {
+    let failed = || {
+        let told = Told::Reply { reply: reply(Meaning::ServerFailure, false) };
+        (told, Some((Reason::ServerFailure, "it could not get an answer")))
+    };
+    let on = |scene: Scene| {
+        let (told, why) = failed();
+        sent_on(scene, told, why)
+    };
+    // Then it answered, and now it does not.
+    let before = Scene::found(&["10.78.2.81"]).hears("auth1", 2, NAME, addresses(NAME, &["10.78.2.81"]), 300).answers(
+        "auth1",
+        2,
+        NAME,
+        addresses(NAME, &["10.78.2.81"]),
+        100,
+    );
+    let silent = on(before.clone()).fails("auth1", 1_040, NAME, NoUse::NoAnswer, "");
+    let cause = silent.check(Trouble::DnsNoAnswer, Some("auth1"), Sure::Likely);
+    assert!(cause.what.contains("reports no such question"), "{}", cause.what);
+    // A question of this request that has no answer, where one of the first had one.
+    let again = What::QuerySent { server: server("auth1"), transport: Transport::Udp, question: question(NAME) };
+    let pending = on(before.clone()).says("resolver", 1_010, again);
+    pending.check(Trouble::DnsNoAnswer, Some("auth1"), Sure::Likely);
+    // Asked once in each is not asked again.
+    let told = || Told::Reply { reply: addresses(NAME, &["10.78.2.81"]) };
+    let twice = sent_on(before.clone(), told(), None).hears("auth1", 1_010, NAME, addresses(NAME, &["10.78.2.81"]), 9);
+    assert_eq!(twice.causes(), []);
+    // One half of a circle then, and the other now.
+    let half =
+        |scene: Scene, at: i64, from: &str, to: &str| scene.answers("auth2", at, from, aliases(&[(from, to)]), 9);
+    let circle = |at: i64| {
+        let scene = half(before.clone(), at, "b.example.local", NAME);
+        let scene = on(scene);
+        half(scene, 1_020, NAME, "b.example.local")
+    };
+    assert!(circle(3).causes().iter().all(|cause| cause.trouble != Trouble::AliasLoop));
+    circle(1_030).check(Trouble::AliasLoop, Some("auth2"), Sure::Likely);
+}
+
+#[test]
+fn an_answer_of_another_type_in_the_cache_is_not_the_one_contradicted() {
+    let hit = What::CacheHit {
+        question: crate::dns::Question { rtype: "AAAA".to_owned(), ..question(NAME) },
+        age_s: Some(9),
+        remaining_ttl_s: 200,
+    };
+    let failed = Some((Reason::ConnectionRefused, "nothing listens"));
+    Scene::found(&["10.78.2.82"])
+        .connect(&[("10.78.2.82:80", Tried::Refused)], (5, 6), failed)
+        .says("resolver", 1, hit.clone())
+        .answers("auth2", 2, NAME, addresses(NAME, &["10.78.2.81"]), 9)
+        .hears("auth2", 2, NAME, addresses(NAME, &["10.78.2.81"]), 9)
+        .check(Trouble::ResolverContradicts, Some("resolver"), Sure::Certain);
+    let no = Told::Reply { reply: reply(Meaning::NoSuchName, false) };
+    let no =
+        Scene::new().name(no, (0, 9), Some((Reason::NoSuchName, "there is no such name"))).says("resolver", 1, hit);
+    assert!(!no.check(Trouble::NoSuchName, Some("resolver"), Sure::Likely).what.contains("cache"));
 }
