@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{
-    evidence::{Evidence, id, is_done},
+    evidence::{Evidence, id},
     own::packets,
     words::{and, ms},
 };
@@ -81,7 +81,10 @@ fn of_host(evidence: &Evidence<'_>, wanted: Trouble, host: String, attempts: &[&
     let (what, sure, tell, more) = match wanted {
         Trouble::NothingListens => {
             let otherwise = || format!("nothing listens on {at}: the machine is there and refuses");
-            (own.unwrap_or_else(otherwise), Sure::Certain, None, Vec::new())
+            match refusal(evidence, &at) {
+                None => (own.unwrap_or_else(otherwise), Sure::Certain, None, Vec::new()),
+                Some((what, tell)) => (what, Sure::Likely, Some(tell), Vec::new()),
+            }
         }
         Trouble::AcceptQueueFull => {
             let (how, sure, more) = is_full(evidence, attempts[0].server).unwrap_or_default();
@@ -113,6 +116,14 @@ fn of_host(evidence: &Evidence<'_>, wanted: Trouble, host: String, attempts: &[&
     Cause::new(wanted, Some(host), what).sure(sure).tell(tell).on(more.into_iter().chain(basis))
 }
 
+/// What an RST says outside a lab, and what would tell more: a firewall, on the machine or before it, may reject so too (RFC
+/// 9293 §3.5.2 is what a machine does by itself).
+fn refusal(evidence: &Evidence<'_>, at: &str) -> Option<(String, String)> {
+    let what = || format!("{at} refuses (RST): nothing listens there, or a firewall rejects what comes");
+    let tell = || "the machine's own list of what listens (ss -ltn), and the firewalls on the way to it".to_owned();
+    (!evidence.case.place.is_lab()).then(|| (what(), tell()))
+}
+
 type Words = (String, Sure, Option<String>, Vec<Basis>);
 
 /// A SYN without an answer: with the frames it is known how far it came.
@@ -136,7 +147,7 @@ fn unanswered(evidence: &Evidence<'_>, host: &str, attempts: &[&Attempt], what: 
 pub(super) fn is_full(evidence: &Evidence<'_>, server: SocketAddr) -> Option<(String, Sure, Vec<Basis>)> {
     let host = crate::host_of(evidence.case.hosts, server.ip())?;
     if let Some(Said::Reported { queues, .. }) = evidence.said(host)
-        && let Some(queue) = queues.iter().find(|queue| is_at(queue.address, server) && queue.is_full())
+        && let Some(queue) = serving(queues, |queue| queue.address, server).filter(|queue| queue.is_full())
     {
         let what = format!(
             "{host} reports that its accept queue there is full: {} wait, and nobody takes them",
@@ -146,10 +157,9 @@ pub(super) fn is_full(evidence: &Evidence<'_>, server: SocketAddr) -> Option<(St
     }
     let capture = evidence.case.capture.frames()?;
     let kernel = capture.kernels.iter().find(|kernel| kernel.host == host)?;
-    let socket = kernel.sockets.iter().find(|socket| {
-        socket.state == "LISTEN" && is_at(socket.local, server) && socket.receive_queue > socket.send_queue
-    });
-    if let Some(socket) = socket {
+    let listening = kernel.sockets.iter().filter(|socket| socket.state == "LISTEN");
+    let socket = serving(listening, |socket| socket.local, server);
+    if let Some(socket) = socket.filter(|socket| socket.receive_queue > socket.send_queue) {
         let what = format!("the kernel of {host} has a full accept queue there: {} wait", socket.receive_queue);
         return Some((what, Sure::Certain, Vec::new()));
     }
@@ -161,17 +171,28 @@ pub(super) fn is_full(evidence: &Evidence<'_>, server: SocketAddr) -> Option<(St
     Some((what, Sure::Likely, Vec::new()))
 }
 
-/// Whether a listening socket is the one that serves an address.
-fn is_at(socket: SocketAddr, server: SocketAddr) -> bool {
-    socket.port() == server.port() && (socket.ip() == server.ip() || socket.ip().is_unspecified())
+/// The listening socket that serves an address: the one that is bound to it, else one that is bound to all. Where there are
+/// both, the kernel gives a connection to the closer match.
+fn serving<'q, T>(
+    sockets: impl IntoIterator<Item = &'q T>,
+    at: impl Fn(&T) -> SocketAddr,
+    server: SocketAddr,
+) -> Option<&'q T> {
+    let of_port = sockets.into_iter().filter(|socket| at(socket).port() == server.port());
+    let is_for_all = |ip: std::net::IpAddr| ip.is_unspecified() && (ip.is_ipv6() || server.is_ipv4());
+    let (closer, others): (Vec<&T>, Vec<&T>) = of_port
+        .filter(|socket| at(socket).ip() == server.ip() || is_for_all(at(socket).ip()))
+        .partition(|socket| at(socket).ip() == server.ip());
+    closer.into_iter().next().or_else(|| others.into_iter().next())
 }
 
-/// A connection that waits in the accept queue of a host that reports it: nobody takes it.
+/// Connections that waited in the accept queue of a host when it was asked, after the visit; one look does not tell for how
+/// long. A handshake may go on without the server's report of it.
 pub(super) fn waits_in_queue<'a>(evidence: &Evidence<'a>) -> Option<(String, u32)> {
-    let attempt = evidence.connected()?;
+    let attempt = evidence.connected().filter(|_| evidence.failed_at(StageName::Tls).is_none())?;
     let host = attempt.host.clone()?;
     let Some(Said::Reported { queues, .. }) = evidence.said(&host) else { return None };
-    let queue = queues.iter().find(|queue| is_at(queue.address, attempt.server) && queue.waiting > 0)?;
+    let queue = serving(queues, |queue| queue.address, attempt.server).filter(|queue| queue.waiting > 0)?;
     let accepted = evidence.events_of(&host).any(is_served);
     (!accepted).then_some((host, queue.waiting))
 }
@@ -220,9 +241,4 @@ pub(super) fn tls(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
 /// The day of a moment in RFC 3339.
 fn day(moment: &str) -> &str {
     moment.split_once('T').map_or(moment, |(day, _)| day)
-}
-
-/// Whether the connection was there before the visit failed.
-pub(super) fn is_connected(evidence: &Evidence<'_>) -> bool {
-    evidence.hop.stage(StageName::Connect).is_some_and(is_done)
 }
