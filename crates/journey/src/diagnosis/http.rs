@@ -1,7 +1,7 @@
 //! What the server did with the request, and how long it took.
 
 use super::{
-    connection::{is_connected, is_full, is_served, waits_in_queue},
+    connection::{is_full, is_served, waits_in_queue},
     evidence::{Evidence, Failed, id},
     own::packets,
     words::ms,
@@ -36,11 +36,19 @@ fn trouble(evidence: &Evidence<'_>, failed: Failed<'_>) -> Option<Trouble> {
         (Reason::Timeout | Reason::MaxTime, StageName::Receive | StageName::Close) => Trouble::SlowContent,
         (Reason::Timeout | Reason::MaxTime, _) if is_in_the_queue(evidence) => Trouble::AcceptQueueFull,
         // It has begun to work on it, so it is slow rather than silent.
-        (Reason::Timeout | Reason::MaxTime, StageName::Wait) if has_read(evidence).is_some() => Trouble::SlowFirstByte,
-        (Reason::MaxTime, StageName::Wait) if waits_in_queue(evidence).is_none() => Trouble::SlowFirstByte,
+        (Reason::Timeout | Reason::MaxTime, StageName::Wait) if is_slow(evidence) => Trouble::SlowFirstByte,
+        (Reason::MaxTime, StageName::Wait) if !is_silent(evidence) => Trouble::SlowFirstByte,
         (Reason::Timeout | Reason::MaxTime, _) => Trouble::Silent,
         _ => return None,
     })
+}
+
+fn is_slow(evidence: &Evidence<'_>) -> bool {
+    has_read(evidence).is_some() && unheard(evidence).is_none()
+}
+
+fn is_silent(evidence: &Evidence<'_>) -> bool {
+    waits_in_queue(evidence).is_some() || unheard(evidence).is_some()
 }
 
 fn is_circle(hops: &[Hop]) -> bool {
@@ -68,14 +76,63 @@ fn is_in_the_queue(evidence: &Evidence<'_>) -> bool {
 fn has_read<'a>(evidence: &Evidence<'a>) -> Option<&'a Event> {
     let host = evidence.connected()?.host.as_ref()?;
     evidence.case.events.iter().find(|event| {
-        event.host == *host
-            && matches!(event.what, What::RequestRead { .. })
-            && (evidence.nth == 0 || is_now(evidence, event))
+        let is_now = evidence.nth == 0 || event.at_us.is_none() || evidence.hop.holds(event.at_us);
+        event.host == *host && is_now && matches!(event.what, What::RequestRead { .. })
     })
 }
 
+/// Whether an event may be of an earlier request: it has no time, and this one was not the first.
+fn is_of_any(evidence: &Evidence<'_>, event: &Event) -> bool {
+    event.at_us.is_none() && evidence.nth > 0
+}
+
 fn is_now(evidence: &Evidence<'_>, event: &Event) -> bool {
-    event.at_us.is_none() || evidence.hop.holds(event.at_us)
+    if event.at_us.is_none() { evidence.nth == 0 } else { evidence.hop.holds(event.at_us) }
+}
+
+/// The server's report of an answer that it wrote while this machine still waited for one.
+fn unheard<'a>(evidence: &Evidence<'a>) -> Option<&'a Event> {
+    let waited = evidence.failed_at(StageName::Wait)?.stage.duration_us.unwrap_or_default();
+    worked(evidence).filter(|(_, own)| *own < waited).map(|(event, _)| event)
+}
+
+/// The server's report that it took this connection, and not that it answered; by a report that tells all.
+fn took_and_kept_silent<'a>(evidence: &Evidence<'a>) -> Option<&'a Event> {
+    let attempt = evidence.connected()?;
+    let host = attempt.host.as_ref().filter(|host| evidence.told_all(host))?;
+    let is_ours = |peer: std::net::SocketAddr| attempt.local.is_none_or(|local| local.port() == peer.port());
+    let own = || evidence.events_of(host).filter(|event| event.what.peer().is_some_and(is_ours));
+    let has_answered = own().any(|event| matches!(event.what, What::ResponseWritten { .. }));
+    own().find(|event| !has_answered && matches!(event.what, What::ConnectionAccepted { .. }))
+}
+
+/// A server that was connected to and said nothing, and how far that is known.
+fn silent(evidence: &Evidence<'_>, failed: Failed<'_>, basis: &mut Vec<Basis>) -> (String, Sure, Option<String>) {
+    let what = failed.what;
+    if let Some(event) = unheard(evidence) {
+        let what = format!("{what}: {} has read the request, and reports an answer that did not come", event.host);
+        return (what, Sure::Likely, packets(evidence));
+    }
+    let attempt = evidence.connected();
+    let heard = attempt.zip(evidence.traffic.as_ref());
+    let heard = heard.map(|(attempt, traffic)| traffic.heard_in_silence(attempt.server, attempt.local));
+    if let Some(frames) = heard.filter(|frames| !frames.is_empty()) {
+        basis.splice(0..0, frames.into_iter().map(|number| Basis::Frame { number }));
+        return (format!("{what}: what was sent came to it, and nothing came back"), Sure::Certain, None);
+    }
+    if let Some((host, waiting)) = waits_in_queue(evidence) {
+        basis.insert(0, Basis::Observer { host: host.clone() });
+        let wait = if waiting == 1 { "a connection waits".to_owned() } else { format!("{waiting} connections wait") };
+        let what = format!("{what}: {host} reports that {wait} in its accept queue there, and nobody takes any");
+        let tell = format!("whether they still wait when {host} is asked once more");
+        return (what, Sure::Likely, Some(tell));
+    }
+    if let Some(event) = took_and_kept_silent(evidence) {
+        basis.splice(0..0, id(event));
+        let what = format!("{what}: {} reports that it took the connection, and no answer", event.host);
+        return (what, Sure::Certain, None);
+    }
+    (what.to_owned(), Sure::Likely, packets(evidence))
 }
 
 /// The server's report of its own work, from the request read to the response written.
@@ -118,28 +175,24 @@ pub(super) fn ended(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
             (format!("{}, and {how}", failed.what), sure, None)
         }
         Trouble::SlowFirstByte => match has_read(evidence) {
+            Some(event) if is_of_any(evidence, event) => {
+                let what = format!("{}: {} has read this request, or an earlier one", failed.what, event.host);
+                (what, Sure::Possible, packets(evidence))
+            }
             Some(event) => {
                 (format!("{}: {} has read the request, and works on it", failed.what, event.host), Sure::Certain, None)
             }
             None => (failed.what.to_owned(), Sure::Possible, packets(evidence)),
         },
-        Trouble::Silent => match waits_in_queue(evidence) {
-            Some((host, waiting)) => {
-                basis.insert(0, Basis::Observer { host: host.clone() });
-                let wait =
-                    if waiting == 1 { "a connection waits".to_owned() } else { format!("{waiting} connections wait") };
-                let what = format!(
-                    "{}: {host} reports that {wait} in its accept queue there, and nobody takes any",
-                    failed.what
-                );
-                (what, Sure::Certain, None)
-            }
-            None if is_connected(evidence) => (failed.what.to_owned(), Sure::Certain, None),
-            None => (failed.what.to_owned(), Sure::Likely, None),
-        },
+        Trouble::Silent => silent(evidence, failed, &mut basis),
         Trouble::SlowContent => (failed.what.to_owned(), Sure::Likely, packets(evidence)),
         Trouble::TooLarge if failed.reason == Reason::MaxTime => {
             (format!("{}: content of no told length comes without an end", failed.what), Sure::Likely, None)
+        }
+        // An ICMP message may be a firewall's as well.
+        Trouble::NothingListens if !evidence.case.place.is_lab() => {
+            let tell = "the machine's own list of what listens, and the firewalls on the way to it".to_owned();
+            (failed.what.to_owned(), Sure::Likely, Some(tell))
         }
         _ => (failed.what.to_owned(), Sure::Certain, None),
     };

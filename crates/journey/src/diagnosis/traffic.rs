@@ -28,6 +28,8 @@ pub(super) struct Seen<'a> {
     /// Whether it is for all, or for a group.
     pub(super) is_for_many: bool,
     pub(super) packet: Packet,
+    /// The next byte that a TCP segment says its sender expects.
+    pub(super) expects: Option<u32>,
 }
 
 /// What a frame carries.
@@ -119,7 +121,8 @@ impl<'a> Traffic<'a> {
             (Fate::Passed { to: ports, .. }, Some(host)) => Some(ports.iter().any(|port| port == host)),
             (Fate::Passed { .. }, None) => Some(true),
         };
-        Seen { number, frame, to, arrived, is_for_many, packet }
+        let expects = expected(&frame.bytes.0, kind, &packet);
+        Seen { number, frame, to, arrived, is_for_many, packet, expects }
     }
 
     fn port(&self, link: usize, is_it: impl Fn(&Port) -> bool) -> Option<&'a Port> {
@@ -205,6 +208,37 @@ impl<'a> Traffic<'a> {
         self.is_lost(YOU, ip)
     }
 
+    /// Segments with content for a server that came to it or that it acknowledged; none where it sent content after them.
+    pub(super) fn heard_in_silence(&self, server: SocketAddr, local: Option<SocketAddr>) -> Vec<u64> {
+        let host = self.host_of(server.ip());
+        let is_ours = |one: SocketAddr| local.is_none_or(|local| local == one);
+        let is_sent = |seen: &&Seen<'_>| matches!(seen.packet, Packet::Tcp { from, to, len: 1.., .. } if to == server && is_ours(from));
+        let is_taken = |sent: &&Seen<'_>| {
+            let Packet::Tcp { sequence, len, .. } = sent.packet else { return false };
+            let end = sequence.wrapping_add(len as u32);
+            let is_acknowledged = || {
+                self.seen.iter().any(|seen| {
+                    let is_back = matches!(seen.packet, Packet::Tcp { from, to, .. } if from == server && is_ours(to));
+                    // Sequence numbers are compared modulo 2^32 (RFC 9293 §3.4).
+                    is_back && seen.expects.is_some_and(|next| next.wrapping_sub(end) < 1 << 31)
+                })
+            };
+            sent.arrived == Some(true) && sent.to == host || is_acknowledged()
+        };
+        let sent: Vec<&Seen<'_>> = self.seen.iter().filter(is_sent).collect();
+        let Some(last) = sent.last().copied() else { return Vec::new() };
+        let has_answered = self.seen.iter().any(|seen| {
+            let is_content =
+                matches!(seen.packet, Packet::Tcp { from, to, len: 1.., .. } if from == server && is_ours(to));
+            is_content && seen.frame.at_ns > last.frame.at_ns
+        });
+        if has_answered {
+            return Vec::new();
+        }
+        let taken = sent.into_iter().filter(|sent| sent.packet == last.packet).filter(is_taken);
+        taken.map(|sent| sent.number).collect()
+    }
+
     /// Whether an answer to a SYN was seen, wherever it got to.
     pub(super) fn is_syn_answered(&self, server: SocketAddr) -> bool {
         self.seen
@@ -285,6 +319,15 @@ fn packet(bytes: &[u8], kind: LinkKind) -> Option<Packet> {
         }
         _ => None,
     }
+}
+
+/// A TCP segment's acknowledgment number, where it has one.
+fn expected(bytes: &[u8], kind: LinkKind, packet: &Packet) -> Option<u32> {
+    let Packet::Tcp { ack: true, .. } = packet else { return None };
+    let (begin, ether_type) = network(bytes, kind)?;
+    let packet = bytes.get(begin..)?;
+    let header = if ether_type == 0x86dd { 40 } else { usize::from(packet.first()? & 0x0f) * 4 };
+    Some(u32::from_be_bytes(*packet.get(header + 8..)?.first_chunk()?))
 }
 
 fn transport(bytes: &[u8], protocol: u8, len: usize, from: IpAddr, to: IpAddr) -> Option<Packet> {

@@ -4,7 +4,7 @@ use super::scene::{Scene, arp, fate, tcp};
 use crate::{
     LabNetwork, Place, Reason, Sure, Trouble,
     capture::{Captured, Fate},
-    stage::Tried,
+    stage::{Did, Tried, Wait},
 };
 
 const ENDS: (&str, &str) = ("10.78.1.100:4000", "10.78.2.81:80");
@@ -92,4 +92,19 @@ fn what_was_set_is_not_looked_at() {
     ]);
     assert_eq!(hint(&scene, ""), hint(&scene, "wire:cut-link,at=auth1"));
     assert!(fate(&[]) != fate(&["you"]));
+}
+
+#[test]
+fn a_request_that_came_to_a_server_that_is_silent() {
+    let waited = |frames| {
+        let failed = Some((Reason::Timeout, "it did not answer"));
+        Scene::connected().stage(Did::Wait(Wait {}), (6, 900), failed).frames(frames)
+    };
+    let sent = tcp(6, 0, "you", ENDS, "10.78.1.1", 0x18, 9, &["router"]);
+    let came = tcp(7, 1, "router", ENDS, "10.78.2.81", 0x18, 9, &["app1"]);
+    let back = tcp(9, 1, "app1", BACK, "10.78.2.1", 0x18, 9, &["router"]);
+    let cause = waited(vec![sent.clone(), came.clone()]).check(Trouble::Silent, Some("app1"), Sure::Certain);
+    assert!(cause.what.contains("nothing came back"), "{}", cause.what);
+    waited(vec![sent.clone()]).check(Trouble::Silent, Some("app1"), Sure::Likely);
+    waited(vec![sent, came, back]).check(Trouble::Silent, Some("app1"), Sure::Likely);
 }

@@ -18,6 +18,11 @@ fn connections() {
         scene.check(trouble, Some("app1"), sure)
     };
     check(Tried::Refused, Reason::ConnectionRefused, Trouble::NothingListens, Sure::Certain);
+    let elsewhere = Scene::found(&["10.78.2.81"])
+        .connect(&[("10.78.2.81:80", Tried::Refused)], (5, 900), Some((Reason::ConnectionRefused, "it failed")))
+        .on_the_internet();
+    let cause = elsewhere.check(Trouble::NothingListens, Some("10.78.2.81"), Sure::Likely);
+    assert!(cause.what.contains("refuses (RST)") && cause.would_tell.is_some(), "{cause:?}");
     let cause = check(Tried::Timeout, Reason::Timeout, Trouble::SynUnanswered, Sure::Likely);
     assert!(cause.would_tell.is_some_and(|tell| tell.contains("--packets")));
     let unreachable = Tried::Unreachable { why: "no route".to_owned() };
@@ -67,17 +72,46 @@ fn written(elapsed_us: u64) -> What {
 #[test]
 fn exchanges() {
     let wait = |reason| ended(Did::Wait(Wait {}), (6, 900), reason);
-    wait(Reason::Timeout).check(Trouble::Silent, Some("app1"), Sure::Certain);
+    let cause = wait(Reason::Timeout).check(Trouble::Silent, Some("app1"), Sure::Likely);
+    assert!(cause.would_tell.is_some_and(|tell| tell.contains("--packets")));
+    let took = What::ConnectionAccepted { peer: at(PEER), local: at("10.78.2.81:80") };
+    let took = wait(Reason::Timeout).says("app1", 7, took);
+    took.check(Trouble::Silent, Some("app1"), Sure::Certain);
+    // Who does not tell all may have answered.
+    took.silent("app1").check(Trouble::Silent, Some("app1"), Sure::Likely);
     wait(Reason::EmptyReply).check(Trouble::EmptyReply, Some("app1"), Sure::Certain);
     wait(Reason::Reset).check(Trouble::Reset, Some("app1"), Sure::Certain);
     let read = What::RequestRead { peer: at(PEER), method: "GET".to_owned(), target: "/".to_owned(), bytes: 9 };
     for reason in [Reason::Timeout, Reason::MaxTime] {
         wait(reason).says("app1", 7, read.clone()).check(Trouble::SlowFirstByte, Some("app1"), Sure::Certain);
+        // It wrote its answer in time, and none came.
+        let answered = wait(reason).says("app1", 7, read.clone()).says("app1", 8, written(900));
+        let cause = answered.check(Trouble::Silent, Some("app1"), Sure::Likely);
+        assert!(cause.what.contains("reports an answer that did not come"), "{}", cause.what);
         let full = wait(reason).queue("app1", "10.78.2.81:80", 3, 2);
         full.check(Trouble::AcceptQueueFull, Some("app1"), Sure::Certain);
         let waits = wait(reason).queue("app1", "10.78.2.81:80", 1, 2);
-        assert!(waits.check(Trouble::Silent, Some("app1"), Sure::Certain).what.contains("nobody takes any"));
+        assert!(waits.check(Trouble::Silent, Some("app1"), Sure::Likely).what.contains("nobody takes any"));
+        // Another socket's queue, of a host that has one for this address alone.
+        let mut other = wait(reason).queue("app1", "0.0.0.0:80", 3, 2);
+        other.check(Trouble::AcceptQueueFull, Some("app1"), Sure::Certain);
+        let own = crate::report::AcceptQueue { address: at("10.78.2.81:80"), waiting: 0, limit: 2 };
+        for observer in &mut other.observers {
+            if let crate::Said::Reported { queues, .. } = &mut observer.said
+                && !queues.is_empty()
+            {
+                queues.push(own.clone());
+            }
+        }
+        assert!(other.causes().iter().all(|cause| !cause.what.contains("queue")), "{:#?}", other.causes());
     }
+    let tls = ended(Did::Tls(Box::default()), (6, 9), Reason::Timeout).queue("app1", "10.78.2.81:80", 1, 2);
+    assert!(!tls.check(Trouble::Silent, Some("app1"), Sure::Likely).what.contains("queue"));
+    // Without a time it may be of the request before.
+    let mut later = wait(Reason::Timeout).says("app1", 7, read.clone());
+    later.events.last_mut().unwrap().at_us = None;
+    later.hops.insert(0, later.hops[0].clone());
+    later.check(Trouble::SlowFirstByte, Some("app1"), Sure::Possible);
     wait(Reason::MaxTime).check(Trouble::SlowFirstByte, Some("app1"), Sure::Possible);
     let receiving = |reason, bytes| ended(receive(bytes), (6, 900), reason);
     receiving(Reason::BodyCut, 100).check(Trouble::CutShort, Some("app1"), Sure::Certain);
@@ -150,7 +184,9 @@ fn handshakes() {
         (Reason::Reset, Trouble::Reset),
         (Reason::Timeout, Trouble::Silent),
     ] {
-        ended(Did::Tls(Box::default()), (6, 9), reason).check(trouble, Some("app1"), Sure::Certain);
+        // Of silence nobody knows whose it is.
+        let sure = if trouble == Trouble::Silent { Sure::Likely } else { Sure::Certain };
+        ended(Did::Tls(Box::default()), (6, 9), reason).check(trouble, Some("app1"), sure);
     }
 }
 
