@@ -42,7 +42,7 @@ fn is_answered(evidence: &Evidence<'_>, attempt: &Attempt) -> bool {
 }
 
 fn is_lost(evidence: &Evidence<'_>, attempt: &Attempt) -> bool {
-    evidence.traffic.as_ref().is_some_and(|traffic| traffic.is_lost(YOU, attempt.server.ip()))
+    evidence.is_lost(&evidence.way_of_attempt(attempt))
 }
 
 /// Addresses that could not be connected to: all that a host has, in one cause.

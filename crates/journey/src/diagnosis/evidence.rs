@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{
-    traffic::Traffic,
+    traffic::{Traffic, Way},
     words::{bare, is_under, same},
 };
 use crate::{
@@ -184,6 +184,43 @@ impl<'a> Evidence<'a> {
     /// to whoever began it.
     pub(super) fn went_along(&self, host: &str) -> Option<&'a Event> {
         self.events_of(host).find(|event| matches!(event.what, What::WentAlong { .. }))
+    }
+
+    /// Whether it was the network that kept a host from hearing of a server.
+    pub(super) fn is_lost(&self, way: &Way) -> bool {
+        self.traffic.as_ref().is_some_and(|traffic| traffic.is_lost(way))
+    }
+
+    /// The way of a question for the name, this machine's or another's.
+    pub(super) fn way_of_name(&self, asker: &str, server: SocketAddr, local: Option<SocketAddr>) -> Way {
+        Way { asker: asker.to_owned(), server, local, span_us: self.span_us(&[StageName::Name]) }
+    }
+
+    /// The same of a query of another host, which may be of an earlier request.
+    pub(super) fn way_of(&self, query: &Query<'_>) -> Way {
+        let way = self.way_of_name(query.asker, query.server, None);
+        Way { span_us: way.span_us.filter(|_| query.is_of_hop), ..way }
+    }
+
+    /// The way of an attempt to connect.
+    pub(super) fn way_of_attempt(&self, attempt: &Attempt) -> Way {
+        let span_us = self.span_us(&[StageName::Connect]);
+        Way { asker: YOU.to_owned(), server: attempt.server, local: attempt.local, span_us }
+    }
+
+    /// The way of what was said once the connection was there.
+    pub(super) fn way_of_connection(&self) -> Option<Way> {
+        use StageName::{Receive, Send, Tls, Wait};
+        let attempt = self.connected()?;
+        // What waited for an answer in one stage was sent in another.
+        Some(Way { span_us: self.span_us(&[Tls, Send, Wait, Receive]), ..self.way_of_attempt(attempt) })
+    }
+
+    fn span_us(&self, stages: &[StageName]) -> Option<(u64, u64)> {
+        let spans = stages.iter().filter_map(|stage| self.hop.stage(*stage));
+        spans
+            .filter_map(|stage| stage.start_us.zip(stage.end_us()))
+            .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
     }
 
     /// What this machine's own walk found of the name visited.

@@ -153,10 +153,7 @@ pub(super) fn ended(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
     };
     let is_silence = matches!(failed.reason, Reason::Timeout | Reason::MaxTime);
     let server = evidence.connected().map(|attempt| attempt.server);
-    if is_silence
-        && let (Some(traffic), Some(server)) = (&evidence.traffic, server)
-        && traffic.is_lost(YOU, server.ip())
-    {
+    if is_silence && evidence.way_of_connection().is_some_and(|way| evidence.is_lost(&way)) {
         return Vec::new();
     }
     let host = evidence.server();

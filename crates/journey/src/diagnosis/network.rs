@@ -1,10 +1,10 @@
 //! What the frames tell of the network.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
 
 use super::{
     evidence::{Evidence, own},
-    traffic::{Packet, Seen, Traffic, network},
+    traffic::{Packet, Seen, Traffic, Way, network},
     words::{and, ms},
 };
 use crate::{Basis, Cause, NoUse, Reason, StageName, Sure, Trouble, chronicle::YOU, stage::Tried};
@@ -16,9 +16,8 @@ const LATE_NS: i64 = 20_000_000;
 const MANY: usize = 3;
 
 /// Whom the visit did not hear of, and who asked.
-fn silent(evidence: &Evidence<'_>) -> Vec<(String, IpAddr)> {
+fn silent(evidence: &Evidence<'_>) -> Vec<Way> {
     let Some(failed) = evidence.failed else { return Vec::new() };
-    let you = |ip: IpAddr| (YOU.to_owned(), ip);
     let is_silence =
         |no_use: Option<NoUse>| matches!(no_use, Some(NoUse::NoAnswer | NoUse::Unreachable | NoUse::Truncated));
     match failed.name {
@@ -35,18 +34,18 @@ fn silent(evidence: &Evidence<'_>) -> Vec<(String, IpAddr)> {
                     && !evidence.is_made_good(query)
                     && evidence.name_is_broken()
             });
-            let queries = queries.map(|query| (query.asker.to_owned(), query.server.ip()));
-            own.map(|exchange| you(exchange.server.ip())).chain(queries).collect()
+            let queries = queries.map(|query| evidence.way_of(query));
+            own.map(|exchange| evidence.way_of_name(YOU, exchange.server, exchange.local)).chain(queries).collect()
         }
         StageName::Connect => {
             let attempts = evidence.connect().into_iter().flat_map(|connect| &connect.attempts);
             let silent = attempts.filter(|attempt| !matches!(attempt.result, Tried::Connected | Tried::Refused));
-            silent.map(|attempt| you(attempt.server.ip())).collect()
+            silent.map(|attempt| evidence.way_of_attempt(attempt)).collect()
         }
         StageName::Tls | StageName::Send | StageName::Wait | StageName::Receive => {
             let is_silence =
                 matches!(failed.reason, Reason::Timeout | Reason::MaxTime | Reason::ReceiveFailed | Reason::SendFailed);
-            evidence.connected().filter(|_| is_silence).map(|attempt| you(attempt.server.ip())).into_iter().collect()
+            evidence.way_of_connection().filter(|_| is_silence).into_iter().collect()
         }
         _ => Vec::new(),
     }
@@ -63,8 +62,8 @@ pub(super) fn lost(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
             found.push(cause);
         }
     };
-    for (asker, ip) in silent(evidence) {
-        let frames = traffic.unrecovered(&asker, ip);
+    for way in silent(evidence) {
+        let frames = traffic.unrecovered(&way);
         if !frames.is_empty() {
             told.extend(frames.iter().map(|seen| seen.number));
             add(&frames, true);

@@ -104,7 +104,7 @@ pub(super) fn useless(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
         .filter_map(|(exchange, no_use)| {
             // What got lost on the way says nothing of the server.
             let is_silent = matches!(no_use, NoUse::NoAnswer | NoUse::Unreachable);
-            if is_silent && evidence.traffic.as_ref().is_some_and(|traffic| traffic.is_lost_to(exchange.server.ip())) {
+            if is_silent && evidence.is_lost(&evidence.way_of_name(YOU, exchange.server, exchange.local)) {
                 return None;
             }
             Some(of_exchange(evidence, exchange, no_use).broke(is_broken(exchange.server)))

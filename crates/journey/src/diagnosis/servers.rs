@@ -51,14 +51,13 @@ pub(super) fn useless(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
         if trouble(evidence, query) != wanted {
             continue;
         }
-        let ip = query.server.ip();
         let is_silent = matches!(query.no_use, Some(NoUse::NoAnswer | NoUse::Unreachable));
         let made_good = evidence.is_made_good(query);
         if made_good && is_silent && query.elapsed_us < SHORT_US && query.no_use == Some(NoUse::NoAnswer) {
             continue;
         }
         // The network is told of by itself; and a late answer is late.
-        let is_lost = evidence.traffic.as_ref().is_some_and(|traffic| traffic.is_lost(query.asker, ip));
+        let is_lost = evidence.is_lost(&evidence.way_of(query));
         if is_silent && (is_lost || late_answer(evidence, query).is_some()) {
             continue;
         }
@@ -253,7 +252,7 @@ pub(super) fn pending(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
             (query.asker, query.server, query.transport, query.question) == (&event.host, *server, *transport, question)
                 && evidence.is_now(query.event)
         });
-        let is_lost = || evidence.traffic.as_ref().is_some_and(|traffic| traffic.is_lost(&event.host, server.ip()));
+        let is_lost = || evidence.is_lost(&evidence.way_of_name(&event.host, *server, None));
         if is_over || is_lost() {
             continue;
         }

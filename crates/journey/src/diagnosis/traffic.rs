@@ -6,7 +6,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::{
     KnownHost,
     capture::{Capture, Fate, Frame, LinkKind, Mac, Port},
-    chronicle::YOU,
 };
 
 /// All frames of a visit.
@@ -61,6 +60,34 @@ pub(super) enum Packet {
     Other,
 }
 
+/// Between whom something was waited for, and when.
+pub(super) struct Way {
+    /// The host that waited.
+    pub(super) asker: String,
+    pub(super) server: SocketAddr,
+    /// The asker's socket, where it is known.
+    pub(super) local: Option<SocketAddr>,
+    /// From when to when, in microseconds of the visit; null where it is not known.
+    pub(super) span_us: Option<(u64, u64)>,
+}
+
+impl Way {
+    fn is_of(&self, from: SocketAddr, to: SocketAddr) -> bool {
+        // Whoever listens on all addresses does not know its own yet.
+        let is_local = |one: SocketAddr| self.local.is_none_or(|local| local.port() == one.port());
+        from == self.server && is_local(to) || to == self.server && is_local(from)
+    }
+
+    fn holds(&self, at_ns: i64) -> bool {
+        // The kernel stamps frames by another clock than the visit's.
+        const APART_US: u64 = 5_000;
+        let ns = |us: u64| i64::try_from(us.saturating_mul(1_000)).unwrap_or(i64::MAX);
+        self.span_us.is_none_or(|(begin, end)| {
+            (ns(begin) - ns(APART_US)..=ns(end).saturating_add(ns(APART_US))).contains(&at_ns)
+        })
+    }
+}
+
 impl Packet {
     /// The two ends.
     pub(super) fn ends(&self) -> Option<(IpAddr, IpAddr)> {
@@ -72,9 +99,22 @@ impl Packet {
         }
     }
 
-    /// Whether nobody sends it again when it is lost, as what follows says the same.
-    fn is_only_an_acknowledgment(&self) -> bool {
-        matches!(self, Self::Tcp { syn: false, ends: false, len: 0, .. })
+    /// Whether nobody waits for it: an acknowledgment alone, as what follows says the same, or the end of a connection.
+    fn carries_nothing(&self) -> bool {
+        matches!(self, Self::Tcp { syn: false, len: 0, .. })
+    }
+
+    /// Whether it is the same, or a segment that has all content of the other: what is sent again need not be cut alike (RFC
+    /// 9293 §3.8.1).
+    fn says_all_of(&self, lost: &Self) -> bool {
+        let Self::Tcp { from, to, sequence, syn: false, len, .. } = *self else { return self == lost };
+        match *lost {
+            Self::Tcp { from: by, to: back, sequence: begin, syn: false, len: missing @ 1.., .. } => {
+                let before = begin.wrapping_sub(sequence) as usize;
+                (from, to) == (by, back) && before.saturating_add(missing) <= len
+            }
+            _ => self == lost,
+        }
     }
 
     /// What it is, in a word.
@@ -170,15 +210,16 @@ impl<'a> Traffic<'a> {
         self.seen.iter().find(|seen| {
             seen.number > lost.number
                 && seen.frame.link == lost.frame.link
-                && seen.packet == lost.packet
+                && seen.packet.says_all_of(&lost.packet)
                 && seen.arrived != Some(false)
         })
     }
 
-    /// Lost frames between a host and an address that nothing made good.
-    pub(super) fn unrecovered(&self, asker: &str, ip: IpAddr) -> Vec<&Seen<'a>> {
+    /// Lost frames on a way that nothing made good, and that somebody waited for.
+    pub(super) fn unrecovered(&self, way: &Way) -> Vec<&Seen<'a>> {
+        let ip = way.server.ip();
         let server = self.host_of(ip);
-        let is_of_way = |host: &str| host == asker || Some(host) == server || self.forwards(host);
+        let is_of_way = |host: &str| host == way.asker || Some(host) == server || self.forwards(host);
         let is_between = |seen: &Seen<'_>| {
             let Some((one, other)) = seen.packet.ends() else { return false };
             let hosts = [self.host_of(one), self.host_of(other)];
@@ -188,24 +229,25 @@ impl<'a> Traffic<'a> {
                     hosts.iter().all(|host| host.is_some_and(is_of_way))
                         && !hosts.iter().all(|host| host.is_some_and(|host| self.forwards(host)))
                 }
-                _ => (one == ip || other == ip) && hosts.contains(&Some(asker)),
+                Packet::Tcp { from, to, .. } | Packet::Udp { from, to } => {
+                    way.is_of(from, to) && hosts.contains(&Some(&*way.asker))
+                }
+                _ => (one == ip || other == ip) && hosts.contains(&Some(&*way.asker)),
             }
         };
         let lost = self.lost().into_iter();
         lost.filter(|seen| {
-            is_between(seen) && !seen.packet.is_only_an_acknowledgment() && self.made_good_by(seen).is_none()
+            is_between(seen)
+                && way.holds(seen.frame.at_ns)
+                && !seen.packet.carries_nothing()
+                && self.made_good_by(seen).is_none()
         })
         .collect()
     }
 
-    /// Whether it was the network that kept a host from hearing of an address.
-    pub(super) fn is_lost(&self, asker: &str, ip: IpAddr) -> bool {
-        !self.unrecovered(asker, ip).is_empty()
-    }
-
-    /// The same for this machine.
-    pub(super) fn is_lost_to(&self, ip: IpAddr) -> bool {
-        self.is_lost(YOU, ip)
+    /// Whether it was the network that kept a host from hearing of a server.
+    pub(super) fn is_lost(&self, way: &Way) -> bool {
+        !self.unrecovered(way).is_empty()
     }
 
     /// Segments with content for a server that came to it or that it acknowledged; none where it sent content after them.

@@ -108,3 +108,34 @@ fn a_request_that_came_to_a_server_that_is_silent() {
     waited(vec![sent.clone()]).check(Trouble::Silent, Some("app1"), Sure::Likely);
     waited(vec![sent, came, back]).check(Trouble::Silent, Some("app1"), Sure::Likely);
 }
+
+#[test]
+fn what_got_lost_elsewhere_does_not_explain_a_silence() {
+    let failed = Some((Reason::Timeout, "it did not answer"));
+    let waited = Scene::connected().stage(Did::Wait(Wait {}), (6, 900), failed);
+    let came = tcp(7, 1, "router", ENDS, "10.78.2.81", 0x18, 9, &["app1"]);
+    let check = |lost, trouble, host| {
+        waited.clone().frames(vec![came.clone(), lost]).causes().iter().find(|cause| cause.broke).map_or_else(
+            || panic!("no cause"),
+            |cause| assert_eq!((cause.trouble, cause.host.as_deref()), (trouble, Some(host)), "{cause:#?}"),
+        );
+    };
+    let lost = |ms, ends, flags, len| tcp(ms, 1, "app1", ends, "10.78.2.1", flags, len, &[]);
+    // The answer itself.
+    check(lost(8, BACK, 0x18, 9), Trouble::FramesLost, "app1");
+    // Another port of the same machine; the end of a connection; an acknowledgment; long before, and long after.
+    for other in [
+        lost(8, ("10.78.2.81:81", "10.78.1.100:4001"), 0x18, 9),
+        lost(8, BACK, 0x11, 0),
+        lost(8, BACK, 0x14, 0),
+        lost(8, BACK, 0x10, 0),
+        lost(-90, BACK, 0x18, 9),
+        lost(990, BACK, 0x18, 9),
+    ] {
+        check(other, Trouble::Silent, "app1");
+    }
+    // What was lost came again, as part of more.
+    let again = tcp(20, 1, "app1", BACK, "10.78.2.1", 0x18, 12, &["router"]);
+    let again = waited.frames(vec![came, lost(8, BACK, 0x18, 9), again]);
+    assert!(again.causes()[0].trouble == Trouble::Silent, "{:#?}", again.causes());
+}
