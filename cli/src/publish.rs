@@ -1,6 +1,7 @@
 //! `visit lab serve --publish`: what of the lab is reached from elsewhere, and by whom.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     net::{IpAddr, Ipv4Addr},
     str::FromStr,
@@ -18,6 +19,9 @@ pub enum Said {
     /// This one.
     One(Publish),
 }
+
+/// The services by which a resolver is asked.
+const DNS: [&str; 3] = ["dns", "dot", "doh"];
 
 /// What is said without a value.
 pub const EVERYWHERE: &str = "0.0.0.0";
@@ -66,11 +70,14 @@ pub fn publish(said: &[Said], options: &mut Options) -> std::io::Result<Reach> {
     }
     let interfaces = interfaces()?;
     let mut reach = Reach { own: own(&interfaces), recursion: Vec::new() };
-    for one in &options.publish {
+    // For each resolver by itself: one that is on loopback alone does not answer a network because another is on it.
+    let mut given: BTreeMap<&str, Vec<IpNet>> = BTreeMap::new();
+    for one in options.publish.iter().filter(|one| DNS.contains(&one.service.as_str())) {
         let allowed = match options.world.hosts.get(&one.host).and_then(|host| host.resolver.as_ref()) {
             Some(resolver) if resolver.allow.is_none() => {
                 let mut allowed = options.world.recursion_allowed(resolver);
                 allowed.extend(private_networks(&interfaces, one.socket.ip()));
+                given.entry(&one.host).or_default().extend(allowed.iter().copied());
                 allowed
             }
             Some(resolver) => options.world.recursion_allowed(resolver),
@@ -80,9 +87,11 @@ pub fn publish(said: &[Said], options: &mut Options) -> std::io::Result<Reach> {
     }
     reach.recursion.sort_unstable();
     reach.recursion.dedup();
-    for resolver in options.world.hosts.values_mut().filter_map(|host| host.resolver.as_mut()) {
-        if resolver.allow.is_none() && !reach.recursion.is_empty() {
-            resolver.allow = Some(reach.recursion.clone());
+    for (host, mut allowed) in given {
+        allowed.sort_unstable();
+        allowed.dedup();
+        if let Some(resolver) = options.world.hosts.get_mut(host).and_then(|host| host.resolver.as_mut()) {
+            resolver.allow = Some(allowed);
         }
     }
     Ok(reach)
@@ -186,6 +195,16 @@ mod tests {
         let reach = publish(&["0.0.0.0".parse().unwrap()], &mut options).unwrap();
         assert_eq!(reach.recursion, own);
         assert_eq!(options.world.hosts["resolver"].resolver.as_ref().unwrap().allow, Some(own));
+        // One of two resolvers is published, and of the other its own service alone is: nobody new is answered there.
+        let mut two = Options::default();
+        let second = two.world.hosts["resolver"].clone();
+        two.world.hosts.insert("resolver2".to_owned(), second);
+        let said = ["resolver/dns=127.0.0.1:0", "resolver2/stats=0.0.0.0:0"].map(|said| said.parse().unwrap());
+        publish(&said, &mut two).unwrap();
+        let allow = |host: &str| two.world.hosts[host].resolver.as_ref().unwrap().allow.clone();
+        let usual = two.world.recursion_allowed(Options::default().world.hosts["resolver"].resolver.as_ref().unwrap());
+        assert_eq!(allow("resolver").map(|nets| nets.len()), Some(usual.len()));
+        assert_eq!(allow("resolver2"), None);
         let mut unpublished = Options::default();
         assert_eq!(publish(&[], &mut unpublished).unwrap(), Reach::default());
         assert_eq!(unpublished.world.hosts["resolver"].resolver.as_ref().unwrap().allow, None);

@@ -123,7 +123,7 @@ fn what_cannot_be_published_is_refused_with_words() {
         assert!(output.status.code() == Some(2) && said.contains(words), "{args:?}: {said}");
     };
     check(&["--publish", "app9/http=127.0.0.1:0"], "this lab runs no host \"app9\"; hosts: app1, app2");
-    check(&["--publish", "app1/dns=127.0.0.1:0"], "app1 has no service \"dns\"; services: admin, echo, http");
+    check(&["--publish", "app1/dns=127.0.0.1:0"], "app1 has no service \"dns\"; services: echo, http");
     check(&["--publish", "app1/http"], "an address, or HOST/SERVICE=ADDRESS:PORT");
     check(&["--publish", "192.0.2.1"], "192.0.2.1 is no address of this machine");
     check(&["--publish", "--wire"], "cannot be used with");

@@ -7,7 +7,10 @@ use std::{fmt, net::SocketAddr, str::FromStr};
 
 use world::{Host, Protocol, Published, World};
 
-use crate::{LabError, sockets::HostSockets};
+use crate::{
+    LabError,
+    sockets::{ADMIN, HostSockets},
+};
 
 /// A service of a host, and where it is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +99,13 @@ pub(crate) fn check(publish: &[Publish], world: &World, without: &[String]) -> R
             let known: Vec<&str> = world.hosts.iter().filter(runs).map(|(name, _)| name.as_str()).collect();
             return Err(wrong(format!("this lab runs no host {:?}; hosts: {}", one.host, known.join(", "))));
         };
-        let mut services: Vec<&str> = host.listens(&world.network).into_iter().map(|(service, ..)| service).collect();
+        if one.service == ADMIN {
+            let why = "whoever reaches it breaks the host and puts its clock forward, and it asks nobody who they are; it \
+                       stays on this machine, where `visit lab fault` and GET /metrics find it by the address book";
+            return Err(wrong(format!("the admin port is not published: {why}")));
+        }
+        let all = host.listens(&world.network).into_iter().map(|(service, ..)| service);
+        let mut services: Vec<&str> = all.filter(|service| *service != ADMIN).collect();
         services.sort_unstable();
         services.dedup();
         if !services.contains(&one.service.as_str()) {
@@ -139,6 +148,8 @@ mod tests {
         refused("resolver=0.0.0.0:53", "HOST/SERVICE=ADDRESS:PORT is needed");
         refused("resolver/dns=53", "\"53\" is no ADDRESS:PORT");
         refused("app2/http=0.0.0.0:80", "this lab runs no host \"app2\"; hosts: app1, auth1");
-        refused("app1/dns=0.0.0.0:53", "app1 has no service \"dns\"; services: admin, echo, http, https, stall, talk");
+        refused("app1/dns=0.0.0.0:53", "app1 has no service \"dns\"; services: echo, http, https, stall, talk");
+        refused("app1/admin=0.0.0.0:9080", "the admin port is not published: whoever reaches it breaks the host");
+        refused("resolver/admin=127.0.0.1:0", "the admin port is not published");
     }
 }

@@ -13,7 +13,7 @@ use world::{Closed, Host, Network, Protocol};
 use crate::LabError;
 
 /// The name of the admin service's socket.
-const ADMIN: &str = "admin";
+pub(crate) const ADMIN: &str = "admin";
 
 /// The real sockets of one host.
 #[derive(Debug, Default)]
