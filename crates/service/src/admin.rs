@@ -15,17 +15,26 @@
 //!
 //! A page in a browser can send requests to wherever its user's machine can, this port too. What changes something is
 //! therefore taken without an `Origin` alone, which browsers always send with it, and bodies are `application/json`, which a
-//! page may not send elsewhere without asking first.
+//! page may not send elsewhere without asking first. Whoever asks by a name other than `localhost` is answered 421: a page
+//! could have been given its name's address anew, this one.
 
 mod change;
 pub mod remote;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
-    Method, Request, Response, StatusCode, body::Incoming, header::CONTENT_TYPE, server::conn::http1,
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{CONTENT_TYPE, HOST},
+    server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -117,6 +126,11 @@ async fn serve_one(listener: TcpListener, admin: Arc<Admin>, stop: Stop) {
 
 async fn answer(admin: &Admin, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let path = request.uri().path();
+    if let Some(host) = request.headers().get(HOST)
+        && !host.to_str().is_ok_and(is_here)
+    {
+        return plain(StatusCode::MISDIRECTED_REQUEST, "ask by IP address or localhost, and by no other name\n");
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return change::answer(admin, request).await;
     }
@@ -138,6 +152,20 @@ async fn answer(admin: &Admin, request: Request<Incoming>) -> Response<Full<Byte
         "/faults" => json(StatusCode::OK, &admin.signals.faults.list()),
         _ => plain(StatusCode::NOT_FOUND, "/live /ready /metrics /events /faults\n"),
     }
+}
+
+/// Whether a client that sends this as `Host` meant an address, or this machine: what has a name was looked up, and whoever
+/// has the name in their zone may have led a browser here from a page of their own (DNS rebinding).
+fn is_here(host: &str) -> bool {
+    let name = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+        .map_or(host, |(name, _)| name);
+    let in_brackets = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    in_brackets.map_or_else(
+        || name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok(),
+        |ip| ip.parse::<Ipv6Addr>().is_ok(),
+    )
 }
 
 fn wanted(query: &str) -> Result<Wanted, &'static str> {

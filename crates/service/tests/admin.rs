@@ -87,6 +87,15 @@ async fn no_page_in_a_browser_and_no_long_body() {
         }
         request.send().await.unwrap().status()
     };
+    let get = async |host: &str| {
+        client.get(format!("http://{address}/live")).header("host", host).send().await.unwrap().status()
+    };
+    for host in ["127.0.0.1:9080", "[::1]:9080", "10.78.2.31", "localhost", "LOCALHOST:9080"] {
+        assert_eq!(get(host).await, StatusCode::OK, "{host}");
+    }
+    for host in ["evil.test", "evil.test:9080", "localhost.evil.test", "127.0.0.1.evil.test:80", "::1"] {
+        assert_eq!(get(host).await, StatusCode::MISDIRECTED_REQUEST, "{host}");
+    }
     let fault = r#"{"fault": "auth1:drop"}"#;
     let (json, text) = (("content-type", "application/json; charset=utf-8"), ("content-type", "text/plain"));
     let origin = ("origin", "http://localhost");
