@@ -112,7 +112,7 @@ pub struct Server<H> {
 
 impl<H: RequestHandler> Server<H> {
     /// The whole life of a DNS service on its sockets `dns`, `dot`, `doh` and `admin`: it serves until it is told to stop and has
-    /// drained. `beside` is what it does meanwhile, as reading its files again on a signal.
+    /// drained. `beside` is what it does meanwhile: reading its files again on [`Signals::reload`].
     pub async fn live(
         self: Arc<Self>,
         mut sockets: Bound,
@@ -134,6 +134,8 @@ impl<H: RequestHandler> Server<H> {
         // Dropping the set at the end stops what is in it: the admin port answers until all else has drained.
         let mut tasks = JoinSet::new();
         tasks.spawn(admin::serve(sockets.take_tcp("admin")?, admin, Stop::new()));
+        // It may be asked to read its files again as soon as it is ready, before that task has run for the first time.
+        signals.reload.listen();
         tasks.spawn(beside);
         tasks.spawn({
             let (server, signals) = (Arc::clone(&self), signals.clone());

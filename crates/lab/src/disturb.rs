@@ -1,9 +1,9 @@
 //! What is done to a lab that runs, and what is asked of it: faults, time, caches, records, history.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use journey::report::Reported;
-use service::Signals;
+use service::{NotReloaded, Signals};
 use world::{
     Protocol,
     fault::{Fault, Faults, Listed, Place},
@@ -131,8 +131,9 @@ impl Lab {
         self.replace(&Records::from([(zone.to_owned(), records)]))
     }
 
-    /// The same for several zones.
+    /// The same for several zones: all, or where one of them cannot be, none.
     pub fn replace(&self, records: &Records) -> Result<(), LabError> {
+        let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
         for (zone, records) in records {
             let servers = self.world.hosts.values().filter_map(|host| host.nameserver.as_ref());
             let mut files: Vec<&String> = servers.clone().filter_map(|server| server.zones.get(zone)).collect();
@@ -146,22 +147,38 @@ impl Lab {
                 return Err(LabError::Records { zone: zone.clone(), why });
             }
             for file in files {
-                let text = world::Files::Changed(self.files.clone()).read(file)?;
+                let text = match after.remove(file) {
+                    Some(text) => text,
+                    None => {
+                        let text = world::Files::Changed(self.files.clone()).read(file)?;
+                        before.insert(file, text.clone());
+                        text
+                    }
+                };
                 let text =
                     zone::replace(&text, records).map_err(|why| LabError::Records { zone: zone.clone(), why })?;
-                self.files.set(file, text);
+                after.insert(file, text);
             }
         }
-        self.reload(|host| {
+        after.into_iter().for_each(|(file, text)| self.files.set(file, text));
+        let is_meant = |host: &world::Host| {
             host.nameserver.as_ref().is_some_and(|server| records.keys().any(|zone| server.zones.contains_key(zone)))
-        })
+        };
+        let reloaded = self.reload(is_meant);
+        if reloaded.is_err() {
+            before.into_iter().for_each(|(file, text)| self.files.set(file, text));
+            // Some may have taken what others have not; the first error is the one to tell.
+            let _ = self.reload(is_meant);
+        }
+        reloaded
     }
 
     fn reload(&self, is_meant: impl Fn(&world::Host) -> bool) -> Result<(), LabError> {
         for (name, host) in self.hosts.iter().filter(|(name, _)| is_meant(&self.world.hosts[*name])) {
-            if !host.signals().reload.and_block(RELOAD_LIMIT) {
-                return Err(LabError::Reload { host: name.clone() });
-            }
+            host.signals().reload.and_block(RELOAD_LIMIT).map_err(|error| match error {
+                NotReloaded::Late => LabError::Reload { host: name.clone() },
+                NotReloaded::Failed(why) => LabError::NotReloaded { host: name.clone(), why },
+            })?;
         }
         Ok(())
     }

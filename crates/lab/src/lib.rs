@@ -264,6 +264,14 @@ pub enum LabError {
         /// The host.
         host: String,
     },
+    /// A host cannot use what it has read.
+    #[error("host {host}: {why}")]
+    NotReloaded {
+        /// The host.
+        host: String,
+        /// Why, in its words.
+        why: String,
+    },
     /// There is no socket to control the lab by.
     #[error("the lab's control: {0}")]
     Control(std::io::Error),

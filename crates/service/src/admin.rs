@@ -10,7 +10,7 @@
 //! | `POST /faults` | puts `{"fault": "auth1:servfail", "lease_ms": 60000}` into force: 201 `{"id": 7}`; 422 what cannot be here |
 //! | `PUT /faults/7` | lets it stay for `{"lease_ms": 60000}` from now on: 204, or 404 |
 //! | `DELETE /faults/7`, `/faults` | ends it, or all: 204, or 404 |
-//! | `POST /reload` | what SIGHUP does: 204 when it is done |
+//! | `POST /reload` | what SIGHUP does: 204 when it is done, 500 with the words where what was read cannot be used |
 //! | `POST /clock` | puts the service's clock forward: `{"advance_ms": 60000}`, 204 |
 //!
 //! A page in a browser can send requests to wherever its user's machine can, this port too. What changes something is

@@ -39,7 +39,7 @@ pub use door::Door;
 pub use history::History;
 pub use linger::linger;
 pub use ready::Ready;
-pub use reload::Reload;
+pub use reload::{NotReloaded, Reload};
 pub use ring::Recorder;
 pub use start::{Ended, Service, Signals};
 pub use tokio_util::sync::CancellationToken as Stop;

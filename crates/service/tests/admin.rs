@@ -68,11 +68,17 @@ async fn the_clock_and_the_files() {
     assert!(signals.clock.now() >= before + Duration::from_secs(3_600));
     let reload = signals.reload.clone();
     let service = tokio::spawn(async move {
-        reload.notified().await;
-        reload.done();
+        for result in [Ok(()), Err("zones/a: line 3: what is this".to_owned())] {
+            reload.notified().await;
+            reload.done(result);
+        }
     });
-    tokio::task::yield_now().await;
+    signals.reload.listen();
     remote.reload().await.unwrap();
+    match remote.reload().await {
+        Err(RemoteError::Refused { status: 500, words }) => assert_eq!(words, "zones/a: line 3: what is this"),
+        other => panic!("{other:?}"),
+    }
     service.await.unwrap();
 }
 

@@ -119,25 +119,30 @@ async fn reload(server: Arc<Server<Authority>>, source: Source, reloads: Reloads
         signals.reload.notified().await;
         // Reading and checking a large zone takes longer than other tasks should wait.
         let again = source.clone();
-        match tokio::task::spawn_blocking(move || again.load()).await {
+        let result = match tokio::task::spawn_blocking(move || again.load()).await {
             Ok(Ok(zones)) => {
                 reloads.loaded(host, &zones);
                 reloads.done.inc();
                 server.handler.exchange(zones);
+                Ok(())
             }
-            Ok(Err(ZoneErrors(errors))) => {
+            Ok(Err(errors)) => {
                 reloads.failed.inc();
+                let words = format!("zones not reloaded, the old ones are still served: {errors}");
+                let ZoneErrors(errors) = errors;
                 for error in &errors {
                     error!(host, %error, "zone file");
                 }
                 error!(host, errors = errors.len(), "zones not reloaded; the old ones are still served");
+                Err(words)
             }
             Err(panic) => {
                 reloads.failed.inc();
                 error!(host, %panic, "zones not reloaded; the old ones are still served");
+                Err(format!("zones not reloaded, the old ones are still served: {panic}"))
             }
-        }
-        signals.reload.done();
+        };
+        signals.reload.done(result);
     }
 }
 

@@ -160,9 +160,12 @@ async fn flush(server: Arc<Server<Handler>>, source: Source, mut roots: Vec<Root
     let host = server.recorder.host();
     loop {
         signals.reload.notified().await;
+        let mut result = Ok(());
         match source.load() {
             Ok(read) => roots = read,
             Err(error) => {
+                result =
+                    Err(format!("the cache is emptied, but root hints not reloaded, the old ones are kept: {error}"));
                 means.counters.flush_failed();
                 error!(host, %error, "root hints not reloaded; the old ones are kept");
             }
@@ -175,9 +178,12 @@ async fn flush(server: Arc<Server<Handler>>, source: Source, mut roots: Vec<Root
                 means.counters.flushed();
                 info!(host, answers = kept, "cache emptied");
             }
-            Err(error) => error!(host, %error, "cache not emptied"),
+            Err(error) => {
+                result = Err(format!("the cache is not emptied: {error}"));
+                error!(host, %error, "cache not emptied");
+            }
         }
-        signals.reload.done();
+        signals.reload.done(result);
     }
 }
 

@@ -14,6 +14,7 @@ use tracing::info;
 use world::fault::{Fault, FaultError, Role};
 
 use super::{Admin, json, plain};
+use crate::NotReloaded;
 
 /// No body that is meant for this port is longer.
 const LONGEST_BODY: usize = 4 * 1024;
@@ -110,8 +111,9 @@ async fn route(admin: &Admin, request: Request<Incoming>) -> Result<Response<Ful
         }
         (&Method::DELETE | &Method::PUT, _, Some(_)) => Err(no_such_fault(host)),
         (&Method::POST, "/reload", _) => match signals.reload.and_wait(RELOAD_LIMIT).await {
-            true => Ok(done()),
-            false => Err(refuse(StatusCode::GATEWAY_TIMEOUT, "it is not done yet\n")),
+            Ok(()) => Ok(done()),
+            Err(late @ NotReloaded::Late) => Err(refuse(StatusCode::GATEWAY_TIMEOUT, format!("{late}\n"))),
+            Err(failed) => Err(refuse(StatusCode::INTERNAL_SERVER_ERROR, format!("{failed}\n"))),
         },
         (&Method::POST, "/clock", _) => {
             let Advance { advance_ms } = read(&parts.headers, body).await?;
