@@ -115,6 +115,9 @@ pub enum Command {
         command: LabCommand,
     },
     /// Play scenarios: faults, visits, and what must come of them
+    ///
+    /// A scenario stays in its lab and touches no files. One that waits puts the clocks of the lab's hosts forward: in a lab that
+    /// runs elsewhere (VISIT_WORLD, --world) for good, until its hosts are started anew.
     Scenario(Scenarios),
     /// Show a kept journey again, without a network
     Show(Show),

@@ -57,16 +57,26 @@ pub fn scenario_done(done: &Done, style: &Style) -> String {
             let waited: Vec<&str> = visits.iter().filter_map(|visit| visit.waited.as_deref()).collect();
             let waited = match waited.as_slice() {
                 [] => String::new(),
-                some => format!("; clocks put forward by {}", some.join(", ")),
+                some => format!("; clocks put forward by {}{}", some.join(", "), for_good(done)),
             };
             page.line(2, &name(piece(Ink::Good, "✔"), dim(format!("  {took}{waited}"))));
         }
         End::Played(visits) => {
-            page.line(2, &name(piece(Ink::Bad, "✘"), dim(format!("  {took}"))));
+            let waited = if visits.iter().any(|visit| visit.waited.is_some()) { for_good(done) } else { "" };
+            let waited = if waited.is_empty() { String::new() } else { format!("; clocks put forward{waited}") };
+            page.line(2, &name(piece(Ink::Bad, "✘"), dim(format!("  {took}{waited}"))));
             visits.iter().filter(|visit| !visit.is_ok()).for_each(|visit| wrong(&mut page, done, visit));
         }
     }
     page.into_text()
+}
+
+/// A lab that runs keeps the time that it was put forward to.
+fn for_good(done: &Done) -> &'static str {
+    match done.way {
+        Way::Running => ", for good",
+        Way::Loopback | Way::Wire => "",
+    }
 }
 
 /// Columns before what was expected and seen.
@@ -102,7 +112,7 @@ pub fn scenario_summary(summary: &Summary, style: &Style) -> String {
         of(passed, Ink::Good, "as expected"),
         of(failed, Ink::Bad, "not as expected"),
         of(skipped, Ink::Dim, "skipped"),
-        of(missing, Ink::Warn, "not played: interrupted"),
+        of(missing, Ink::Warn, "not played"),
     ]
     .into_iter()
     .flatten()

@@ -11,7 +11,7 @@
 //! | `PUT /faults/7` | lets it stay for `{"lease_ms": 60000}` from now on: 204, or 404 |
 //! | `DELETE /faults/7`, `/faults` | ends it, or all: 204, or 404 |
 //! | `POST /reload` | what SIGHUP does: 204 when it is done, 500 with the words where what was read cannot be used |
-//! | `POST /clock` | puts the service's clock forward: `{"advance_ms": 60000}`, 204 |
+//! | `POST /clock` | puts the service's clock forward, for good: `{"advance_ms": 60000}`, 204; 409 where it cannot go so far |
 //!
 //! A page in a browser can send requests to wherever its user's machine can, this port too. What changes something is
 //! therefore taken without an `Origin` alone, which browsers always send with it, and bodies are `application/json`, which a

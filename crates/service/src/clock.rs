@@ -40,6 +40,16 @@ impl Clock {
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |ahead| Some(further(ahead)));
         self.ahead()
     }
+
+    /// Puts it forward by all of this, or leaves it as it is; the error is by how much it is ahead.
+    pub fn try_advance(&self, by: Duration) -> Result<(), Duration> {
+        let further = |ahead: u64| {
+            let ahead = Duration::from_nanos(ahead).checked_add(by).filter(|ahead| *ahead <= FURTHEST)?;
+            u64::try_from(ahead.as_nanos()).ok()
+        };
+        let tried = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, further);
+        tried.map(drop).map_err(Duration::from_nanos)
+    }
 }
 
 #[cfg(test)]
@@ -54,6 +64,10 @@ mod tests {
         assert_eq!(other.advance(Duration::from_secs(300)), Duration::from_secs(300));
         assert!(clock.now() >= before + Duration::from_secs(300));
         assert_eq!(clock.advance(Duration::from_millis(500)), Duration::from_millis(300_500));
+        assert_eq!(clock.try_advance(FURTHEST), Err(Duration::from_millis(300_500)));
+        assert_eq!(clock.try_advance(Duration::MAX), Err(Duration::from_millis(300_500)));
+        assert_eq!(clock.try_advance(Duration::from_millis(500)), Ok(()));
+        assert_eq!(clock.ahead(), Duration::from_secs(301));
         assert_eq!(clock.advance(Duration::MAX), FURTHEST);
         assert!(clock.now() > before);
     }

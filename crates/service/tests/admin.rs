@@ -79,6 +79,14 @@ async fn the_clock_and_the_files() {
         Err(RemoteError::Refused { status: 500, words }) => assert_eq!(words, "zones/a: line 3: what is this"),
         other => panic!("{other:?}"),
     }
+    let year = Duration::from_secs(366 * 86_400);
+    match remote.advance(year).await {
+        Err(RemoteError::Refused { status: 409, words }) => {
+            assert!(words.contains("is 3600 s ahead already"), "{words}")
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(signals.clock.ahead(), Duration::from_secs(3_600));
     service.await.unwrap();
 }
 

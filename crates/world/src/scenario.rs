@@ -103,7 +103,8 @@ pub struct Visit {
     /// Before it, these records replace others, and their servers read them.
     #[serde(default)]
     pub records: Records,
-    /// Before it, so much time passes. Nobody waits: the clocks of the hosts are put forward.
+    /// Before it, so much time passes. Nobody waits: the clocks of the hosts are put forward, and in a lab that runs elsewhere
+    /// they stay so.
     #[serde(default)]
     pub wait: Option<String>,
     /// Faults that are in force for this visit alone.

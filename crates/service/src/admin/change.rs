@@ -14,7 +14,7 @@ use tracing::info;
 use world::fault::{Fault, FaultError, Role};
 
 use super::{Admin, json, plain};
-use crate::NotReloaded;
+use crate::{NotReloaded, clock};
 
 /// No body that is meant for this port is longer.
 const LONGEST_BODY: usize = 4 * 1024;
@@ -121,8 +121,18 @@ async fn route(admin: &Admin, request: Request<Incoming>) -> Result<Response<Ful
             if by > LONGEST_ADVANCE {
                 return Err(refuse(StatusCode::BAD_REQUEST, "advance_ms: a year at most\n"));
             }
+            if let Err(ahead) = signals.clock.try_advance(by) {
+                return Err(refuse(
+                    StatusCode::CONFLICT,
+                    format!(
+                        "the clock of {host} is {} s ahead already, and goes no further than {} s; it was left as it is, and is \
+                         right again when the host is started anew\n",
+                        ahead.as_secs(),
+                        clock::FURTHEST.as_secs()
+                    ),
+                ));
+            }
             info!(host, ?by, "clock put forward");
-            signals.clock.advance(by);
             Ok(done())
         }
         (_, "/faults", _) => Err(not_allowed("GET, HEAD, POST, DELETE")),
