@@ -5,6 +5,7 @@ pub mod command;
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, anyhow};
+use futures_util::future::join_all;
 use service::admin::remote::Remote;
 use tokio::task::JoinHandle;
 use world::{
@@ -12,7 +13,7 @@ use world::{
     fault::{Fault, Place},
 };
 
-use crate::ground::explained;
+use crate::{complain, ground::explained};
 
 /// A fault that is set for a visit ends by itself so long after this program has last been heard of.
 const LEASE: Duration = Duration::from_secs(30);
@@ -81,6 +82,7 @@ pub struct Set {
     pub host: String,
     /// By which it is ended there.
     pub id: u64,
+    fault: Fault,
     remote: Remote,
 }
 
@@ -91,7 +93,7 @@ pub async fn set(book: &AddressBook, fault: &Fault, lease: Option<Duration>) -> 
         let set = async {
             let remote = Remote::new(admin)?;
             let id = remote.add(&text, lease).await?;
-            Ok::<_, service::admin::remote::RemoteError>(Set { host: host.clone(), id, remote })
+            Ok::<_, service::admin::remote::RemoteError>(Set { host: host.clone(), id, fault: fault.clone(), remote })
         };
         match set.await {
             Ok(set) => done.push(set),
@@ -107,7 +109,7 @@ pub async fn set(book: &AddressBook, fault: &Fault, lease: Option<Duration>) -> 
 
 async fn end(sets: &[Set]) -> anyhow::Result<()> {
     let mut ended = Ok(());
-    for Set { host, id, remote } in sets {
+    for Set { host, id, remote, .. } in sets {
         // One that is not there any more has ended by itself, or with its host.
         if let Err(error) = remote.remove(*id).await {
             ended = Err(anyhow!("a fault at {host} could not be ended: {error}"));
@@ -136,14 +138,12 @@ impl InForce {
                 }
             }
         }
-        let theirs = sets.clone();
+        let mut theirs = sets.clone();
         let renewing = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(RENEWAL).await;
-                for Set { id, remote, .. } in &theirs {
-                    // A host that does not answer now may do so the next time.
-                    let _ = remote.renew(*id, LEASE).await;
-                }
+                let lost = renew(&mut theirs).await;
+                lost.iter().for_each(|lost| complain(lost));
             }
         });
         Ok(Self { sets, renewing })
@@ -157,8 +157,41 @@ impl InForce {
     }
 }
 
+impl Drop for InForce {
+    fn drop(&mut self) {
+        // Nobody is there any more for whom they would be kept in force.
+        self.renewing.abort();
+    }
+}
+
+/// Lets all stay for another lease, all at once: one host that does not answer costs the others none of theirs. Those that
+/// are not there any more are given up; what is to be said of them is returned.
+async fn renew(sets: &mut Vec<Set>) -> Vec<String> {
+    let answers = join_all(sets.iter().map(|set| set.remote.renew(set.id, LEASE))).await;
+    let mut lost = Vec::new();
+    let mut answers = answers.into_iter();
+    sets.retain(|Set { host, fault, .. }| {
+        // A host that does not answer now may do so the next time.
+        let is_there = !matches!(answers.next(), Some(Ok(false)));
+        // One that was to end by itself has done so.
+        if !is_there && fault.when.lasting.is_none() {
+            lost.push(format!(
+                "{fault} is not in force at {host} any more, and what comes of visits from now on is without it: somebody has \
+                 ended it, or the host was started anew"
+            ));
+        }
+        is_there
+    });
+    lost
+}
+
 #[cfg(test)]
 mod tests {
+    use service::{
+        Recorder, Signals, Stop,
+        admin::{self, Admin},
+    };
+    use tokio::net::TcpListener;
     use world::{Closed, World};
 
     use super::*;
@@ -194,5 +227,50 @@ mod tests {
             "auth1:servfail",
             "auth1 does not run in this lab, and can have no fault; what runs: app1, app2, auth2",
         );
+    }
+
+    /// A lab in which one host alone has an admin port.
+    async fn lab_of(host: &str) -> (AddressBook, Signals) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, signals) = (listener.local_addr().unwrap(), Signals::default());
+        let recorder = Recorder::new(host, "nameserver", 1);
+        let admin = Admin { recorder, registry: Default::default(), signals: signals.clone() };
+        tokio::spawn(admin::serve(vec![listener], admin, Stop::new()));
+        let mut book = AddressBook::direct(&World::built_in());
+        for one in &mut book.hosts {
+            one.services.retain(|service| service.name == "admin" && one.name == host);
+            one.services.iter_mut().for_each(|service| service.socket = address);
+        }
+        (book, signals)
+    }
+
+    #[tokio::test]
+    async fn one_that_is_lost_is_told_of_once() {
+        let (book, signals) = lab_of("auth1").await;
+        let mut sets = Vec::new();
+        for fault in ["auth1:drop", "auth1:servfail", "auth1:refused,for=60s"] {
+            sets.extend(set(&book, &fault.parse().unwrap(), Some(LEASE)).await.unwrap());
+        }
+        assert_eq!(renew(&mut sets).await, Vec::<String>::new());
+        signals.faults.remove(sets[0].id);
+        // As if its time were over.
+        signals.faults.remove(sets[2].id);
+        let lost = renew(&mut sets).await;
+        assert_eq!(lost.len(), 1);
+        assert!(lost[0].starts_with("auth1:drop is not in force at auth1 any more"), "{lost:?}");
+        assert_eq!(renew(&mut sets).await, Vec::<String>::new());
+        assert_eq!(sets.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn nobody_renews_for_one_that_is_gone() {
+        let (book, _signals) = lab_of("auth1").await;
+        let in_force = InForce::begin(&book, &["auth1:drop".parse().unwrap()]).await.unwrap();
+        let renewing = in_force.renewing.abort_handle();
+        assert!(!renewing.is_finished());
+        drop(in_force);
+        while !renewing.is_finished() {
+            tokio::task::yield_now().await;
+        }
     }
 }
