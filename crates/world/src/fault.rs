@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`kind`] | the words: which faults there are, at whom, and what each does |
 //! | [`mod@write`] | how a fault is written and read: `auth1:slow=300ms,type=A,first=2` |
+//! | [`rtype`] | the record types that a fault may be meant for |
 //! | [`course`] | when: which of the occurrences that a fault is meant for it meets |
 //! | [`set`] | the faults that are in force at a host, or in the network |
 //! | [`shared`] | the same, shared between who sets them and who applies them |
@@ -22,7 +23,9 @@
 //! ```
 
 pub mod course;
+mod fits;
 pub mod kind;
+pub mod rtype;
 pub mod set;
 pub mod shared;
 pub mod write;
@@ -45,7 +48,7 @@ pub struct Fault {
     pub kind: Kind,
     /// How much of it.
     pub amount: Option<Amount>,
-    /// In an answer, only behind so many of its bytes.
+    /// In an answer, only behind so many of its bytes; one at least.
     pub behind: Option<u64>,
     /// What it is meant for, of all that happens there.
     pub only: Only,
@@ -272,7 +275,7 @@ impl Fault {
             let why = format!("at {host} the kernel answers everybody so: {name} takes for=TIME alone");
             return Err(self.wrong(why));
         }
-        Ok(())
+        fits::check(self, role).map_err(|why| self.wrong(why))
     }
 
     fn wrong(&self, why: String) -> FaultError {
@@ -334,6 +337,21 @@ mod tests {
         check("auth1:refused,first=1", None);
         check("auth1:tcp-refused,type=A", Some("takes for=TIME alone"));
         check("auth1:drop,client=resolver", None);
+        check(
+            "app1:garbage,type=A",
+            Some("type has no effect on garbage of an application server; parameters: zone=ZONE"),
+        );
+        check("app1:garbage,transport=udp", Some("parameters: zone=ZONE, name=NAME, transport=tcp|tls|https, client"));
+        check("app1:tls-not-tls,name=www.example.local", Some("name has no effect on tls-not-tls"));
+        check("app1:tls-not-tls,zone=local", Some("zone has no effect"));
+        check("app1:tls-expired,name=www.example.local,transport=https", None);
+        check("app1:tls-expired,transport=tcp", Some("transport=tls|https, client"));
+        check("app1:reset,after=9B,transport=tls", None);
+        check("app1:cut,type=A", Some("after=N, after=NB (bytes), chance=N%"));
+        check("auth1:garbage,type=A,transport=udp", None);
+        check("auth1:truncate,transport=tcp", Some("type=TYPE, transport=udp, client"));
+        check("resolver:stale,type=AAAA", None);
+        check("resolver:stale,type=MX", Some("type=A|AAAA, transport=udp|tcp|tls|https"));
         check("auth1:drop,client=someone", Some("there is no client \"someone\""));
     }
 

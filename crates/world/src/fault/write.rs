@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use super::{
     Amount, Client, Fault, FaultError, Frames, Kind, Only, Place, Role, Transport, When,
     kind::{self, Takes, WORDS, Word},
+    rtype,
 };
 
 const FRAMES: [(&str, Frames); 9] = [
@@ -128,8 +129,14 @@ fn take(fault: &mut Fault, name: &str, value: &str) -> Result<(), String> {
         ("first", _) => when.first = Some(number(name, value)?),
         ("every", _) => when.every = Some(number(name, value)?),
         ("after", false) if value.ends_with('B') => {
-            let bytes = value.strip_suffix('B').and_then(|number| number.parse().ok());
-            fault.behind = Some(bytes.ok_or_else(|| format!("{value:?} is no number of bytes: write after=100B"))?);
+            if !matches!(fault.kind, Kind::Reset | Kind::Cut) {
+                let name = fault.kind.name();
+                return Err(format!("{name} does not happen behind some bytes of an answer; what does: reset, cut"));
+            }
+            // Behind no byte at all, an answer has not begun: that is reset and empty without more.
+            let bytes = value.strip_suffix('B').and_then(|number| number.parse().ok()).filter(|bytes| *bytes > 0);
+            let wrong = || format!("{value:?} is no number of bytes from 1 on: write after=100B");
+            fault.behind = Some(bytes.ok_or_else(wrong)?);
         }
         ("after", _) => when.after = number(name, value)?,
         ("chance", _) if when.chance.is_some() => return Err("the share is its chance already".to_owned()),
@@ -140,7 +147,7 @@ fn take(fault: &mut Fault, name: &str, value: &str) -> Result<(), String> {
         ("frames", true) => only.frames = one_of(&FRAMES, value, "kind of frames", "kinds")?,
         ("zone", false) => only.zone = Some(name_of(value)?),
         ("name", false) => only.name = Some(name_of(value)?),
-        ("type", false) => only.rtype = Some(value.to_ascii_uppercase()),
+        ("type", false) => only.rtype = Some(rtype::read(value)?),
         ("transport", false) => only.transport = Some(one_of(&TRANSPORTS, value, "transport", "transports")?),
         ("client", false) => {
             only.client = Some(match value.parse() {
@@ -200,6 +207,11 @@ fn number(name: &str, text: &str) -> Result<u64, String> {
     }
 }
 
+/// As it is written.
+pub(super) fn word_of(transport: Transport) -> &'static str {
+    word_for(&TRANSPORTS, transport)
+}
+
 fn word_for<T: Copy + PartialEq>(all: &[(&'static str, T)], value: T) -> &'static str {
     all.iter().find(|(_, known)| *known == value).map_or("", |(name, _)| name)
 }
@@ -245,7 +257,7 @@ impl fmt::Display for Fault {
             ("zone", only.zone.clone()),
             ("name", only.name.clone()),
             ("type", only.rtype.clone()),
-            ("transport", only.transport.map(|transport| word_for(&TRANSPORTS, transport).to_owned())),
+            ("transport", only.transport.map(|transport| word_of(transport).to_owned())),
             ("client", only.client.as_ref().map(ToString::to_string)),
             ("first", when.first.map(|number| number.to_string())),
             ("every", when.every.map(|number| number.to_string())),
@@ -325,6 +337,8 @@ mod tests {
         check("auth1:servfail,chance=20%,seed=7,client=resolver", "auth1:servfail,client=resolver,chance=20%,seed=7");
         check("app1:reset,after=100B", "app1:reset,after=100B");
         check("app1:cut,after=3,after=100B", "app1:cut,after=3,after=100B");
+        check("auth1:drop,type=type28", "auth1:drop,type=AAAA");
+        check("auth1:drop,type=TYPE65280", "auth1:drop,type=TYPE65280");
         check("app1:status", "app1:status=503");
         check("tld:dead-ns=10.78.2.99", "tld:dead-ns=10.78.2.99");
         check("app1:refused,for=2s", "app1:refused,for=2s");
@@ -361,6 +375,11 @@ mod tests {
         check("auth:drop,name=a..b", "is no name");
         check("app1:status=99", "200 to 599");
         check("app1:cut,after=xB", "number of bytes");
+        check("app1:cut,after=0B", "\"0B\" is no number of bytes from 1 on: write after=100B");
+        check("app1:drip=1ms,after=9B", "what does: reset, cut");
+        check("auth1:servfail,after=9B", "what does: reset, cut");
+        check("auth1:drop,type=AAA", "there is no record type \"AAA\"; types: ZERO, A, NS, CNAME");
+        check("auth1:drop,type=TYPE65536", "there is no record type");
         check("wire:loss,first=1,first=2", "first stands twice");
     }
 }

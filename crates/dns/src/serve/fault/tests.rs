@@ -52,6 +52,14 @@ fn whom_a_fault_is_meant_for() {
 }
 
 #[test]
+fn types_are_written_alike_in_faults_and_of_questions() {
+    for number in 0..=u16::MAX {
+        let read = fault::rtype::read(&format!("TYPE{number}"));
+        assert_eq!(read, Ok(words::rtype(RecordType::from(number))));
+    }
+}
+
+#[test]
 fn clients_on_loopback_are_told_by_what_the_book_knows() {
     let mut book = AddressBook::direct(&World::built_in());
     book.closed = Some(Closed { tcp_v4: ([127, 0, 0, 1], 1).into(), tcp_v6: None });
