@@ -20,7 +20,7 @@ struct Inner {
     // What is asked for every query and every connection where there are no faults: one load.
     any: AtomicBool,
     set: Mutex<Set>,
-    told: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
+    told: Mutex<Vec<Arc<dyn Fn() + Send + Sync>>>,
 }
 
 impl fmt::Debug for Inner {
@@ -42,7 +42,7 @@ impl Faults {
 
     /// Lets a fault stay so long from now on; see [`Set::renew`].
     pub fn renew(&self, id: u64, lease: Duration) -> bool {
-        self.lock().renew(id, Instant::now(), lease)
+        self.with(|set| set.renew(id, Instant::now(), lease))
     }
 
     /// Ends a fault; says whether it was there.
@@ -57,7 +57,7 @@ impl Faults {
 
     /// Those in force.
     pub fn list(&self) -> Vec<Listed> {
-        self.lock().list(Instant::now())
+        self.with(|set| set.list(Instant::now()))
     }
 
     /// The first fault that is meant for this occurrence and strikes; see [`Set::strike`].
@@ -65,7 +65,7 @@ impl Faults {
         if self.is_empty() {
             return None;
         }
-        self.lock().strike(Instant::now(), is_meant)
+        self.with(|set| set.strike(Instant::now(), is_meant))
     }
 
     /// The first fault in force of which this is true. Counts nothing: this is for faults that are a state.
@@ -73,8 +73,7 @@ impl Faults {
         if self.is_empty() {
             return None;
         }
-        let mut set = self.lock();
-        set.in_force(Instant::now()).map(|entry| entry.fault()).find(|fault| is_meant(fault)).cloned()
+        self.with(|set| set.in_force(Instant::now()).map(|entry| entry.fault()).find(|fault| is_meant(fault)).cloned())
     }
 
     /// When the next of them ends by itself.
@@ -84,7 +83,7 @@ impl Faults {
 
     /// Has this called after every change by hand; what ends by itself tells nobody. It must not block.
     pub fn on_change(&self, tell: impl Fn() + Send + Sync + 'static) {
-        self.0.told.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(tell));
+        self.0.told.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::new(tell));
     }
 
     /// The faults themselves.
@@ -94,15 +93,18 @@ impl Faults {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Set) -> T) -> T {
-        let done = {
-            let mut set = self.lock();
-            let done = change(&mut set);
-            self.0.any.store(!set.is_empty(), Ordering::Relaxed);
-            done
-        };
-        for tell in self.0.told.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            tell();
-        }
+        let done = self.with(change);
+        // A copy, as whoever is told may have something of its own told from then on.
+        let told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        told.iter().for_each(|tell| tell());
+        done
+    }
+
+    /// What has ended by itself is gone with the first look behind its end, so every look says whether any are left.
+    fn with<T>(&self, look: impl FnOnce(&mut Set) -> T) -> T {
+        let mut set = self.lock();
+        let done = look(&mut set);
+        self.0.any.store(!set.is_empty(), Ordering::Relaxed);
         done
     }
 }
@@ -124,5 +126,35 @@ mod tests {
         assert_eq!(other.list()[0].struck, 1);
         assert!(other.remove(id) && faults.is_empty());
         assert_eq!(*told.lock().unwrap(), 2);
+    }
+
+    #[test]
+    fn what_has_ended_by_itself_costs_nothing_any_more() {
+        let (faults, over) = (Faults::default(), Some(Duration::ZERO));
+        let looks: [fn(&Faults); 4] = [
+            |faults| assert_eq!(faults.strike(|_| true), None),
+            |faults| assert_eq!(faults.standing(|_| true), None),
+            |faults| assert_eq!(faults.list(), []),
+            |faults| assert!(!faults.renew(1, Duration::from_secs(1))),
+        ];
+        for look in looks {
+            faults.add("auth1:servfail".parse().unwrap(), over);
+            assert!(!faults.is_empty());
+            look(&faults);
+            assert!(faults.is_empty());
+        }
+    }
+
+    #[test]
+    fn who_is_told_may_have_another_told() {
+        let (faults, told) = (Faults::default(), Arc::new(Mutex::new(0)));
+        let (other, count) = (faults.clone(), Arc::clone(&told));
+        faults.on_change(move || {
+            let count = Arc::clone(&count);
+            other.on_change(move || *count.lock().unwrap() += 1);
+        });
+        faults.clear();
+        faults.clear();
+        assert_eq!(*told.lock().unwrap(), 1);
     }
 }
