@@ -34,7 +34,7 @@ use std::{net::IpAddr, time::Duration};
 
 pub use course::Course;
 pub use kind::{Kind, Role};
-pub use set::{Listed, Set};
+pub use set::{Fit, Listed, Met, Set, Waits};
 pub use shared::Faults;
 
 use crate::{AddressBook, Host, World};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use service::door::State;
-use world::fault::{Client, Fault, Kind, Only, Transport};
+use world::fault::{Client, Fault, Fit, Kind, Met, Only, Transport};
 
 use crate::{Config, Server};
 
@@ -17,22 +17,48 @@ pub(crate) fn door(fault: &Fault) -> Option<State> {
     }
 }
 
-/// The fault that meets this request, which is for that host and came over that transport; counted.
-pub(crate) fn request<'a>(
-    server: &Server,
-    host: impl FnOnce() -> &'a str,
-    transport: Transport,
-    peer: SocketAddr,
-) -> Option<Fault> {
+/// A request, as faults see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    /// Whom it is for.
+    pub(crate) host: &'a str,
+    pub(crate) transport: Transport,
+    pub(crate) peer: SocketAddr,
+    /// Whether its answer has no content anyway.
+    pub(crate) is_head: bool,
+}
+
+/// What meets this request before there is an answer; counted.
+pub(crate) fn request<'a>(server: &Server, asked: impl FnOnce() -> Asked<'a>) -> Met {
     if server.faults.is_empty() {
-        return None;
+        return Met::Nothing;
     }
-    let name = name(host());
-    server.faults.strike(|fault| {
-        meets_requests(fault.kind)
-            && is_for_name(&fault.only, Some(&name))
-            && is_for(&fault.only, transport, peer, &server.config)
+    let asked = asked();
+    let name = name(asked.host);
+    server.faults.meet(|fault| fit(server, fault, &asked, &name))
+}
+
+/// The fault that meets the answer to this request, from that one on; counted.
+pub(crate) fn answer(server: &Server, from: u64, asked: &Asked<'_>, has_content: bool) -> Option<Fault> {
+    let name = name(asked.host);
+    server.faults.meet_answer(from, |fault| match fit(server, fault, asked, &name) {
+        Fit::No => false,
+        Fit::Yes => true,
+        Fit::OnAnswer => has_content,
     })
+}
+
+fn fit(server: &Server, fault: &Fault, asked: &Asked<'_>, name: &str) -> Fit {
+    let is_meant = meets_requests(fault.kind)
+        && is_for_name(&fault.only, Some(name))
+        && is_for(&fault.only, asked.transport, asked.peer, &server.config);
+    let is_of_content = fault.kind == Kind::Drip || fault.kind == Kind::Cut && fault.behind.is_none();
+    match is_of_content {
+        _ if !is_meant => Fit::No,
+        true if asked.is_head => Fit::No,
+        true => Fit::OnAnswer,
+        false => Fit::Yes,
+    }
 }
 
 /// The fault that meets this connection to the port of HTTPS before anything of it is read; counted.

@@ -161,6 +161,14 @@ fn cut_in_the_middle_or_behind_so_many_bytes() {
     let mut client = app.client();
     assert_eq!(client.send(GET.replace("1000", "0")).response().status, 200);
     assert_eq!(client.send(GET.replace("GET", "HEAD")).head().status, 200);
+    assert_eq!(app.signals.faults.list()[0].struck, 2, "nor was anything cut");
+    // Those behind it have their turn then.
+    app.signals.faults.add("app1:status=503".parse().unwrap(), None);
+    assert_eq!(client.send(GET.replace("1000", "0")).response().status, 503);
+    app.signals.faults.clear();
+    app.signals.faults.add("app1:drip=1ms,first=1".parse().unwrap(), None);
+    assert_eq!(app.client().send(GET.replace("1000", "0")).response().status, 200);
+    assert_eq!(app.signals.faults.list()[0].struck, 0);
     app.signals.faults.clear();
     app.signals.faults.add("app1:cut,after=9B".parse().unwrap(), None);
     assert_eq!(app.client().send(GET).rest(), b"HTTP/1.1 ");

@@ -64,7 +64,7 @@ impl Handler {
         let trace = request.edns.as_ref().and_then(options::trace_of);
         let (recursion, recurse) = (self.recursion(), request.metadata.recursion_desired);
         match serve::struck() {
-            Some(struck) => recursion.stale(query, trace, recurse, &struck.addresses).await,
+            Some(struck) => recursion.stale(query, trace, recurse, &struck).await,
             None => recursion.answer(query, trace, recurse).await,
         }
     }

@@ -3,14 +3,13 @@
 use std::{
     future::{Future, poll_fn},
     io,
-    net::IpAddr,
     pin::pin,
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
 };
 
-use dns::{options::ede, words};
+use dns::{options::ede, serve::Struck, words};
 use hickory_net::{DnsError, NetError};
 use hickory_proto::{
     op::{Message, Query, ResponseCode},
@@ -117,22 +116,18 @@ impl Recursion {
     /// The answer of a cache that has not forgotten: one of these addresses instead of the true ones. It is kept as any
     /// answer, so it ages, and is told of as what it is to the client: a hit. What true answer it stands for is asked
     /// without the visit's id, since no such cache would have asked for this visit.
-    pub(crate) async fn stale(
-        &self,
-        query: &Query,
-        trace: Option<TraceId>,
-        recurse: bool,
-        addresses: &[IpAddr],
-    ) -> Answer {
-        let rtype = query.query_type();
+    pub(crate) async fn stale(&self, query: &Query, trace: Option<TraceId>, recurse: bool, struck: &Struck) -> Answer {
+        let (rtype, addresses) = (query.query_type(), &struck.addresses);
         let gives = |answer: &Answer| {
             let given = answer.answers.iter().filter(|record| record.record_type() == rtype);
             given.filter_map(|record| record.data.ip_addr()).all(|ip| addresses.contains(&ip))
         };
         let mut found = self.old.find(query, self.means.clock.now()).filter(|hit| gives(&hit.answer));
-        if found.is_none() && matches!(rtype, RecordType::A | RecordType::AAAA) {
+        if found.is_some() {
+            found = found.filter(|_| struck.strikes());
+        } else if matches!(rtype, RecordType::A | RecordType::AAAA) {
             let mut answer = self.answer(query, None, recurse).await;
-            if answer.give_instead(rtype, addresses) {
+            if answer.give_instead(rtype, addresses) && struck.strikes() {
                 let now = self.means.clock.now();
                 self.old.keep(query, &answer, Some(now), now);
                 found = self.old.find(query, now);

@@ -6,7 +6,11 @@
 //! addresses, all queries come from loopback and no address tells who asks: there such a fault is for every query, unless
 //! the book shows that the host asks nobody, as name servers and application servers do.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use hickory_proto::{
     op::{Message, Metadata},
@@ -18,7 +22,7 @@ use service::{Signals, Stop, door::State};
 use tokio::time::sleep;
 use world::{
     AddressBook,
-    fault::{self, Amount, Client, Fault, Faults, Kind, Place, Role},
+    fault::{self, Amount, Client, Fault, Faults, Fit, Kind, Met, Place, Role, Waits},
 };
 
 use super::{Server, message, message::Encoded};
@@ -37,6 +41,10 @@ tokio::task_local! {
 pub struct Struck {
     /// The addresses that it gives instead of the true ones.
     pub addresses: Vec<IpAddr>,
+    faults: Faults,
+    id: u64,
+    // Whether it has, once the handler has asked.
+    strikes: Arc<OnceLock<bool>>,
 }
 
 /// What a fault makes of this host's doors for streams.
@@ -45,7 +53,15 @@ pub(super) fn door(fault: &Fault, host: &str) -> Option<State> {
     is_meant.then_some(State::Refusing)
 }
 
-/// The fault that has struck at the query which this handler answers, where it is the handler's part.
+
+impl Struck {
+    /// Whether it strikes, which counts it: to be asked where there are addresses for it to change.
+    pub fn strikes(&self) -> bool {
+        *self.strikes.get_or_init(|| self.faults.strike_with(self.id))
+    }
+}
+
+/// The fault that would strike at the query which this handler answers, where it is the handler's part.
 pub fn struck() -> Option<Struck> {
     STRUCK.try_with(Clone::clone).ok()
 }
@@ -96,12 +112,25 @@ impl Faulty {
         &self.faults
     }
 
-    /// The fault that strikes at this query.
-    fn strike(&self, request: &Request, transport: Transport) -> Option<Fault> {
+    /// What meets this query before there is an answer.
+    fn meet(&self, request: &Request, transport: Transport) -> Met {
         if self.faults.is_empty() {
-            return None;
+            return Met::Nothing;
         }
-        self.faults.strike(|fault| self.is_meant(fault, request, transport))
+        self.faults.meet(|fault| match self.is_meant(fault, request, transport) {
+            false => Fit::No,
+            true if disturb::looks_at_answers(fault.kind) => Fit::OnAnswer,
+            true => Fit::Yes,
+        })
+    }
+
+    /// The fault that meets this answer, from that one on.
+    fn meet_answer(&self, from: u64, request: &Request, transport: Transport, real: &Encoded) -> Option<Fault> {
+        let real = Message::from_vec(&real.bytes).ok();
+        let changes = |fault: &Fault| real.as_ref().is_some_and(|real| disturb::changes(fault, real, &self.setting));
+        self.faults.meet_answer(from, |fault| {
+            self.is_meant(fault, request, transport) && (!disturb::looks_at_answers(fault.kind) || changes(fault))
+        })
     }
 
     fn is_meant(&self, fault: &Fault, request: &Request, transport: Transport) -> bool {
@@ -115,6 +144,9 @@ impl Faulty {
             return false;
         }
         let query = request.queries.queries()[0].original();
+        if *kind == Kind::Stale && !self.setting.has_instead(fault, query.query_type()) {
+            return false;
+        }
         // What was read as a name is one; a name that cannot be read is met by nothing.
         let is = |text: &str, fits: fn(&Name, &Name) -> bool| {
             Name::from_ascii(text).is_ok_and(|name| fits(&name, query.name()))
@@ -153,19 +185,52 @@ fn transport(transport: Transport) -> fault::Transport {
 impl<H: RequestHandler> Server<H> {
     /// The bytes to send; `None` where nothing is sent.
     pub(super) async fn reply(&self, request: &Request, transport: Transport) -> Option<Vec<u8>> {
-        match self.faults.strike(request, transport) {
-            None => Some(message::fit(self.handled(request).await, request)),
-            Some(fault) => {
-                tracing::debug!(host = self.faults.host, %fault, peer = %request.src(), "strikes");
-                // On the heap, or every query would carry the room for it.
-                Box::pin(self.disturbed(fault, request)).await
-            }
+        // On the heap, or every query would carry the room for it.
+        match self.faults.meet(request, transport) {
+            Met::Nothing => Some(message::fit(self.handled(request).await, request)),
+            Met::Strikes(fault) => Box::pin(self.disturbed(fault, request, None)).await,
+            Met::Waits(waits) => Box::pin(self.looked_at(waits, request, transport)).await,
         }
     }
 
+    /// What is sent where a fault has to see the answer to know whether there is anything in it that it could change.
+    async fn looked_at(&self, waits: Waits, request: &Request, transport: Transport) -> Option<Vec<u8>> {
+        let Waits { mut id, fault, would_strike } = waits;
+        let real = if fault.kind == Kind::Stale && would_strike {
+            let struck = self.struck(&fault, id, OnceLock::new());
+            let real = STRUCK.scope(struck.clone(), self.handled(request)).await;
+            match struck.strikes.get() {
+                Some(true) => {
+                    self.note(&fault, request);
+                    return Some(message::fit(real, request));
+                }
+                // It has seen the occurrence.
+                Some(false) => id += 1,
+                None => {}
+            }
+            real
+        } else {
+            self.handled(request).await
+        };
+        match self.faults.meet_answer(id, request, transport, &real) {
+            Some(fault) => self.disturbed(fault, request, Some(real)).await,
+            None => Some(message::fit(real, request)),
+        }
+    }
+
+    fn struck(&self, fault: &Fault, id: u64, strikes: OnceLock<bool>) -> Struck {
+        let addresses = self.faults.setting.instead(fault);
+        Struck { addresses, faults: self.faults.faults.clone(), id, strikes: Arc::new(strikes) }
+    }
+
+    fn note(&self, fault: &Fault, request: &Request) {
+        tracing::debug!(host = self.faults.host, %fault, peer = %request.src(), "strikes");
+    }
+
     /// What is sent where a fault has struck. A handler that has no part in it is not asked: a server that is down asks
-    /// nobody either.
-    async fn disturbed(&self, fault: Fault, request: &Request) -> Option<Vec<u8>> {
+    /// nobody either. `real` is its answer where it was asked before the fault struck.
+    async fn disturbed(&self, fault: Fault, request: &Request, real: Option<Encoded>) -> Option<Vec<u8>> {
+        self.note(&fault, request);
         let blank = || self.blank(request);
         let encoded = match fault.kind {
             Kind::Drop => return None,
@@ -175,11 +240,14 @@ impl<H: RequestHandler> Server<H> {
                 encoded(disturb::made_up(fault.kind, blank(), &self.faults.setting))?
             }
             Kind::Stale => {
-                let addresses = self.faults.setting.instead(&fault);
-                STRUCK.scope(Struck { addresses }, self.handled(request)).await
+                // It has been counted.
+                STRUCK.scope(self.struck(&fault, 0, OnceLock::from(true)), self.handled(request)).await
             }
             kind => {
-                let real = self.handled(request).await;
+                let real = match real {
+                    Some(real) => real,
+                    None => self.handled(request).await,
+                };
                 match kind {
                     Kind::Truncate | Kind::DeadNs | Kind::Loop | Kind::Bailiwick => {
                         let changed = Message::from_vec(&real.bytes).ok();

@@ -11,23 +11,37 @@ pub struct Course {
     when: When,
     chance: StdRng,
     met: u64,
+    // What chance says of the next one, where somebody has asked already.
+    drawn: Option<bool>,
 }
 
 impl Course {
     /// From the beginning.
     pub fn new(when: When) -> Self {
-        Self { when, chance: StdRng::seed_from_u64(when.seed), met: 0 }
+        Self { when, chance: StdRng::seed_from_u64(when.seed), met: 0, drawn: None }
     }
 
     /// Whether the fault strikes at this occurrence, the next of those that it is meant for.
     pub fn strikes(&mut self) -> bool {
-        let When { after, first, every, chance, .. } = self.when;
+        let strikes = self.would_strike();
         self.met += 1;
-        let Some(nth @ 1..) = self.met.checked_sub(after) else { return false };
+        self.drawn = None;
+        strikes
+    }
+
+    /// Whether it will, if what is looked at turns out to be such an occurrence.
+    pub fn would_strike(&mut self) -> bool {
+        let When { after, first, every, chance, .. } = self.when;
+        let Some(nth @ 1..) = (self.met + 1).checked_sub(after) else { return false };
         if first.is_some_and(|first| nth > first) || every.is_some_and(|every| nth % every != 0) {
             return false;
         }
-        chance.is_none_or(|chance| self.chance.random_bool(chance))
+        chance.is_none_or(|chance| *self.drawn.get_or_insert_with(|| self.chance.random_bool(chance)))
+    }
+
+    /// Whether it will never strike again.
+    pub fn is_over(&self) -> bool {
+        self.when.first.is_some_and(|first| self.met >= first.saturating_add(self.when.after))
     }
 }
 
@@ -49,6 +63,18 @@ mod tests {
         check(When { every: Some(3), ..when }, "..x..x.");
         check(When { after: 2, first: Some(2), ..when }, "..xx..");
         check(When { chance: Some(0.0), ..when }, "....");
+    }
+
+    #[test]
+    fn looking_ahead_changes_nothing() {
+        let when = When { after: 1, first: Some(90), chance: Some(0.5), seed: 7, ..When::default() };
+        let (mut asked, mut not_asked) = (Course::new(when), Course::new(when));
+        for nth in 0..91 {
+            assert!(!asked.is_over());
+            let ahead = [asked.would_strike(), asked.would_strike()];
+            assert_eq!((ahead, asked.strikes()), ([not_asked.strikes(); 2], ahead[0]), "{nth}");
+        }
+        assert!(asked.is_over() && !asked.would_strike());
     }
 
     #[test]

@@ -25,6 +25,39 @@ pub struct Entry {
     leased: Option<Instant>,
 }
 
+/// Whether a fault is meant for an occurrence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// It is not.
+    No,
+    /// It is.
+    Yes,
+    /// That depends on what comes of it: the answer may have nothing that the fault could change.
+    OnAnswer,
+}
+
+/// What meets an occurrence before there is an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Met {
+    /// Nothing.
+    Nothing,
+    /// This fault, which has struck.
+    Strikes(Fault),
+    /// Perhaps this one, or one behind it: the answer says.
+    Waits(Waits),
+}
+
+/// A fault that waits for the answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waits {
+    /// By which [`Set::meet_answer`] goes on.
+    pub id: u64,
+    /// The fault.
+    pub fault: Fault,
+    /// Whether it strikes if it is meant for the answer, as far as can be said before.
+    pub would_strike: bool,
+}
+
 /// A fault in force, as it is told to others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -115,6 +148,32 @@ impl Set {
         meant.find_map(|entry| entry.strikes().then(|| entry.fault.clone()))
     }
 
+    /// The first fault that strikes before there is an answer, or waits for it.
+    pub fn meet(&mut self, now: Instant, fit: impl Fn(&Fault) -> Fit) -> Met {
+        for entry in self.in_force(now) {
+            match fit(&entry.fault) {
+                Fit::Yes if entry.strikes() => return Met::Strikes(entry.fault.clone()),
+                Fit::OnAnswer if !entry.course.is_over() => {
+                    let (id, fault, would_strike) = (entry.id, entry.fault.clone(), entry.course.would_strike());
+                    return Met::Waits(Waits { id, fault, would_strike });
+                }
+                _ => {}
+            }
+        }
+        Met::Nothing
+    }
+
+    /// The same once there is an answer, from this fault on: those before it have seen the occurrence.
+    pub fn meet_answer(&mut self, now: Instant, from: u64, is_meant: impl Fn(&Fault) -> bool) -> Option<Fault> {
+        let mut meant = self.in_force(now).filter(|entry| entry.id >= from && is_meant(&entry.fault));
+        meant.find_map(|entry| entry.strikes().then(|| entry.fault.clone()))
+    }
+
+    /// Whether this fault is in force and strikes at this occurrence, which it is meant for; counts it.
+    pub fn strike_with(&mut self, now: Instant, id: u64) -> bool {
+        self.in_force(now).find(|entry| entry.id == id).is_some_and(Entry::strikes)
+    }
+
     /// When the next of them ends by itself.
     pub fn next_end(&self) -> Option<Instant> {
         self.faults.iter().filter_map(Entry::until).min()
@@ -138,6 +197,7 @@ impl Set {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::Kind;
 
     fn fault(text: &str) -> Fault {
         text.parse().unwrap()
@@ -167,6 +227,27 @@ mod tests {
         assert!(set.renew(id, after(9), lease) && set.list(after(18)).len() == 1);
         assert!(set.renew(id, after(18), lease) && set.list(after(20)).is_empty());
         assert!(!set.renew(id, after(20), lease));
+    }
+
+    #[test]
+    fn some_wait_for_the_answer() {
+        let (mut set, now) = (Set::default(), Instant::now());
+        set.add(fault("app1:empty,first=1"), now, None);
+        let cut = set.add(fault("app1:cut,first=1"), now, None);
+        set.add(fault("app1:status,first=2"), now, None);
+        let fit = |fault: &Fault| if fault.kind == Kind::Cut { Fit::OnAnswer } else { Fit::Yes };
+        let struck = |set: &mut Set| set.list(now).iter().map(|one| one.struck).collect::<Vec<_>>();
+        assert_eq!(set.meet(now, fit), Met::Strikes(fault("app1:empty,first=1")));
+        let waits = Met::Waits(Waits { id: cut, fault: fault("app1:cut,first=1"), would_strike: true });
+        assert_eq!(set.meet(now, fit), waits);
+        // Without anything to cut it is the next one's turn, and the cut has not been.
+        let status = Some(fault("app1:status=503,first=2"));
+        assert_eq!(set.meet_answer(now, cut, |fault| fault.kind != Kind::Cut), status);
+        assert_eq!((set.meet(now, fit), struck(&mut set)), (waits, vec![1, 0, 1]));
+        assert_eq!(set.meet_answer(now, cut, |_| true), Some(fault("app1:cut,first=1")));
+        assert_eq!(set.meet(now, fit), Met::Strikes(status.unwrap()));
+        assert_eq!((set.meet(now, fit), struck(&mut set)), (Met::Nothing, vec![1, 1, 2]));
+        assert!(!set.strike_with(now, cut) && !set.strike_with(now, 9));
     }
 
     #[test]

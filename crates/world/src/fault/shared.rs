@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Fault, Listed, Set};
+use super::{Fault, Fit, Listed, Met, Set};
 
 /// Faults in force. Cheap to clone; all clones are the same faults.
 #[derive(Clone, Debug, Default)]
@@ -66,6 +66,24 @@ impl Faults {
             return None;
         }
         self.with(|set| set.strike(Instant::now(), is_meant))
+    }
+
+    /// The first fault that strikes before there is an answer, or waits for it; see [`Set::meet`].
+    pub fn meet(&self, fit: impl Fn(&Fault) -> Fit) -> Met {
+        if self.is_empty() {
+            return Met::Nothing;
+        }
+        self.with(|set| set.meet(Instant::now(), fit))
+    }
+
+    /// The same once there is an answer, from this fault on; see [`Set::meet_answer`].
+    pub fn meet_answer(&self, from: u64, is_meant: impl Fn(&Fault) -> bool) -> Option<Fault> {
+        self.with(|set| set.meet_answer(Instant::now(), from, is_meant))
+    }
+
+    /// Whether this fault strikes at this occurrence; see [`Set::strike_with`].
+    pub fn strike_with(&self, id: u64) -> bool {
+        self.with(|set| set.strike_with(Instant::now(), id))
     }
 
     /// The first fault in force of which this is true. Counts nothing: this is for faults that are a state.

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use service::ring::now_ns;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
-use world::fault::{Amount, Fault, Kind};
+use world::fault::{Amount, Fault, Kind, Met, Waits};
 
 use super::{
     Connection,
@@ -42,7 +42,7 @@ struct Exchange<'a> {
     route: Route,
     began: &'a Began,
     // The one that strikes.
-    fault: Option<&'a Fault>,
+    fault: Option<Fault>,
 }
 
 /// Answers a request.
@@ -65,10 +65,18 @@ pub(crate) async fn exchange(
     };
     let began = connection.began(arrived, asked);
 
-    let fault = disturb::request(&connection.server, || request::host(&parts), connection.transport(), connection.peer);
-    let exchange = Exchange { connection: &connection, parts: &parts, route, began: &began, fault: fault.as_ref() };
-    let answer = exchange.answer(body).await.coded(&parts.headers);
-    let (answer, breaks) = match &fault {
+    let met = disturb::request(&connection.server, || disturbable(&connection, &parts));
+    let (fault, waits) = match met {
+        Met::Nothing => (None, None),
+        Met::Strikes(fault) => (Some(fault), None),
+        Met::Waits(waits) => (None, Some(waits)),
+    };
+    let mut exchange = Exchange { connection: &connection, parts: &parts, route, began: &began, fault };
+    let mut answer = exchange.answer(body).await.coded(&parts.headers);
+    if let Some(waits) = waits {
+        answer = exchange.looked_at(answer, &waits);
+    }
+    let (answer, breaks) = match &exchange.fault {
         Some(fault) => exchange.disturbed(answer, fault).await,
         None => (answer, None),
     };
@@ -86,6 +94,12 @@ pub(crate) async fn exchange(
     let fields = std::mem::take(&mut parts.headers);
     let frame = Frame { is_head: parts.method == Method::HEAD, elapsed, fields };
     Ok(answer.response(frame, connection))
+}
+
+/// A request, as faults see it.
+fn disturbable<'a>(connection: &Connection, parts: &'a Parts) -> disturb::Asked<'a> {
+    let (transport, peer) = (connection.transport(), connection.peer);
+    disturb::Asked { host: request::host(parts), transport, peer, is_head: parts.method == Method::HEAD }
 }
 
 impl Exchange<'_> {
@@ -130,7 +144,7 @@ impl Exchange<'_> {
 
     /// What a fault has the server answer instead, whatever was asked for.
     fn instead(&self) -> Option<Answer> {
-        let fault = self.fault?;
+        let fault = self.fault.as_ref()?;
         match (fault.kind, fault.amount) {
             (Kind::Status, Some(Amount::Status(code))) => {
                 Some(self.status(code, "The server answers so at the moment."))
@@ -138,6 +152,17 @@ impl Exchange<'_> {
             (Kind::RedirectLoop, _) => Some(self.redirect_to(&self.itself(), "What you look for is here:")),
             (Kind::Endless, _) => Some(Answer::endless()),
             _ => None,
+        }
+    }
+
+    /// The answer, after a fault that had to see it to know whether there is anything to disturb.
+    fn looked_at(&mut self, answer: Answer, waits: &Waits) -> Answer {
+        let has_content = answer.length() != Some(0);
+        let asked = disturbable(self.connection, self.parts);
+        self.fault = disturb::answer(&self.connection.server, waits.id, &asked, has_content);
+        match self.instead() {
+            Some(instead) if !answer.leaves_body => instead.coded(&self.parts.headers),
+            _ => answer,
         }
     }
 
@@ -163,7 +188,7 @@ impl Exchange<'_> {
             (Kind::Reset, _) => (answer, behind(How::Reset)),
             (Kind::Cut, _) if fault.behind.is_some() => (answer, behind(How::Close)),
             (Kind::Cut, _) => match answer.length() {
-                Some(length @ 1..) if self.parts.method != Method::HEAD => {
+                Some(length @ 1..) => {
                     let breaks = Breaks { at: At::Content(length / 2), how: How::Close };
                     (answer.paced(Pace::Part(length / 2)), Some(breaks))
                 }

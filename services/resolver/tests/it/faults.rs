@@ -206,6 +206,12 @@ async fn a_stale_cache() {
         resolver.ask("missing.baidu.com.", RecordType::A, None).await.metadata.response_code,
         ResponseCode::NXDomain
     );
+    assert_eq!(resolver.signals.faults.list()[0].struck, 2, "nothing was changed in the last one");
+    resolver.signals.faults.clear();
+    resolver.signals.faults.add("resolver:stale,first=1".parse().unwrap(), None);
+    resolver.ask("missing.baidu.com.", RecordType::A, None).await;
+    resolver.ask(NAME, RecordType::NS, None).await;
+    assert!(records(&ask(trace()).await)[1].ends_with("A 10.78.2.254") && is_right(&ask(trace()).await));
     resolver.signals.faults.clear();
     resolver.signals.faults.add("resolver:stale=10.78.2.99".parse().unwrap(), None);
     assert!(records(&ask(trace()).await)[1].ends_with("A 10.78.2.99"));

@@ -56,6 +56,28 @@ impl Setting {
             _ => vec![self.nobody.0.into(), self.nobody.1.into()],
         }
     }
+
+    /// Whether there is one of this type among them.
+    pub(super) fn has_instead(&self, fault: &Fault, rtype: RecordType) -> bool {
+        self.instead(fault).iter().any(|ip| rtype == if ip.is_ipv4() { RecordType::A } else { RecordType::AAAA })
+    }
+}
+
+/// Whether a fault of this kind is for some answers alone, which one sees when they are there.
+pub(super) fn looks_at_answers(kind: Kind) -> bool {
+    matches!(kind, Kind::DeadNs | Kind::Loop | Kind::Bailiwick | Kind::Stale)
+}
+
+/// Whether there is anything in this answer that such a fault changes.
+pub(super) fn changes(fault: &Fault, real: &Message, setting: &Setting) -> bool {
+    if fault.kind != Kind::Stale {
+        return changed(fault, real.clone(), setting) != *real;
+    }
+    let asked = real.queries.first().map(|query| query.query_type());
+    asked.is_some_and(|rtype| {
+        let is_of_it = |record: &Record| record.record_type() == rtype;
+        setting.has_instead(fault, rtype) && real.answers.iter().any(is_of_it)
+    })
 }
 
 /// Addresses of the lab's network that no host has: those of its servers' segment that end in 254, or the next before it

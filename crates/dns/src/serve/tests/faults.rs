@@ -109,3 +109,17 @@ async fn nothing_listens_while_tcp_is_refused() {
     after.write_all(&framed(&query(4, "now"))).await.unwrap();
     assert_eq!(tcp_reply(&mut after).await, Some(4));
 }
+
+#[tokio::test]
+async fn what_changes_nothing_has_not_struck() {
+    let front = Front::start(LIMITS).await;
+    let client = front.client().await;
+    // Nothing in this server's answers leads anywhere.
+    front.fault("auth1:dead-ns,first=1");
+    front.fault("auth1:loop,first=1");
+    front.fault("auth1:servfail,first=1");
+    assert_eq!(front.told(&client, 1, "now").await[3] & 0x0f, 2, "the one behind them strikes");
+    assert_ne!(front.told(&client, 2, "now").await[3] & 0x0f, 2);
+    let struck: Vec<u64> = front.faults.list().iter().map(|fault| fault.struck).collect();
+    assert_eq!(struck, [0, 0, 1]);
+}

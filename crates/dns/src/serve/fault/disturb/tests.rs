@@ -146,3 +146,28 @@ fn nobody_has_the_address() {
     let (v4, v6) = nobody(&AddressBook::direct(&world));
     assert_eq!((v4.to_string(), v6.to_string()), ("10.78.2.253".to_owned(), "fd10:78:1ab::2:253".to_owned()));
 }
+
+#[test]
+fn what_there_is_to_change() {
+    let check = |fault: &str, real: &Message, zones: &[&str], expected| {
+        assert_eq!(changes(&fault.parse().unwrap(), real, &setting(zones)), expected, "{fault} {:?}", lines(real));
+    };
+    let answer = |rtype| asked("www.example.test.", rtype);
+    let mut full = answer(RecordType::A);
+    full.answers = vec![glue("www.example.test.", "10.78.2.81")];
+    check("tld:dead-ns", &referral(BOTH), &["test."], true);
+    check("tld:dead-ns", &referral(&[]), &["test."], false);
+    check("auth1:dead-ns", &full, &["example.test."], false);
+    check("tld:loop", &referral(BOTH), &["test."], true);
+    check("tld:loop", &referral(&[]), &["test."], false);
+    check("auth1:loop", &full, &["example.test."], true);
+    check("auth1:loop", &full, &["local."], false);
+    check("auth1:loop", &answer(RecordType::NS), &["example.test."], false);
+    check("auth1:bailiwick", &full, &["example.test."], true);
+    check("root:bailiwick", &full, &["."], false);
+    check("resolver:stale", &full, &[], true);
+    check("resolver:stale=10.78.2.99", &full, &[], true);
+    check("resolver:stale=fd10:78:1ab::2:99", &full, &[], false);
+    check("resolver:stale", &answer(RecordType::A), &[], false);
+    check("resolver:stale", &answer(RecordType::MX), &[], false);
+}
