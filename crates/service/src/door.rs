@@ -169,6 +169,29 @@ impl Door {
         }
     }
 
+    /// Follows the faults and takes nobody in: for whoever has no room for another client meanwhile. It never ends, and
+    /// nothing is lost when it is given up.
+    pub async fn attend(&mut self) -> ! {
+        loop {
+            // What fails here is told of by the next accept, which tries it again.
+            let end = match self.follow() {
+                Ok((State::Stalled, end)) => {
+                    let _ = self.fill().await;
+                    end
+                }
+                Ok((state, end)) => {
+                    self.empty(state);
+                    end
+                }
+                Err(_) => None,
+            };
+            tokio::select! {
+                () = self.changed.notified() => {}
+                () = until(end) => {}
+            }
+        }
+    }
+
     /// Makes the socket what the faults want now, and the registration what the socket is. Says until when that holds.
     fn follow(&mut self) -> io::Result<(State, Option<Instant>)> {
         let mut leaf = lock(&self.leaf);

@@ -53,7 +53,6 @@ pub(super) fn door(fault: &Fault, host: &str) -> Option<State> {
     is_meant.then_some(State::Refusing)
 }
 
-
 impl Struck {
     /// Whether it strikes, which counts it: to be asked where there are addresses for it to change.
     pub fn strikes(&self) -> bool {

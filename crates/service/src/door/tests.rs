@@ -172,3 +172,20 @@ async fn stalled_with_a_full_queue() {
     }
     serving.abort();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_lease_ends_while_nobody_is_taken_in() {
+    let (faults, listener) = (Faults::default(), listen("127.0.0.1"));
+    let at = listener.local_addr().unwrap();
+    let mut door = Door::new(listener, &faults, which).unwrap();
+    let attending = tokio::spawn(async move { door.attend().await });
+    faults.add("app1:refused,for=400ms".parse().unwrap(), None);
+    refused(at).await;
+    let opened = async {
+        while knock(at).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, opened).await.expect("it stays shut");
+    attending.abort();
+}
