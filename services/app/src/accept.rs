@@ -69,7 +69,11 @@ async fn accept(
     permits: &Arc<Semaphore>,
 ) -> io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
     let (stream, peer) = door.accept().await?;
-    let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
+    let permit = tokio::select! {
+        permit = Arc::clone(permits).acquire_owned() => permit.expect("the semaphore is never closed"),
+        // A fault may end by itself in a full house.
+        never = door.attend() => never,
+    };
     // A response is one write; waiting to fill a segment would only delay it.
     stream.set_nodelay(true)?;
     Ok((permit, stream, peer))
