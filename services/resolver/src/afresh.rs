@@ -17,7 +17,8 @@ use crate::{directory::Directory, recursion::Means, tap::Tap};
 
 /// The recursor of now.
 pub(crate) struct Afresh {
-    // A lock of the standard library: it is held for the copy or the exchange of a pointer, never across an await.
+    // A lock of the standard library: it is held for the copy of a pointer or the making of another one, never across
+    // an await.
     now: RwLock<Made>,
     roots: Vec<IpAddr>,
     tap: Tap,
@@ -49,23 +50,28 @@ impl Afresh {
 
     /// The one to ask.
     pub(crate) fn get(&self) -> Arc<Recursor<Tap>> {
-        let ahead = self.clock.ahead();
-        let (recursor, made_at) = {
+        {
             let made = self.now.read().unwrap_or_else(PoisonError::into_inner);
-            (Arc::clone(&made.recursor), made.ahead)
-        };
-        if ahead == made_at || !self.directory.has_ended(self.clock.now()) {
-            return recursor;
-        }
-        match make(&self.roots, &self.tap, &self.options, &self.clock) {
-            Ok(made) => {
-                let recursor = Arc::clone(&made.recursor);
-                *self.now.write().unwrap_or_else(PoisonError::into_inner) = made;
-                recursor
+            if !self.is_behind(&made) {
+                return Arc::clone(&made.recursor);
             }
-            // What could be made once can be made again.
-            Err(_) => recursor,
         }
+        let mut made = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        // Whoever waited for the lock finds the one that was made meanwhile, and nobody is given the old one any more.
+        if self.is_behind(&made) {
+            let now = self.clock.now();
+            // What could be made once can be made again; should it not, the next one to ask tries it.
+            if let Ok(new) = make(&self.roots, &self.tap, &self.options, &self.clock) {
+                *made = new;
+                self.directory.forgotten(now);
+            }
+        }
+        Arc::clone(&made.recursor)
+    }
+
+    /// Whether it believes in a delegation that has ended.
+    fn is_behind(&self, made: &Made) -> bool {
+        self.clock.ahead() != made.ahead && self.directory.has_ended(self.clock.now())
     }
 }
 

@@ -69,9 +69,14 @@ impl Directory {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the time to live of a delegation that was learned since the last time has ended; asking ends its being told.
+    /// Whether the time to live of a delegation has ended that nobody has forgotten since.
     pub(crate) fn has_ended(&self, now: Instant) -> bool {
-        self.inner().first_end.take_if(|end| *end <= now).is_some()
+        self.inner().first_end.is_some_and(|end| end <= now)
+    }
+
+    /// Whoever believed the delegations that had ended then believes none of them any more.
+    pub(crate) fn forgotten(&self, now: Instant) {
+        self.inner().first_end.take_if(|end| *end <= now);
     }
 
     /// Reads the delegations and addresses in a reply.
@@ -188,7 +193,11 @@ mod tests {
         directory.learn(&delegation("a.test.", "ns.a.test.", [10, 0, 0, 1]), now);
         directory.learn(&delegation("b.test.", "ns.b.test.", [10, 0, 0, 1]), now + Duration::from_secs(30));
         let at = |seconds| now + Duration::from_secs(seconds);
-        assert_eq!([59, 60, 61].map(|seconds| directory.has_ended(at(seconds))), [false, true, false]);
+        assert_eq!([59, 60, 61].map(|seconds| directory.has_ended(at(seconds))), [false, true, true]);
+        directory.forgotten(at(59));
+        assert!(directory.has_ended(at(60)));
+        directory.forgotten(at(60));
+        assert!(!directory.has_ended(at(61)));
         let check = |asked: &str, expected: (&str, &str)| {
             let (zone, server) = directory.role_for(ip, &name(asked)).unwrap();
             assert_eq!((zone, server), (name(expected.0), name(expected.1)), "{asked}");
