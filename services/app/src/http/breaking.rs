@@ -28,8 +28,10 @@ pub(crate) const GARBAGE: &[u8; 64] = b"\
       \x87\x3f\xca\x14\xb1\x6e\xf9\x25\xdc\x40\xa3\x7b\xee\x18\x95\xcf\
       \x62\xbd\x0a\xf1\x4e\x99\xd7\x2c\xb6\x83\x5f\xe8\x11\xca\x74\xfd";
 
-/// How soon the kernel is asked again whether the client has what was written.
+/// How soon the kernel is asked again whether the client has what was written: next door at once, far away or of a slow
+/// client later and later, as each question is one about all of the kernel's sockets.
 const AGAIN: Duration = Duration::from_millis(1);
+const LATEST: Duration = Duration::from_millis(64);
 
 /// How the connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +89,10 @@ pub(super) async fn end<S: Stream>(mut stream: S, connection: &Connection, how: 
 
 /// Waits until the client's kernel has all that was written, or there is no client any more.
 async fn arrives(connection: &Connection) {
+    let mut again = AGAIN;
     while let Ok(Some(1..)) = queues::unacknowledged(connection.local, connection.peer) {
-        sleep(AGAIN).await;
+        sleep(again).await;
+        again = (again * 2).min(LATEST);
     }
 }
 
