@@ -221,7 +221,7 @@ fn the_first_byte_is_late() {
 
 #[test]
 fn drops() {
-    let app = start_with_short_read("app1:drip=20ms");
+    let app = with("app1:drip=20ms");
     for alpn in [&["http/1.1"][..], &[]] {
         let begin = Instant::now();
         let mut client = app.secure(alpn);
@@ -230,8 +230,7 @@ fn drops() {
         assert!(begin.elapsed() >= Duration::from_millis(140), "{:?}", begin.elapsed());
     }
     // A pause that is longer than a client may take for the next bytes is not the client's.
-    app.signals.faults.clear();
-    app.signals.faults.add("app1:drip=500ms".parse().unwrap(), None);
+    let app = start_with_short_read("app1:drip=1500ms");
     let mut client = app.client();
     client.send(GET.replace("1000", "200"));
     client.head();
@@ -242,7 +241,7 @@ fn drops() {
     }
     // What is under way when the server stops is finished at once.
     app.signals.faults.add("app1:drip=60s".parse().unwrap(), None);
-    app.signals.faults.remove(2);
+    app.signals.faults.remove(1);
     let mut client = app.client();
     client.send(GET).head();
     let begin = Instant::now();
@@ -251,11 +250,11 @@ fn drops() {
         assert!(client.more() > 0);
     }
     assert_eq!(app.stop().cut_off, 0);
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(begin.elapsed() < Duration::from_secs(10));
 }
 
 fn start_with_short_read(fault: &str) -> Running {
-    let app = support::start_with(|config| config.limits.read = Duration::from_millis(200));
+    let app = support::start_with(|config| config.limits.read = Duration::from_secs(1));
     app.signals.faults.add(fault.parse().unwrap(), None);
     app
 }
