@@ -5,7 +5,7 @@
 //! | [`source`] | which scenarios: files, folders, those inside this program |
 //! | [`stage`] | a lab in a scenario's state: one inside this program, or one that runs |
 //! | [`play`] | one scenario, visit by visit |
-//! | [`inside`] | what a scenario may not do: use files, leave its lab |
+//! | [`inside`] | what a scenario may not do: use files, leave its lab, tell credentials |
 //! | [`check`] | what came of a visit, and where it is not as expected |
 //! | [`done`] | what came of all of them, as data |
 //! | [`junit`], [`table`] | the same as JUnit XML, and as tables in Markdown |
@@ -30,7 +30,7 @@ use std::{
     path::Path,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::anyhow;
@@ -92,11 +92,16 @@ pub fn run(args: &Scenarios) -> Result<u8, Stopped> {
     save(args.json.as_deref(), "--json", || Ok(report::json(&done::records(&done))))?;
     save(args.report.as_deref(), "--report", || Ok(table::markdown(&done, &command(args), |host| place.role(host))))?;
     written?;
-    Ok(match (interrupt.is_cancelled(), summary.failed) {
+    Ok(code(interrupt.is_cancelled(), &summary))
+}
+
+/// What to exit with: what was not played is not as expected.
+fn code(interrupted: bool, summary: &Summary) -> u8 {
+    match (interrupted, summary.failed + summary.missing) {
         (true, _) => exit::INTERRUPTED,
         (false, 0) => exit::REACHED,
         (false, _) => UNEXPECTED,
-    })
+    }
 }
 
 /// How it is told what came of each scenario, as soon as it is over.
@@ -137,7 +142,8 @@ fn place(args: &Scenarios) -> anyhow::Result<Place> {
     Ok(Place::Embedded { footing: Footing::prepare(way)? })
 }
 
-/// Plays them, so many at once; those that were finished, in their order, and whether their progress could be told.
+/// Plays them, on so many threads, or on this one where there is none; those that were finished, in their order, and
+/// whether their progress could be told.
 fn play_all(
     scripts: &[Script],
     place: &Place,
@@ -148,38 +154,52 @@ fn play_all(
 ) -> (Vec<Done>, Result<(), Stopped>) {
     let next = AtomicUsize::new(0);
     let (tell, mut told) = mpsc::unbounded_channel();
+    // The next one, where there is one.
+    let step = || {
+        let nth = next.fetch_add(1, Ordering::Relaxed);
+        let script = scripts.get(nth).filter(|_| !interrupt.is_cancelled())?;
+        let done = play::play(script, place, interrupt);
+        // What was cut short by the user says nothing.
+        (!interrupt.is_cancelled()).then_some((nth, done))
+    };
     let work = |tell: mpsc::UnboundedSender<(usize, Done)>| {
-        while !interrupt.is_cancelled() {
-            let nth = next.fetch_add(1, Ordering::Relaxed);
-            let Some(script) = scripts.get(nth) else { break };
-            let done = play::play(script, place, interrupt);
-            // What was cut short by the user says nothing.
-            if !interrupt.is_cancelled() {
-                // It is waited for below.
-                let _ = tell.send((nth, done));
-            }
+        while let Some(done) = step() {
+            // It is waited for below.
+            let _ = tell.send(done);
         }
     };
-    let mut all = Vec::new();
-    let mut written = Ok(());
+    let (mut all, mut written) = (Vec::new(), Ok(()));
+    let mut take = |(nth, done): (usize, Done)| {
+        if written.is_ok() {
+            written = (progress.tell)(&report::scenario_done(&done, progress.style));
+        }
+        all.push((nth, done));
+    };
     thread::scope(|scope| {
-        for nth in 1..=jobs {
+        let mut threads = 0;
+        while threads < jobs {
             let (tell, work) = (tell.clone(), &work);
-            let started =
-                thread::Builder::new().name(format!("scenario {nth}")).spawn_scoped(scope, move || work(tell));
+            let started = thread::Builder::new()
+                .name(format!("scenario {}", threads + 1))
+                .spawn_scoped(scope, move || work(tell));
             if let Err(error) = started {
                 // The others do its part; where there is none, this thread does it.
-                complain(&format!("no thread for more than {} at once: {error}", nth - 1));
+                complain(&format!("no thread for more than {} at once: {error}", threads.max(1)));
                 break;
             }
+            threads += 1;
         }
         drop(tell);
+        if threads == 0 {
+            while let Some(done) = step() {
+                take(done);
+                // Whoever wants it to end is heard in between.
+                runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
+            }
+        }
         runtime.block_on(async {
-            while let Some((nth, done)) = told.recv().await {
-                if written.is_ok() {
-                    written = (progress.tell)(&report::scenario_done(&done, progress.style));
-                }
-                all.push((nth, done));
+            while let Some(done) = told.recv().await {
+                take(done);
             }
         });
     });
@@ -198,4 +218,36 @@ fn save(
         return print(&text);
     }
     kept::save(file, &text).map_err(|source| Stopped::Save { file: file.display().to_string(), option, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_threads_this_one_plays() {
+        let text = "about = \"x\"\nways = [\"wire\"]\n[[visit]]\nargs = [\"www.example.local\"]\nexit = 0\n";
+        let script = |name: &str| {
+            let scenario = world::scenario::read::file(text, name).unwrap().remove(0);
+            Script::new(scenario, name).unwrap()
+        };
+        let scripts = [script("a.toml"), script("b.toml")];
+        let place = Place::Embedded { footing: Footing::default() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let style = Style { color: false, unicode: true, width: 80 };
+        for jobs in [0, 2] {
+            let (done, written) = play_all(&scripts, &place, jobs, &runtime, &CancellationToken::new(), &style);
+            assert!(written.is_ok());
+            let names: Vec<&str> = done.iter().map(|done| done.scenario.name.as_str()).collect();
+            assert_eq!(names, ["a", "b"], "{jobs} threads");
+        }
+    }
+
+    #[test]
+    fn what_was_not_played_is_not_as_expected() {
+        let summary = |missing| Summary { passed: 1, failed: 0, skipped: 1, missing, took: Duration::ZERO };
+        assert_eq!(code(false, &summary(0)), exit::REACHED);
+        assert_eq!(code(false, &summary(1)), UNEXPECTED);
+        assert_eq!(code(true, &summary(1)), exit::INTERRUPTED);
+    }
 }

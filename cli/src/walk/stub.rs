@@ -342,11 +342,16 @@ impl Unfit {
     }
 }
 
+/// A message's header (RFC 1035 §4.1.1); in fewer bytes there is no mark to look at.
+const HEADER: usize = 12;
+
 /// The message in these bytes, and which of the transmissions with these ids it answers; or why it answers none.
 pub(super) fn fitting(bytes: &[u8], asked: &Query, ids: &[u16]) -> Result<(Message, usize), Unfit> {
     // Id and mark first, as far as there are any: they tell whether what cannot be read is the server's own word, which
     // ends the wait, or anybody's (RFC 5452 §9.1).
-    if let [a, b, flags, ..] = *bytes {
+    if let [a, b, flags, ..] = *bytes
+        && bytes.len() >= HEADER
+    {
         let id = u16::from_be_bytes([a, b]);
         if flags & 0x80 == 0 {
             return Err(Unfit::stray(NoUse::NotAResponse, "it is a query and not a reply"));
