@@ -13,7 +13,8 @@
 //! | `answers` | who says that there is no such name, and who contradicts whom |
 //! | `connection` | the way to the server |
 //! | `http` | what the server did with the request |
-//! | `network` | what the frames tell |
+//! | `network` | which frames got lost or came twice |
+//! | `late` | which frames were held up |
 //! | `limits` | this machine, its user, and their limits |
 //! | `traffic` | frames as far as rules need them |
 //! | `words` | sentences and commands |
@@ -23,6 +24,7 @@ mod answers;
 mod connection;
 mod evidence;
 mod http;
+mod late;
 mod limits;
 mod network;
 mod own;

@@ -54,7 +54,11 @@ pub(super) async fn serve<H: RequestHandler>(
         let accepted = tokio::select! {
             accepted = async {
                 let accepted = door.accept().await?;
-                let permit = Arc::clone(&permits).acquire_owned().await.expect("the semaphore is never closed");
+                // Meanwhile the door follows the faults all the same.
+                let permit = tokio::select! {
+                    permit = Arc::clone(&permits).acquire_owned() => permit.expect("the semaphore is never closed"),
+                    never = door.attend() => never,
+                };
                 Ok::<_, io::Error>((permit, accepted))
             } => accepted,
             () = stop.cancelled() => break,

@@ -9,11 +9,8 @@ use super::{
 };
 use crate::{Basis, Cause, NoUse, Reason, StageName, Sure, Trouble, chronicle::YOU, stage::Tried};
 
-/// A packet that stays so long on a link is late: a switch and a router need microseconds.
-const LATE_NS: i64 = 20_000_000;
-
 /// What happens at so many hosts happens at none of them.
-const MANY: usize = 3;
+pub(super) const MANY: usize = 3;
 
 /// Whom the visit did not hear of, and who asked.
 fn silent(evidence: &Evidence<'_>) -> Vec<Way> {
@@ -234,7 +231,7 @@ fn identity(traffic: &Traffic<'_>, seen: &Seen<'_>) -> Option<Vec<u8>> {
 }
 
 /// Every packet, with the frames that carried it, in their order.
-fn packets<'b, 'a>(traffic: &'b Traffic<'a>) -> BTreeMap<Vec<u8>, Vec<&'b Seen<'a>>> {
+pub(super) fn packets<'b, 'a>(traffic: &'b Traffic<'a>) -> BTreeMap<Vec<u8>, Vec<&'b Seen<'a>>> {
     let mut packets: BTreeMap<Vec<u8>, Vec<&Seen<'_>>> = BTreeMap::new();
     for seen in &traffic.seen {
         if let Some(identity) = identity(traffic, seen) {
@@ -268,76 +265,4 @@ pub(super) fn doubled(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
         return vec![cause((None, by_host.into_values().flatten().collect()))];
     }
     by_host.into_iter().map(|(host, frames)| cause((Some(host), frames))).collect()
-}
-
-/// Packets that were held up: between two links, or on their way to an answer that a kernel gives at once.
-pub(super) fn late(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
-    // What had to be sent again is late for that.
-    let Some(traffic) = evidence.traffic.as_ref().filter(|traffic| traffic.lost().is_empty()) else {
-        return Vec::new();
-    };
-    let mut samples: BTreeMap<(String, usize), Vec<(i64, u64)>> = BTreeMap::new();
-    let mut add = |host: Option<&str>, link: usize, first: &Seen<'_>, second: &Seen<'_>| {
-        if let Some(host) = host.filter(|host| !traffic.forwards(host)) {
-            samples
-                .entry((host.to_owned(), link))
-                .or_default()
-                .push((second.frame.at_ns - first.frame.at_ns, second.number));
-        }
-    };
-    for frames in packets(traffic).values() {
-        let first = frames[0];
-        if let Some(next) = frames.iter().find(|seen| seen.frame.link != first.frame.link) {
-            add(first.frame.from.as_deref(), first.frame.link, first, next);
-        }
-    }
-    for (nth, seen) in traffic.seen.iter().enumerate() {
-        let answer = traffic.seen[nth..]
-            .iter()
-            .find(|later| later.frame.link == seen.frame.link && answers(&later.packet, &seen.packet));
-        if let Some(answer) = answer {
-            add(answer.frame.from.as_deref(), seen.frame.link, seen, answer);
-        }
-    }
-    // A machine that is busy holds up one frame; a network that is slow, each.
-    let mut held: Vec<(String, usize, i64, Vec<u64>)> = Vec::new();
-    for ((host, link), times) in samples {
-        let shortest = times.iter().map(|(ns, _)| *ns).min().unwrap_or_default();
-        if shortest >= LATE_NS && times.len() > 1 {
-            held.push((host, link, shortest, times.into_iter().map(|(_, number)| number).collect()));
-        }
-    }
-    let cause = |host: Option<String>, held: &[(String, usize, i64, Vec<u64>)]| {
-        let mut links: Vec<&str> = held.iter().map(|(_, link, ..)| traffic.link(*link)).collect();
-        links.dedup();
-        let us = held.iter().map(|(.., ns, _)| *ns).min().and_then(|ns| u64::try_from(ns / 1_000).ok());
-        let of = host.as_ref().map_or_else(|| "several hosts".to_owned(), Clone::clone);
-        let what = format!(
-            "frames to or from {of} are held up on {}: each for {} and more",
-            and(&links),
-            ms(us.unwrap_or_default())
-        );
-        let basis = held.iter().flat_map(|(.., numbers)| numbers).map(|number| Basis::Frame { number: *number });
-        Cause::new(wanted, host, what).sure(Sure::Likely).on(basis)
-    };
-    if held.len() >= MANY {
-        held.sort_by_key(|(_, link, ..)| *link);
-        return vec![cause(None, &held)];
-    }
-    held.iter().map(|one| cause(Some(one.0.clone()), std::slice::from_ref(one))).collect()
-}
-
-/// Whether a packet is what a kernel answers to another at once.
-fn answers(answer: &Packet, question: &Packet) -> bool {
-    match (*question, *answer) {
-        (
-            Packet::Neighbour { is_question: true, sender, target },
-            Packet::Neighbour { is_question: false, sender: by, target: to },
-        ) => (sender, target) == (to, by),
-        (
-            Packet::Tcp { from, to, syn: true, ack: false, .. },
-            Packet::Tcp { from: by, to: back, syn: true, ack: true, .. },
-        ) => (from, to) == (back, by),
-        _ => false,
-    }
 }

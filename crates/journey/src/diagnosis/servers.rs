@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{
     evidence::{Evidence, Query, Referral, id},
-    own,
+    late, own,
     words::{self, ask, bare, is_under, ms, same},
 };
 use crate::{
@@ -58,7 +58,7 @@ pub(super) fn useless(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
         }
         // The network is told of by itself; and a late answer is late.
         let is_lost = evidence.is_lost(&evidence.way_of(query));
-        if is_silent && (is_lost || late_answer(evidence, query).is_some()) {
+        if is_silent && (is_lost || late_answer(evidence, query).is_some() || late::explains(evidence, query)) {
             continue;
         }
         let cause = of_query(evidence, query, wanted).broke(evidence.name_is_broken() && query.is_of_hop && !made_good);
@@ -79,7 +79,7 @@ pub(super) fn late_answer<'a>(evidence: &Evidence<'a>, query: &Query<'_>) -> Opt
 }
 
 /// The answer that a server says it sent to this question.
-fn answer_of<'a>(evidence: &Evidence<'a>, query: &Query<'_>, host: &str) -> Option<(&'a Event, u64)> {
+pub(super) fn answer_of<'a>(evidence: &Evidence<'a>, query: &Query<'_>, host: &str) -> Option<(&'a Event, u64)> {
     evidence.words_on(query, host).find_map(|event| match &event.what {
         What::AnswerSent { question, elapsed_us, transport, .. }
             if question == query.question && *transport == query.transport =>

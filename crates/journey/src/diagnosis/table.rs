@@ -1,7 +1,7 @@
 //! The table of rules, in the order in which what they find is to be blamed: what lies at the root of a matter stands before
 //! what follows from it.
 
-use super::{Rule, aliases, answers, connection, http, limits, network, own, servers, slow};
+use super::{Rule, aliases, answers, connection, http, late, limits, network, own, servers, slow};
 use crate::Trouble;
 
 macro_rules! rules {
@@ -23,7 +23,7 @@ pub const RULES: &[Rule] = rules! {
     LinkDown: network::lost, "frames: some to or from a host got nowhere, and none passed on its link";
     FramesLost: network::lost, "frames: some got no further than one link, or not to the host that they were for";
     FramesDoubled: network::doubled, "frames: the same packet once on the link that it came from, and more often on the next";
-    FramesLate: network::late, "frames: 20 ms and more between a packet on two links, or between a SYN and its answer";
+    FramesLate: late::late, "frames: 20 ms and more between a packet on two links, or between a SYN or ARP request and its answer: each of a kind";
     // Of the name.
     BadUrl: limits::stage, "stage url: it cannot be read, or its scheme is not spoken";
     StaleAnswer: answers::contradicted, "the resolver reports a cache hit, and gave an address that no authority has, by the authorities' reports or the walk";

@@ -1,9 +1,10 @@
 //! Troubles of the network.
 
-use super::scene::{Scene, arp, fate, tcp};
+use super::scene::{NAME, Scene, arp, fate, reply, tcp};
 use crate::{
-    LabNetwork, Place, Reason, Sure, Trouble,
+    LabNetwork, NoUse, Place, Reason, Sure, Trouble,
     capture::{Captured, Fate},
+    dns::Meaning,
     stage::{Did, Tried, Wait},
 };
 
@@ -64,6 +65,42 @@ fn the_network() {
         tcp(126, 0, "router", BACK, "10.78.1.100", SYN_ACK, 0, &["you"]),
     ]);
     late.check_besides(Trouble::FramesLate, Some("app1"));
+}
+
+#[test]
+fn what_is_held_up() {
+    // Only content is: the connection is opened at once.
+    let frames = vec![
+        tcp(6, 1, "router", ENDS, "10.78.2.81", SYN, 0, &["app1"]),
+        tcp(7, 1, "app1", BACK, "10.78.2.1", SYN_ACK, 0, &["router"]),
+        tcp(8, 0, "router", BACK, "10.78.1.100", SYN_ACK, 0, &["you"]),
+        tcp(9, 1, "app1", BACK, "10.78.2.1", 0x18, 9, &["router"]),
+        tcp(2_009, 0, "router", BACK, "10.78.1.100", 0x18, 9, &["you"]),
+    ];
+    let cause = Scene::connected().frames(frames).check_besides(Trouble::FramesLate, Some("app1"));
+    assert_eq!(cause.what, "frames to or from app1 are held up on servers (TCP segment): each for 2000 ms and more");
+    // A router that looks for its neighbour holds a packet up, and not the link that it came by.
+    let searched = vec![
+        tcp(6, 0, "you", ENDS, "10.78.1.1", SYN, 0, &["router"]),
+        arp(6, 1, "router", "10.78.2.1", "10.78.2.81", &["app1"]),
+        tcp(606, 1, "router", ENDS, "10.78.2.81", SYN, 0, &["app1"]),
+        tcp(607, 1, "app1", BACK, "10.78.2.1", SYN_ACK, 0, &["router"]),
+    ];
+    let found = Scene::connected().frames(searched).causes();
+    assert!(!found.iter().any(|cause| cause.trouble == Trouble::FramesLate), "{found:#?}");
+    // The server says that it answered at once.
+    let asked = Scene::servfail().fails("auth1", 40, NAME, NoUse::NoAnswer, "no answer within 500 ms").answers(
+        "auth1",
+        30,
+        NAME,
+        reply(Meaning::NoSuchName, true),
+        9,
+    );
+    let slow = asked.frames(vec![
+        tcp(6, 1, "router", ("10.78.1.53:4000", "10.78.2.31:53"), "10.78.2.31", SYN, 0, &["auth1"]),
+        tcp(266, 1, "auth1", ("10.78.2.31:53", "10.78.1.53:4000"), "10.78.2.1", SYN_ACK, 0, &["router"]),
+    ]);
+    slow.check(Trouble::FramesLate, Some("auth1"), Sure::Likely);
 }
 
 #[test]
