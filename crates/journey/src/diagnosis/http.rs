@@ -3,6 +3,7 @@
 use super::{
     connection::{is_full, is_served, waits_in_queue},
     evidence::{Evidence, Failed, id},
+    network,
     own::packets,
     words::ms,
 };
@@ -151,6 +152,10 @@ pub(super) fn ended(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
     let Some(failed) = evidence.failed.filter(|failed| trouble(evidence, *failed) == Some(wanted)) else {
         return Vec::new();
     };
+    // Whoever closed never got what it was asked: the network is told of by itself.
+    if network::is_cut_off(evidence) {
+        return Vec::new();
+    }
     let is_silence = matches!(failed.reason, Reason::Timeout | Reason::MaxTime);
     let server = evidence.connected().map(|attempt| attempt.server);
     if is_silence && evidence.way_of_connection().is_some_and(|way| evidence.is_lost(&way)) {

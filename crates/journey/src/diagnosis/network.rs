@@ -42,10 +42,34 @@ fn silent(evidence: &Evidence<'_>) -> Vec<Way> {
         StageName::Tls | StageName::Send | StageName::Wait | StageName::Receive => {
             let is_silence =
                 matches!(failed.reason, Reason::Timeout | Reason::MaxTime | Reason::ReceiveFailed | Reason::SendFailed);
+            let is_silence = is_silence || is_ended(failed.reason);
             evidence.way_of_connection().filter(|_| is_silence).into_iter().collect()
         }
         _ => Vec::new(),
     }
+}
+
+/// Whether a stage ended by what the other end did, which it may have done since it heard nothing.
+fn is_ended(reason: Reason) -> bool {
+    matches!(reason, Reason::EmptyReply | Reason::Reset)
+}
+
+/// Of lost frames those that explain how the stage ended: where the other end closed, what it never got of the request.
+fn explaining<'b, 'a>(evidence: &Evidence<'a>, traffic: &Traffic<'a>, lost: Vec<&'b Seen<'a>>) -> Vec<&'b Seen<'a>> {
+    let is_ended = evidence.failed.is_some_and(|failed| failed.name != StageName::Name && is_ended(failed.reason));
+    let server = evidence.connected().map(|attempt| attempt.server);
+    let is_request = |seen: &&Seen<'_>| {
+        let Packet::Tcp { to, len: 1.., .. } = seen.packet else { return false };
+        Some(to) == server && !traffic.is_acknowledged(seen)
+    };
+    lost.into_iter().filter(|seen| !is_ended || is_request(seen)).collect()
+}
+
+/// Whether the other end closed the connection, and had not got the request.
+pub(super) fn is_cut_off(evidence: &Evidence<'_>) -> bool {
+    let is_ended = evidence.failed.is_some_and(|failed| is_ended(failed.reason));
+    let Some(traffic) = evidence.traffic.as_ref().filter(|_| is_ended) else { return false };
+    silent(evidence).iter().any(|way| !explaining(evidence, traffic, traffic.unrecovered(way)).is_empty())
 }
 
 /// Frames that got lost: those that the visit failed by, and those that were made good.
@@ -60,7 +84,7 @@ pub(super) fn lost(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
         }
     };
     for way in silent(evidence) {
-        let frames = traffic.unrecovered(&way);
+        let frames = explaining(evidence, traffic, traffic.unrecovered(&way));
         if !frames.is_empty() {
             told.extend(frames.iter().map(|seen| seen.number));
             add(&frames, true);
@@ -104,59 +128,113 @@ fn passed(traffic: &Traffic<'_>, host: &str, link: usize) -> usize {
     traffic.seen.iter().filter(is_of).count()
 }
 
-/// The host at which frames got lost, and whether no other can have been it.
+/// The host at whose link frames got lost, where the evidence is about that link alone, and whether no other can have
+/// been it.
 fn located(traffic: &Traffic<'_>, frames: &[&Seen<'_>]) -> (Option<String>, bool) {
     let is_end = |seen: &Seen<'_>, host: &str| seen.frame.from.as_deref() == Some(host) || seen.to == Some(host);
     let Some(first) = frames.first() else { return (None, false) };
+    let link = first.frame.link;
+    if frames.iter().any(|seen| seen.frame.link != link) {
+        return (None, false);
+    }
     let ends = [first.frame.from.as_deref(), first.to];
     let candidates: Vec<&str> =
         ends.into_iter().flatten().filter(|host| frames.iter().all(|seen| is_end(seen, host))).collect();
+    // One frame may get lost anywhere; and where none passes at all, nothing sets one link apart from the others.
+    let is_sure = frames.len() > 1 && !is_all_lost(traffic);
     // What is for all, and came to some, got lost on the way to the one; what came to nobody, on the way from its sender.
     let mut exact: Vec<&str> = Vec::new();
-    for seen in frames.iter().filter(|seen| seen.is_for_many && traffic.ports(seen.frame.link) > 2) {
+    for seen in frames.iter().filter(|seen| seen.is_for_many && traffic.ports(link) > 2) {
         let is_heard = matches!(seen.frame.fate, crate::capture::Fate::Passed { .. });
         exact.extend(if is_heard { seen.to } else { seen.frame.from.as_deref() });
     }
     if let Some(host) =
         exact.first().filter(|host| candidates.contains(host) && exact.iter().all(|other| other == *host))
     {
-        return (Some((*host).to_owned()), true);
+        return (Some((*host).to_owned()), is_sure);
     }
-    let dead: Vec<&&str> = candidates.iter().filter(|host| passed(traffic, host, first.frame.link) == 0).collect();
-    match (dead.as_slice(), candidates.as_slice()) {
-        ([host], _) => (Some((**host).to_owned()), true),
-        (_, []) => (None, false),
-        // Of two ends the one that only sends on is the less likely.
-        (_, some) => {
-            let host = some.iter().find(|host| !traffic.forwards(host) && **host != YOU).or_else(|| some.first());
-            (host.map(|host| (*host).to_owned()), some.len() == 1)
+    let dead: Vec<&&str> = candidates.iter().filter(|host| passed(traffic, host, link) == 0).collect();
+    if let [host] = dead.as_slice() {
+        return (Some((**host).to_owned()), is_sure);
+    }
+    // Both ends are heard: it is one of them only where the other loses nothing of the kind with others.
+    let is_kind = |seen: &Seen<'_>| frames.iter().any(|lost| lost.packet.what() == seen.packet.what());
+    let is_fine_with_others = |host: &str, but: &str| {
+        let others = traffic.seen.iter().filter(|seen| seen.frame.link == link && is_kind(seen));
+        let others: Vec<&Seen<'_>> = others.filter(|seen| is_end(seen, host) && !is_end(seen, but)).collect();
+        others.len() >= frames.len() && others.iter().all(|seen| seen.arrived == Some(true))
+    };
+    let host = match candidates.as_slice() {
+        [one, other] if is_fine_with_others(other, one) => Some(*one),
+        [one, other] if is_fine_with_others(one, other) => Some(*other),
+        _ => None,
+    };
+    (host.map(str::to_owned), false)
+}
+
+/// Whether no frame came to anybody, on any link.
+fn is_all_lost(traffic: &Traffic<'_>) -> bool {
+    let has_passed = |seen: &Seen<'_>| match &seen.frame.fate {
+        crate::capture::Fate::Passed { to, .. } => !to.is_empty(),
+        crate::capture::Fate::Seen => true,
+        crate::capture::Fate::Dropped { .. } => false,
+    };
+    !traffic.seen.iter().any(has_passed)
+}
+
+/// The lost frames in words: what they were, between whom, and where.
+fn described(traffic: &Traffic<'_>, frames: &[&Seen<'_>], host: Option<&str>) -> String {
+    let unique = |words: Vec<String>| {
+        let mut found: Vec<String> = Vec::new();
+        words.into_iter().for_each(|word| {
+            if !found.contains(&word) {
+                found.push(word);
+            }
+        });
+        found
+    };
+    let links = unique(frames.iter().map(|seen| format!("on {}", traffic.link(seen.frame.link))).collect());
+    let kinds = unique(frames.iter().map(|seen| seen.packet.what().to_owned()).collect());
+    let count = if frames.len() == 1 { "1 frame".to_owned() } else { format!("{} frames", frames.len()) };
+    let (links, kinds) = (and(&links), and(&kinds));
+    // Who looked for whom says more than that they did.
+    let looked_for = frames.iter().map(|seen| match seen.packet {
+        Packet::Neighbour { is_question: true, target, .. } => {
+            let target = traffic.host_of(target).map_or_else(|| target.to_string(), str::to_owned);
+            Some((seen.packet.what(), seen.frame.from.as_deref()?, target))
         }
+        _ => None,
+    });
+    let looked_for: Option<Vec<(&str, &str, String)>> = looked_for.collect();
+    if let Some([(kind, from, target), rest @ ..]) = looked_for.as_deref()
+        && rest.iter().all(|other| (other.0, other.1, &other.2) == (*kind, *from, target))
+    {
+        let plural = if frames.len() == 1 { "" } else { "s" };
+        return format!("the {kind}{plural} of {from} for {target} got lost {links} ({count})");
+    }
+    let ends = |seen: &Seen<'_>| {
+        let mut ends = [seen.frame.from.clone()?, seen.to?.to_owned()];
+        ends.sort_unstable();
+        Some(ends)
+    };
+    let first = frames.first().and_then(|seen| ends(seen));
+    match (first.filter(|first| frames.iter().all(|seen| ends(seen).as_ref() == Some(first))), host) {
+        (_, Some(host)) => format!("{count} to or from {host} got lost {links} ({kinds})"),
+        (Some([one, other]), None) => format!("{count} between {one} and {other} got lost {links} ({kinds})"),
+        (None, None) => format!("{count} got lost {links} ({kinds})"),
     }
 }
 
 fn of_frames(evidence: &Evidence<'_>, traffic: &Traffic<'_>, frames: &[&Seen<'_>]) -> Cause {
     let (host, is_sure) = located(traffic, frames);
-    let mut links: Vec<&str> = frames.iter().map(|seen| traffic.link(seen.frame.link)).collect();
-    links.sort_unstable();
-    links.dedup();
-    let mut kinds: Vec<&str> = Vec::new();
-    for seen in frames {
-        if !kinds.contains(&seen.packet.what()) {
-            kinds.push(seen.packet.what());
-        }
-    }
-    let link = and(&links);
-    let count = if frames.len() == 1 { "1 frame".to_owned() } else { format!("{} frames", frames.len()) };
     let is_down =
         host.as_deref().is_some_and(|host| frames.iter().all(|seen| passed(traffic, host, seen.frame.link) == 0));
-    let kinds = and(&kinds);
-    let (trouble, what) = match &host {
-        Some(host) if is_down => (
-            Trouble::LinkDown,
-            format!("nothing passes on the link of {host} to {link}: {count} got lost there ({kinds})"),
-        ),
-        Some(host) => (Trouble::FramesLost, format!("{count} to or from {host} got lost on {link} ({kinds})")),
-        None => (Trouble::FramesLost, format!("{count} got lost on {link} ({kinds})")),
+    let trouble = if is_down { Trouble::LinkDown } else { Trouble::FramesLost };
+    let what = described(traffic, frames, host.as_deref());
+    let what = match &host {
+        _ if is_all_lost(traffic) => format!("no frame passed anywhere: {what}"),
+        Some(host) if is_down => format!("{what}, and nothing else passed on the link of {host}"),
+        _ => what,
     };
     let what = match cost(traffic, frames) {
         Some(us) => format!("{what}; sent again after {} at most", ms(us)),

@@ -281,6 +281,17 @@ impl<'a> Traffic<'a> {
         taken.map(|sent| sent.number).collect()
     }
 
+    /// Whether the other end says of a segment, or of what it was sent again with, that it has come.
+    pub(super) fn is_acknowledged(&self, sent: &Seen<'_>) -> bool {
+        let Packet::Tcp { from, to, sequence, len, .. } = sent.packet else { return false };
+        let end = sequence.wrapping_add(len as u32);
+        self.seen.iter().any(|seen| {
+            let is_back = matches!(seen.packet, Packet::Tcp { from: by, to: back, .. } if (by, back) == (to, from));
+            // Sequence numbers are compared modulo 2^32 (RFC 9293 §3.4).
+            is_back && seen.expects.is_some_and(|next| next.wrapping_sub(end) < 1 << 31)
+        })
+    }
+
     /// Whether an answer to a SYN was seen, wherever it got to.
     pub(super) fn is_syn_answered(&self, server: SocketAddr) -> bool {
         self.seen
