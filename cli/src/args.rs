@@ -118,12 +118,34 @@ pub enum Command {
     ///
     /// A scenario stays in its lab and touches no files. One that waits puts the clocks of the lab's hosts forward: in a lab that
     /// runs elsewhere (VISIT_WORLD, --world) for good, until its hosts are started anew.
+    #[command(after_long_help = SCENARIO)]
     Scenario(Scenarios),
     /// Show a kept journey again, without a network
     Show(Show),
     /// What this machine allows, and how to get the rest
     Doctor(Doctor),
 }
+
+/// What a scenario looks like.
+const SCENARIO: &str = r#"A file holds one scenario, or several under [[scenario]], each with a name:
+
+  about = "the second authority answers in place of the first"
+  faults = ["auth1:servfail"]           # until `clear`; also stopped, records
+  hosts = ["app1", "app2"]              # one scenario for each; {host} stands for it everywhere
+  ways = ["loopback", "wire"]           # where it can be played; also "running"
+
+  [[visit]]
+  wait = "301s"                         # before it; clocks are put forward, nobody sleeps
+  faults = ["app1:refused"]             # for this visit
+  args = ["www.example.local"]          # as typed behind `visit`
+  exit = 0
+  cause = { trouble = "nothing_listens", host = "app1" }     # of outcome.causes in --json
+  verdict = "Reached app2"              # part of it
+  journey = { outcome = { reached = true } }                 # part of --json
+  never = [{ kind = "query_failed" }]   # no event that contains this
+  screen = ["app2"]                     # on it
+
+Exit codes: 0 all as expected, 1 some not, 2 a file that cannot be used, 130 interrupted."#;
 
 /// Which scenarios to play, and where what comes of them goes.
 #[derive(Clone, Debug, Args)]

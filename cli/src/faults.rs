@@ -6,6 +6,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, anyhow};
 use futures_util::future::join_all;
+use journey::Outcome;
 use service::admin::remote::Remote;
 use tokio::task::JoinHandle;
 use world::{
@@ -272,5 +273,15 @@ mod tests {
         while !renewing.is_finished() {
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// Puts the faults of a visit into the commands that it is advised to try next: a lab inside the program begins anew with
+/// each of them. The verdict itself knows nothing of faults.
+pub fn say_again(outcome: &mut Outcome, faults: &[Fault]) {
+    let options: String = faults.iter().map(|fault| format!("--fault '{fault}' ")).collect();
+    let texts = outcome.causes.iter_mut().flat_map(|cause| [&mut cause.next, &mut cause.would_tell]);
+    for text in texts.chain([&mut outcome.next]).flatten() {
+        *text = text.replace("visit --walk", &format!("visit {options}--walk"));
     }
 }

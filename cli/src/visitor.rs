@@ -333,7 +333,10 @@ impl<'a> Visitor<'a> {
             }
             None => None,
         };
-        let (outcome, exit_code) = judge(&Case { walk: in_doubt.as_ref().or(case.walk), ..case });
+        let (mut outcome, exit_code) = judge(&Case { walk: in_doubt.as_ref().or(case.walk), ..case });
+        if matches!(place, Place::EmbeddedLab { .. }) {
+            faults::say_again(&mut outcome, &visit.fault);
+        }
         Ok(Journey {
             schema_version: SCHEMA_VERSION,
             made_by: MadeBy { name: "visit".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 use wire::layers;
-use world::{LabNet, fault::Fault};
+use world::{
+    LabNet,
+    fault::{Fault, Role, kind::WORDS},
+};
 
 use super::{Color, seconds};
 
@@ -31,7 +34,7 @@ pub struct Visit {
     /// there is. Parameters: zone, name, type, transport, client (at hosts), at, frames (in the network), first=N, every=N, after=N,
     /// chance=N%, seed=N, for=TIME. Frames are counted on each segment that they cross. In a lab that runs elsewhere (VISIT_WORLD)
     /// faults end with the visit.
-    #[arg(long, value_name = "FAULT")]
+    #[arg(long, value_name = "FAULT", long_help = fault_help())]
     pub fault: Vec<Fault>,
     /// The lab that runs elsewhere: address book or world file
     #[arg(long, value_name = "FILE", env = "VISIT_WORLD", hide_env = true, hide_short_help = true)]
@@ -54,6 +57,31 @@ pub struct Visit {
     /// What is shown, and where it goes
     #[command(flatten)]
     pub output: Output,
+}
+
+/// How faults are written, and all the words for them.
+fn fault_help() -> String {
+    let mut text = "Break something in the lab, as auth1:servfail does (repeatable)
+
+PLACE:FAULT[=AMOUNT][,PARAMETER=VALUE…] at a host, at all whose names it begins (auth: auth1, auth2), or in the network \
+                    (wire): tld:drop,first=1; app1:reset,after=100B; wire:loss=20%,seed=7. Parameters: zone, name, type, \
+                    transport, client (at hosts), at, frames (in the network), first=N, every=N, after=N, chance=N%, \
+                    seed=N, for=TIME. Frames are counted on each segment that they cross. In a lab that runs elsewhere \
+                    (VISIT_WORLD) faults end with the visit.
+"
+    .to_owned();
+    for (role, title) in [
+        (Role::Nameserver, "name servers (root, tld, auth1, auth2)"),
+        (Role::Resolver, "the resolver"),
+        (Role::App, "application servers (app1, app2)"),
+        (Role::Wire, "the network (wire)"),
+    ] {
+        text.push_str(&format!("\nAt {title}:\n"));
+        for word in WORDS.iter().filter(|word| word.roles.contains(&role)) {
+            text.push_str(&format!("  {:21}{}\n", word.written(), word.about));
+        }
+    }
+    text
 }
 
 /// How the lab inside this program runs.

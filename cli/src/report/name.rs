@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use journey::{
-    Event, Journey, What,
+    Event, Hop, Journey, What,
     chronicle::YOU,
     dns::{Meaning, Question, Record, Reply, Transport},
     event::ClosedBy,
@@ -19,7 +19,7 @@ use super::{
 };
 
 /// Both parts.
-pub(super) fn details(page: &mut Page, journey: &Journey, name: &Name, verbose: bool) {
+pub(super) fn details(page: &mut Page, journey: &Journey, hop: &Hop, name: &Name, verbose: bool) {
     if let Some(host) = &name.instead_of {
         let text = format!("{:INDENT$}{} is looked up in place of {host}, as --connect-to says", "", name.asked);
         page.line(INDENT + 2, &[dim(text)]);
@@ -29,7 +29,7 @@ pub(super) fn details(page: &mut Page, journey: &Journey, name: &Name, verbose: 
         let chain: Vec<&str> = name.aliases.iter().map(|name| bare(name)).collect();
         page.line(INDENT + 8, &[dim(format!("{:INDENT$}aliases ", "")), plain(chain.join(" → "))]);
     }
-    walked(page, journey, verbose);
+    walked(page, journey, hop, verbose);
 }
 
 fn asked(page: &mut Page, journey: &Journey, name: &Name, verbose: bool) {
@@ -163,8 +163,8 @@ fn opened(page: &mut Page, journey: &Journey, exchange: &Exchange, verbose: bool
 }
 
 /// What the resolver did, from its own report.
-fn walked(page: &mut Page, journey: &Journey, verbose: bool) {
-    let steps = steps(journey);
+fn walked(page: &mut Page, journey: &Journey, hop: &Hop, verbose: bool) {
+    let steps = steps(journey, hop);
     let Some(first) = steps.first() else { return };
     page.line(
         INDENT + 2,
@@ -201,9 +201,11 @@ struct Step<'a> {
     times: Vec<u64>,
 }
 
-fn steps(journey: &Journey) -> Vec<Step<'_>> {
+fn steps<'a>(journey: &'a Journey, hop: &Hop) -> Vec<Step<'a>> {
     let mut steps: Vec<Step<'_>> = Vec::new();
-    for event in journey.events.iter().filter(|event| event.host != YOU) {
+    // What has no time may be of any request; where there is one alone, all is its own.
+    let is_of_hop = |event: &&Event| event.at_us.is_none() || journey.hops.len() == 1 || hop.holds(event.at_us);
+    for event in journey.events.iter().filter(|event| event.host != YOU).filter(is_of_hop) {
         let asked =
             |server: &SocketAddr| journey.host_of(server.ip()).map_or_else(|| server.ip().to_string(), str::to_owned);
         let (host, question, transport, ink, came, time) = match &event.what {
@@ -337,7 +339,7 @@ pub(super) fn bare(name: &str) -> &str {
 }
 
 fn is_raw(journey: &Journey) -> bool {
-    journey.hops.last().is_some_and(journey::Hop::is_raw)
+    journey.hops.last().is_some_and(Hop::is_raw)
 }
 
 /// An event in one line.

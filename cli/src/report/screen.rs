@@ -150,7 +150,7 @@ fn show(page: &mut Page, journey: &Journey, hop: &Hop, stage: &Stage, detail: De
     }
     page.line(21, &line);
     match &stage.did {
-        Did::Name(told) => name::details(page, journey, told, detail.verbose),
+        Did::Name(told) => name::details(page, journey, hop, told, detail.verbose),
         Did::Route(did) => route::details(page, hop, stage, did, detail.verbose, detail.verbose || detail.packets),
         Did::Connect(_) if hop.scheme() == "udp" => {}
         Did::Connect(connect) => attempts(page, connect, detail.verbose),

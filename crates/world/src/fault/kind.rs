@@ -114,23 +114,11 @@ pub const WORDS: &[Word] = &[
     word("refused", Kind::Refused, DNS, Takes::Nothing, "answers REFUSED"),
     word("drop", Kind::Drop, DNS, Takes::Nothing, "does not answer"),
     word("slow", Kind::Slow, DNS, Takes::Time, "answers so much later"),
-    word(
-        "truncate",
-        Kind::Truncate,
-        DNS,
-        Takes::Nothing,
-        "cuts every answer over UDP, so that it is asked again over TCP",
-    ),
+    word("truncate", Kind::Truncate, DNS, Takes::Nothing, "cuts its answers over UDP, so that it is asked over TCP"),
     word("tcp-refused", Kind::TcpRefused, DNS, Takes::Nothing, "has nothing that listens for TCP"),
     word("lame", Kind::Lame, NS, Takes::Nothing, "answers as a server that is no authority for the zone"),
     word("dead-ns", Kind::DeadNs, NS, Takes::Address, "refers to an address at which nobody is"),
-    word(
-        "loop",
-        Kind::Loop,
-        NS,
-        Takes::Nothing,
-        "answers with aliases that lead in a circle, refers to itself where it delegates",
-    ),
+    word("loop", Kind::Loop, NS, Takes::Nothing, "answers with aliases in a circle, refers back where it delegates"),
     word("wrong-id", Kind::WrongId, DNS, Takes::Nothing, "answers under another message id"),
     word(
         "not-a-response",
@@ -139,30 +127,12 @@ pub const WORDS: &[Word] = &[
         Takes::Nothing,
         "sends the query back, without the mark of a response",
     ),
-    word(
-        "bailiwick",
-        Kind::Bailiwick,
-        NS,
-        Takes::Nothing,
-        "adds records of names that it has no say in, as a poisoner does",
-    ),
+    word("bailiwick", Kind::Bailiwick, NS, Takes::Nothing, "adds records that it has no say in, as a poisoner does"),
     word("garbage", Kind::Garbage, DNS, Takes::Nothing, "answers with bytes that are no DNS message"),
-    word(
-        "stale",
-        Kind::Stale,
-        RESOLVER,
-        Takes::Address,
-        "answers with an old address, as from a cache that has not forgotten",
-    ),
+    word("stale", Kind::Stale, RESOLVER, Takes::Address, "answers with an old address, as from a cache"),
     word("refused", Kind::Refused, APP, Takes::Nothing, "has nothing that listens: the kernel refuses"),
     word("blackhole", Kind::Blackhole, APP, Takes::Nothing, "leaves every SYN unanswered, as a firewall that drops"),
-    word(
-        "reset",
-        Kind::Reset,
-        APP,
-        Takes::Nothing,
-        "resets the connection; behind so many bytes of the answer with after=100B",
-    ),
+    word("reset", Kind::Reset, APP, Takes::Nothing, "resets the connection; behind so many bytes with after=100B"),
     word(
         "accept-stall",
         Kind::AcceptStall,
@@ -172,13 +142,7 @@ pub const WORDS: &[Word] = &[
     ),
     word("slow-first-byte", Kind::SlowFirstByte, APP, Takes::Time, "begins to answer so much later"),
     word("drip", Kind::Drip, APP, Takes::Time, "sends the content in small pieces with this pause between them"),
-    word(
-        "cut",
-        Kind::Cut,
-        APP,
-        Takes::Nothing,
-        "closes in the middle of the content, or behind after=100B of the answer",
-    ),
+    word("cut", Kind::Cut, APP, Takes::Nothing, "closes in mid-content, or behind after=100B of the answer"),
     word("empty", Kind::Empty, APP, Takes::Nothing, "reads the request and closes without a byte"),
     word("garbage", Kind::Garbage, APP, Takes::Nothing, "answers with bytes that are no HTTP"),
     word("status", Kind::Status, APP, Takes::Status, "answers with this status"),
@@ -199,6 +163,20 @@ pub const WORDS: &[Word] = &[
     word("duplicate", Kind::Duplicate, WIRE, Takes::Share, "delivers this share of the frames twice"),
     word("cut-link", Kind::CutLink, WIRE, Takes::Nothing, "loses everything: the cable is out"),
 ];
+
+impl Word {
+    /// As one writes it, with its amount.
+    pub fn written(&self) -> String {
+        let amount = match self.takes {
+            Takes::Nothing => "",
+            Takes::Time => "=TIME",
+            Takes::Share => "[=N%]",
+            Takes::Status => "[=NNN]",
+            Takes::Address => "[=ADDR]",
+        };
+        format!("{}{amount}", self.name)
+    }
+}
 
 impl Kind {
     /// As it is written.
