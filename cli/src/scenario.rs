@@ -234,9 +234,9 @@ mod tests {
         let scripts = [script("a.toml"), script("b.toml")];
         let place = Place::Embedded { footing: Footing::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let style = Style { color: false, unicode: true, width: 80 };
+        let progress = Progress { tell: |_| Ok(()), style: &Style { color: false, unicode: true, width: 80 } };
         for jobs in [0, 2] {
-            let (done, written) = play_all(&scripts, &place, jobs, &runtime, &CancellationToken::new(), &style);
+            let (done, written) = play_all(&scripts, &place, jobs, &runtime, &CancellationToken::new(), &progress);
             assert!(written.is_ok());
             let names: Vec<&str> = done.iter().map(|done| done.scenario.name.as_str()).collect();
             assert_eq!(names, ["a", "b"], "{jobs} threads");

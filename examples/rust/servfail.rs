@@ -11,7 +11,7 @@ use std::{
 };
 
 use hickory_proto::{
-    op::{Message, MessageType, OpCode, Query, ResponseCode},
+    op::{Message, MessageType, OpCode, Query},
     rr::{Name, RecordType},
 };
 use lab::Lab;
@@ -44,6 +44,7 @@ fn println(text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use hickory_proto::op::ResponseCode;
     use journey::What;
 
     use super::*;

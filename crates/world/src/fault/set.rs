@@ -241,11 +241,11 @@ mod tests {
         let waits = Met::Waits(Waits { id: cut, fault: fault("app1:cut,first=1"), would_strike: true });
         assert_eq!(set.meet(now, fit), waits);
         // Without anything to cut it is the next one's turn, and the cut has not been.
-        let status = Some(fault("app1:status=503,first=2"));
-        assert_eq!(set.meet_answer(now, cut, |fault| fault.kind != Kind::Cut), status);
+        let status = fault("app1:status=503,first=2");
+        assert_eq!(set.meet_answer(now, cut, |fault| fault.kind != Kind::Cut), Some(status.clone()));
         assert_eq!((set.meet(now, fit), struck(&mut set)), (waits, vec![1, 0, 1]));
         assert_eq!(set.meet_answer(now, cut, |_| true), Some(fault("app1:cut,first=1")));
-        assert_eq!(set.meet(now, fit), Met::Strikes(status.unwrap()));
+        assert_eq!(set.meet(now, fit), Met::Strikes(status));
         assert_eq!((set.meet(now, fit), struck(&mut set)), (Met::Nothing, vec![1, 1, 2]));
         assert!(!set.strike_with(now, cut) && !set.strike_with(now, 9));
     }
