@@ -251,7 +251,7 @@ pub enum LabCommand {
 pub enum FaultCommand {
     /// Put a fault in force, as in `visit --fault`
     Add {
-        /// PLACE:FAULT[=AMOUNT][,PARAMETER=VALUE…]
+        /// `PLACE:FAULT[=AMOUNT][,PARAMETER=VALUE…]`
         #[arg(value_name = "FAULT")]
         fault: Fault,
         /// It ends by itself after so long: 90s
