@@ -81,6 +81,9 @@ pub fn file(text: &str, path: &str) -> Result<Vec<Scenario>, ScenarioError> {
     Ok(all)
 }
 
+/// Members of an event by which one can be told.
+const OF_EVENTS: [&str; 8] = ["kind", "host", "server", "peer", "question", "reply", "target", "status"];
+
 /// One for each of its hosts, or itself.
 fn fill_in(scenario: Scenario) -> Result<Vec<Scenario>, String> {
     if scenario.hosts.is_empty() {
@@ -129,6 +132,13 @@ fn check(scenario: &Scenario) -> Result<(), String> {
         visit.waits().map_err(at)?;
         if visit.args.is_empty() {
             return Err(at("it has no args: what is typed behind `visit`".to_owned()));
+        }
+        // Anything else is in no event, and would never be found.
+        let is_of_event = |never: &&Value| OF_EVENTS.iter().any(|member| never.get(member).is_some());
+        if let Some(never) = visit.never.iter().find(|never| !is_of_event(never)) {
+            return Err(at(format!(
+                "never: {never} is no part of an event: write {{ kind = \"query_failed\", host = \"resolver\" }}"
+            )));
         }
     }
     Ok(())
@@ -182,6 +192,18 @@ journey = { events = [{ host = "{host}" }] }
                 }
                 assert!(scenario.stopped.iter().all(|host| world.hosts.contains_key(host)), "{}", scenario.name);
             }
+        }
+    }
+
+    #[test]
+    fn what_must_never_be_is_an_event() {
+        let with = |never: &str| {
+            let text = format!("about = \"x\"\n[[visit]]\nargs = [\"a\"]\nexit = 6\nnever = [{never}]\n");
+            file(&text, "a.toml").map_err(|error| error.to_string())
+        };
+        assert!(with("{ kind = \"query_sent\" }").is_ok());
+        for wrong in ["\"Reached\"", "1", "{ exit_code = 0 }", "{}"] {
+            assert!(with(wrong).is_err_and(|error| error.contains("is no part of an event")), "{wrong}");
         }
     }
 
