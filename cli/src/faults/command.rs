@@ -77,8 +77,8 @@ async fn add(book: &AddressBook, fault: &Fault, lease: Option<Duration>) -> Resu
     Ok(exit::REACHED)
 }
 
-/// What every host says.
-async fn ask(book: &AddressBook) -> (Vec<Row>, Vec<anyhow::Error>) {
+/// What every host says. An error where nobody says anything: then nothing is known of faults.
+async fn ask(book: &AddressBook) -> anyhow::Result<(Vec<Row>, Vec<anyhow::Error>)> {
     let one = |target: Target| async move {
         let asked = async { Remote::new(target.admin)?.faults().await };
         (target.host, asked.await)
@@ -90,18 +90,24 @@ async fn ask(book: &AddressBook) -> (Vec<Row>, Vec<anyhow::Error>) {
             Err(error) => silent.push(anyhow!("{host}: {error}")),
         }
     }
-    (rows, silent)
+    let nobody = silent.len() == all_targets(book).len();
+    ensure!(!nobody, "no host of this lab answers: does it still run? (visit lab serve)");
+    Ok((rows, silent))
 }
 
 async fn list(book: &AddressBook, json: bool, style: &Style) -> Result<u8, Stopped> {
-    let (rows, silent) = ask(book).await;
-    print(&if json { report::json(&rows) } else { report::faults(&rows, style) })?;
+    let (rows, silent) = ask(book).await?;
+    if json {
+        print(&report::json(&rows))?;
+    } else if silent.is_empty() || !rows.is_empty() {
+        print(&report::faults(&rows, style))?;
+    }
     silent.iter().for_each(|error| complain(&error.to_string()));
     Ok(if silent.is_empty() { exit::REACHED } else { exit::LOCAL })
 }
 
 async fn clear(book: &AddressBook, which: &[String]) -> Result<u8, Stopped> {
-    let (rows, silent) = ask(book).await;
+    let (rows, silent) = ask(book).await?;
     let chosen = chosen(book, &rows, which)?;
     for row in &chosen {
         let target = all_targets(book).into_iter().find(|target| target.host == row.host);
