@@ -126,7 +126,9 @@ async fn serve_one(listener: TcpListener, admin: Arc<Admin>, stop: Stop) {
 
 async fn answer(admin: &Admin, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let path = request.uri().path();
-    if let Some(host) = request.headers().get(HOST)
+    // What everybody may know is told by any name, as a scraper of metrics uses the host's.
+    let is_open = matches!(path, "/live" | "/ready" | "/metrics");
+    if let Some(host) = request.headers().get(HOST).filter(|_| !is_open)
         && !host.to_str().is_ok_and(is_here)
     {
         return plain(StatusCode::MISDIRECTED_REQUEST, "ask by IP address or localhost, and by no other name\n");

@@ -102,7 +102,7 @@ async fn no_page_in_a_browser_and_no_long_body() {
         request.send().await.unwrap().status()
     };
     let get = async |host: &str| {
-        client.get(format!("http://{address}/live")).header("host", host).send().await.unwrap().status()
+        client.get(format!("http://{address}/faults")).header("host", host).send().await.unwrap().status()
     };
     for host in ["127.0.0.1:9080", "[::1]:9080", "10.78.2.31", "localhost", "LOCALHOST:9080"] {
         assert_eq!(get(host).await, StatusCode::OK, "{host}");

@@ -232,7 +232,7 @@ impl<S: Read + Write> Client<S> {
     }
 
     pub fn get(&mut self, target: &str) -> Response {
-        self.send(format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n")).response()
+        self.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")).response()
     }
 
     /// The next response, which has content if it says so.
