@@ -15,7 +15,7 @@
 //!
 //! A page in a browser can send requests to wherever its user's machine can, this port too. What changes something is
 //! therefore taken without an `Origin` alone, which browsers always send with it, and bodies are `application/json`, which a
-//! page may not send elsewhere without asking first. Whoever asks by a name other than `localhost` is answered 421: a page
+//! page may not send elsewhere without asking first. Who asks for events or faults by a name other than `localhost` has 421: a page
 //! could have been given its name's address anew, this one.
 
 mod change;

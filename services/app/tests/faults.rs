@@ -63,7 +63,7 @@ fn meant_for_some_requests_alone() {
     {
         assert!(!is_met(&format!("app1:status=418,{fault}")), "{fault}");
     }
-    app.signals.faults.add("app1:status=418,transport=tls,name=test".parse().unwrap(), None);
+    app.signals.faults.add("app1:status=418,transport=tls,name=localhost".parse().unwrap(), None);
     assert_eq!(app.secure(&[]).get("/bytes/1").status, 418);
 }
 
