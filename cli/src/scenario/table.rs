@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn one_cell() {
         assert_eq!(cell("a|b\n c `d`"), "a\\|b c \\`d\\`");
-        assert_eq!(cell("![x](http://e/?a&b) <b> *_~#"), "\\!\\[x\\]\\(http://e/?a&amp;b\\) &lt;b&gt; \\*\\_\\~\\#");
+        assert_eq!(cell("![x](http://e/?a&b) <b> *_~#"), "!\\[x\\](http://e/?a&amp;b) &lt;b&gt; \\*\\_\\~#");
         assert_eq!(cell("a\u{1b}[2J\u{202e}b"), "a\\u{1b}\\[2J\\u{202e}b".replace("\\u", "\\\\u"));
     }
 }
