@@ -40,9 +40,15 @@ pub(super) fn denied(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
         let host = denial.host;
         let what = format!("{}, says {host}, the authority{of}", name.denial(reason == Reason::NoSuchName));
         let sure = if denial.is_own_word { Sure::Certain } else { Sure::Likely };
-        return vec![
-            Cause::new(wanted, Some(host), what).broke(true).sure(sure).on(id(denial.event).into_iter().chain([stage])),
-        ];
+        let on = id(denial.event).into_iter().chain([stage]);
+        // That it says so is seen; whether it is so, its zone's other servers make doubtful.
+        if let Some((others, finding)) = others_differ(evidence, &host, end) {
+            let next = format!("compare what {host} and {others} have of the zone");
+            let what = format!("{what}; {others} answers otherwise, as the walk found");
+            let cause = Cause::new(wanted, Some(host), what).broke(true).sure(Sure::Likely).next(Some(next));
+            return vec![cause.on(on.chain([Basis::Walk { finding }]))];
+        }
+        return vec![Cause::new(wanted, Some(host), what).broke(true).sure(sure).on(on)];
     }
     // From here on only the resolver has said it. What it made up, or remembers wrongly, is told by another rule.
     if contradiction(evidence).is_some() || is_invented(evidence) {
@@ -61,6 +67,20 @@ pub(super) fn denied(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
     let sure = if by_walk.is_some() { Sure::Certain } else { Sure::Likely };
     let tell = walk(evidence, "--walk").map(|command| format!("ask its authorities yourself: {command}"));
     vec![Cause::new(wanted, Some(resolver), what).broke(true).sure(sure).tell(tell).on(on.into_iter().chain([stage]))]
+}
+
+/// The other servers of the zone that answer otherwise for this name than a host, as this machine's walk found.
+fn others_differ(evidence: &Evidence<'_>, host: &str, name: &str) -> Option<(String, usize)> {
+    evidence.case.walk?.findings.iter().enumerate().find_map(|(nth, finding)| {
+        let Finding::Answers { name: asked, groups, .. } = finding else { return None };
+        let has_it = |servers: &[std::net::SocketAddr]| servers.iter().any(|at| evidence.named(at.ip()) == host);
+        if !is_under(name, asked) || !groups.iter().any(|group| has_it(&group.servers)) {
+            return None;
+        }
+        let others = groups.iter().filter(|group| !has_it(&group.servers)).flat_map(|group| &group.servers);
+        let others: BTreeSet<String> = others.map(|at| evidence.named(at.ip())).collect();
+        (!others.is_empty()).then(|| (and(&others.into_iter().collect::<Vec<_>>()), nth))
+    })
 }
 
 /// One authority says no, and the visit found the name all the same.

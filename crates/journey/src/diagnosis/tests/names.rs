@@ -5,7 +5,7 @@ use crate::{
     NoUse, Place, Reason, StageName, Sure, Trouble, What,
     dns::{Edns, ExtendedError, Meaning, Reply, Transport},
     stage::{self, Did, Told, Tried},
-    walk::{Asked, End, Finding, Learned, Said, Search, Server, Servers, Walk, Zone},
+    walk::{Asked, End, Finding, Group, Learned, Said, Search, Server, Servers, Walk, Zone},
 };
 
 const PEER: &str = "10.78.1.100:4000";
@@ -222,6 +222,23 @@ fn no_such_name_and_by_whom() {
     // Of a name above it as well (RFC 8020).
     no().answers("tld", 5, "example.local", soa.clone(), 90).check(Trouble::NoSuchName, Some("tld"), Sure::Certain);
     no().hears("auth1", 5, NAME, soa.clone(), 90).check(Trouble::NoSuchName, Some("auth1"), Sure::Likely);
+    // An authority that another one of its zone contradicts.
+    let group = |ip: &str, says: &str| Group {
+        says: vec![says.to_owned()],
+        servers: vec![std::net::SocketAddr::new(ip.parse().unwrap(), 53)],
+    };
+    let mut differs = no().answers("auth1", 5, NAME, soa.clone(), 90);
+    differs.walk = Some(walked(
+        End::NoSuchName,
+        &[],
+        vec![Finding::Answers {
+            zone: "example.local.".to_owned(),
+            name: format!("{NAME}."),
+            groups: vec![group("10.78.2.31", "no such name"), group("10.78.2.32", "10.78.2.81")],
+        }],
+    ));
+    let cause = differs.check(Trouble::NoSuchName, Some("auth1"), Sure::Likely);
+    assert!(cause.what.ends_with("; auth2 answers otherwise, as the walk found"), "{}", cause.what);
     let cached = no().resolver_answers(reply(Meaning::NoSuchName, false), true);
     assert!(
         cached
