@@ -28,7 +28,7 @@ use journey::{
 use rustls::{
     ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore,
     client::Resumption,
-    crypto::{CryptoProvider, ring},
+    crypto::{CryptoProvider, aws_lc_rs},
     pki_types::ServerName,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -98,7 +98,7 @@ impl Setup {
     fn read(&self) -> Result<Base, Failure> {
         let Trusted { roots, source } = self.source.read()?;
         let trust = stage::Trust { source, anchors: roots.len() };
-        let provider = Arc::new(ring::default_provider());
+        let provider = Arc::new(aws_lc_rs::default_provider());
         let witness = Witness::new(roots, Arc::clone(&provider), self.insecure);
         Ok(Base { config: Arc::new(self.config(provider, witness)), trust })
     }
@@ -106,7 +106,7 @@ impl Setup {
     fn config(&self, provider: Arc<CryptoProvider>, witness: Witness) -> ClientConfig {
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .expect("ring speaks TLS 1.2 and 1.3")
+            .expect("aws-lc-rs speaks TLS 1.2 and 1.3")
             // Dangerous is what a verifier may do. This one asks the library's own, and keeps what it says.
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(witness))
@@ -131,7 +131,7 @@ pub(super) fn config(setup: &Setup, alpn: &[&str]) -> Result<ClientConfig, Failu
 /// The same for a library that is to make no handshake.
 pub(super) fn nobody() -> ClientConfig {
     let setup = Setup::new(Source::Lab(None), false);
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(aws_lc_rs::default_provider());
     let witness = Witness::new(RootCertStore::empty(), Arc::clone(&provider), false);
     setup.config(provider, witness)
 }

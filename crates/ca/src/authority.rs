@@ -15,7 +15,7 @@ use rcgen::{
 };
 use rustls::{
     ServerConfig,
-    crypto::ring,
+    crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
     sign::{CertifiedKey, SingleCertAndKey},
 };
@@ -217,7 +217,7 @@ impl Authority {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = params.signed_by(&key, &self.issuer)?.der().clone();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let key = ring::sign::any_supported_type(&key).expect("ring has made this key");
+        let key = aws_lc_rs::sign::any_supported_type(&key).expect("aws-lc-rs has made this key");
         Ok(CertifiedKey::new(vec![certificate], key))
     }
 }
@@ -225,7 +225,7 @@ impl Authority {
 /// A server's side of TLS 1.2 and 1.3 with this certificate; `alpn` are the protocols it offers (RFC 7301), the one that
 /// it likes best first.
 pub fn server_config(key: CertifiedKey, alpn: &[&str]) -> ServerConfig {
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("the provider is made for these versions")
         .with_no_client_auth()

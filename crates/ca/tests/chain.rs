@@ -14,7 +14,7 @@ use rcgen::{CertificateParams, Issuer, KeyPair};
 use rustls::{
     RootCertStore,
     client::{WebPkiServerVerifier, danger::ServerCertVerifier},
-    crypto::ring,
+    crypto::aws_lc_rs,
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
@@ -27,7 +27,7 @@ fn scope() -> Scope {
 fn webpki(authority: &Authority, leaf: &CertificateDer<'_>, name: &str, now: SystemTime) -> Result<(), rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.add(authority.certificate_der().clone()).unwrap();
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
     let now = UnixTime::since_unix_epoch(now.duration_since(UNIX_EPOCH).unwrap());
     let name = ServerName::try_from(name.to_owned()).unwrap();

@@ -56,7 +56,7 @@ const LIFE: Duration = Duration::from_secs(10);
 /// library reads the machine's store for every client unless it is given something else, and fails where there is none;
 /// this one trusts nobody and speaks no TLS.
 pub fn client(patience: Duration) -> reqwest::Result<reqwest::Client> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("ring speaks TLS 1.2 and 1.3")

@@ -246,7 +246,7 @@ fn a_response_under_way_is_finished() {
 fn shown(app: &Running, name: &str) -> (Result<(), rustls::Error>, Vec<u8>) {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(app.authority.certificate_der().clone()).unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use journey::stage::{Certificate, MOST_NAMES};
-use ring::digest::{SHA256, digest};
+use aws_lc_rs::digest::{SHA256, digest};
 use x509_parser::{
     der_parser::oid::Oid,
     extensions::GeneralName,

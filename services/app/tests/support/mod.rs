@@ -13,7 +13,7 @@ use std::{
 use app::{App, Config};
 use ca::Authority;
 use journey::{TraceId, What, report::Report};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto::ring, pki_types::ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto::aws_lc_rs, pki_types::ServerName};
 use service::{Bound, Ended, Service, Signals, Told};
 use world::{Files, Protocol, World};
 
@@ -79,7 +79,7 @@ impl Running {
     pub fn secure(&self, alpn: &[&str]) -> Client<Secure> {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.certificate_der().clone()).unwrap();
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)

@@ -107,7 +107,7 @@ async fn stalled_handshakes_and_silent_clients_are_given_up() {
 
 /// A client's side of TLS that trusts these.
 fn config(roots: RootCertStore, alpn: &str) -> Arc<ClientConfig> {
-    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
