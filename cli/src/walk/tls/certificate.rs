@@ -2,8 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use journey::stage::{Certificate, MOST_NAMES};
 use aws_lc_rs::digest::{SHA256, digest};
+use journey::stage::{Certificate, MOST_NAMES};
 use x509_parser::{
     der_parser::oid::Oid,
     extensions::GeneralName,

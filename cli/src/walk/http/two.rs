@@ -1,0 +1,239 @@
+//! An exchange through hyper: what is spoken over the stream is its affair, what is seen of it is the stream's.
+
+use std::io;
+
+use bytes::Bytes;
+use futures_util::future::Either;
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Request, Response, Uri,
+    body::Incoming,
+    client::conn::{http1, http2},
+    header::{HOST, HeaderName, HeaderValue, LOCATION},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use journey::{
+    Reason,
+    stage::{self, Failure, Header},
+};
+use tokio::{sync::oneshot, task::JoinHandle};
+
+use super::{
+    super::{
+        Walk,
+        meter::{Meter, Metered},
+        target::{Scheme, Target},
+        wire::Wire,
+    },
+    FIRST_BYTE, MAX_FIELDS, MAX_HEAD, Open, Output, STALL, Talk, Version,
+    close::LAST_FIN,
+    content::Content,
+    explain,
+    head::{self, Informational},
+    with_length,
+};
+use crate::{plan::request, redirect::is_redirect};
+
+/// The task that moves bytes between the library and the stream.
+type Driver = JoinHandle<hyper::Result<()>>;
+
+/// A response that is complete.
+pub(super) struct Complete {
+    driver: Driver,
+    pub(super) keep_alive: bool,
+}
+
+impl Complete {
+    /// The stream, once the library is done with it; or why it cannot be closed as it should.
+    pub(super) async fn wire(
+        self,
+        walk: &Walk<'_>,
+        meter: &Meter,
+        back: oneshot::Receiver<Wire>,
+    ) -> Result<Wire, String> {
+        // The connection's task ends as soon as nobody can send on it any more.
+        let mut driver = self.driver;
+        let ended = walk.bounds.within(LAST_FIN, &mut driver).await;
+        if ended.is_err() {
+            // It would go on sending what nobody waits for.
+            driver.abort();
+        }
+        // A server that ends TLS without a word has closed nevertheless.
+        let torn = || meter.seen().read_error == Some(io::ErrorKind::UnexpectedEof);
+        match ended {
+            Ok(Ok(Ok(()))) => back.await.map_err(|_| "the connection was lost".to_owned()),
+            Ok(Ok(Err(_))) if torn() => back.await.map_err(|_| "the connection was lost".to_owned()),
+            Ok(Ok(Err(error))) if explain::is_surplus(&error) => {
+                Err("more came than the response: it belongs to no answer, and the connection was given up".to_owned())
+            }
+            Ok(Ok(Err(error))) => Err(format!("the connection broke after the response: {}", explain::words(&error))),
+            Ok(Err(_)) | Err(_) => Err("the connection was not free to be closed in time".to_owned()),
+        }
+    }
+}
+
+impl Talk<'_> {
+    /// The whole exchange, up to the end of the response.
+    pub(super) async fn run(
+        &mut self,
+        mut request: Request<Full<Bytes>>,
+        stream: Metered,
+        version: Version,
+    ) -> Result<Complete, Failure> {
+        let interim = Informational::listen(&mut request, self.walk.clock, self.walk.secrets);
+        let io = TokioIo::new(stream);
+        let (driver, responded) = match version {
+            Version::Http1 => {
+                let mut builder = http1::Builder::new();
+                builder.max_buf_size(MAX_HEAD).max_headers(MAX_FIELDS);
+                let (mut sender, connection) = builder.handshake(io).await.map_err(|error| self.explain(&error))?;
+                (tokio::spawn(connection), Either::Left(async move { sender.send_request(request).await }))
+            }
+            Version::Http2 => {
+                let mut builder = http2::Builder::new(TokioExecutor::new());
+                builder.max_header_list_size(MAX_HEAD as u32);
+                let (mut sender, connection) = builder.handshake(io).await.map_err(|error| self.explain(&error))?;
+                (tokio::spawn(connection), Either::Right(async move { sender.send_request(request).await }))
+            }
+        };
+        let result = self.response(responded, &interim).await;
+        self.receive.interim = interim.heard();
+        match result {
+            Ok(keep_alive) => Ok(Complete { driver, keep_alive }),
+            Err(failure) => {
+                // Nobody reads on; the stream is dropped with the task, and closed by that.
+                driver.abort();
+                Err(failure)
+            }
+        }
+    }
+
+    /// Reads the response; returns whether the server offered to keep the connection.
+    async fn response(
+        &mut self,
+        responded: impl Future<Output = hyper::Result<Response<Incoming>>>,
+        interim: &Informational,
+    ) -> Result<bool, Failure> {
+        let response = match self.walk.bounds.within(FIRST_BYTE, responded).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(self.explain(&error)),
+            Err(reason) => return Err(self.cut(reason, FIRST_BYTE)),
+        };
+        self.head(&response);
+        self.receive.interim = interim.heard();
+        let keep_alive = head::keeps_alive(&response);
+        // What a redirect that is followed says besides is nobody's content.
+        let is_last = !(self.follows && self.location.is_some() && is_redirect(response.status().as_u16()));
+        let output = self.walk.output.filter(|_| is_last);
+        let mut content = Content::new(response.headers(), self.walk.max_response, output)?;
+        self.receive.codings.clone_from(&content.codings);
+        let result = self.body(response.into_body(), &mut content).await;
+        let has_content = self.receive.content_bytes > Some(0);
+        self.receive.decoded_bytes = (content.is_decoded && has_content).then(|| content.count());
+        result?;
+        if let Some(Output::File(path)) = output {
+            self.receive.written_to = Some(path.display().to_string());
+        }
+        Ok(keep_alive)
+    }
+
+    fn head(&mut self, response: &Response<Incoming>) {
+        let location = response.headers().get(LOCATION);
+        self.location = location.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        // Where frames do not tell, the read that brought the end of the head is the last one so far: HTTP/1.1 is read in
+        // turn with being understood.
+        let seen = self.meter.seen();
+        let headers_at = seen.head_read.or(seen.last_read).map(|at| self.walk.clock.us_at(at));
+        self.receive = stage::Receive {
+            status: Some(response.status().as_u16()),
+            reason_phrase: head::reason_phrase(response),
+            version: Some(head::version(response.version())),
+            headers: head::fields(self.walk.secrets, response.headers()),
+            headers_at_us: headers_at,
+            content_bytes: Some(0),
+            framing: Some(head::framing(response)),
+            server_timing: head::server_timing(response.headers()),
+            ..stage::Receive::default()
+        };
+    }
+
+    async fn body(&mut self, mut body: Incoming, content: &mut Content) -> Result<(), Failure> {
+        let limit = self.walk.max_response;
+        loop {
+            let frame = match self.walk.bounds.within(STALL, body.frame()).await {
+                // An answer to HEAD names a coding, and there is nothing to decode.
+                Ok(None) if self.receive.content_bytes == Some(0) => return Ok(()),
+                Ok(None) => return content.finish(),
+                Ok(Some(Ok(frame))) => frame,
+                Ok(Some(Err(error))) => return Err(self.explain(&error)),
+                Err(reason) => return Err(self.cut(reason, STALL)),
+            };
+            if let Some(data) = frame.data_ref() {
+                *self.receive.content_bytes.get_or_insert(0) += data.len() as u64;
+                content.feed(data)?;
+            } else if let Some(trailers) = frame.trailers_ref() {
+                self.receive.trailers = head::fields(self.walk.secrets, trailers);
+                self.receive.server_timing.extend(head::server_timing(trailers));
+            }
+            if self.meter.seen().read > limit {
+                let what = format!("the response is larger than the limit of {limit} bytes");
+                return Err(Failure { reason: Reason::TooLarge, what });
+            }
+        }
+    }
+
+    fn explain(&self, error: &hyper::Error) -> Failure {
+        explain::failure(error, &self.meter.seen(), &self.receive)
+    }
+}
+
+/// The request as it goes to the library.
+pub(super) fn build(target: &Target, asked: &request::Request, open: &Open) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(asked.body.clone()));
+    *request.method_mut() = asked.method.clone();
+    *request.headers_mut() = asked.fields.clone();
+    if let Some(trace) = open.trace {
+        let value = HeaderValue::from_str(&trace.traceparent(rand::random())).expect("hexadecimal digits and dashes");
+        request.headers_mut().insert(HeaderName::from_static("traceparent"), value);
+    }
+    with_length(asked, request.headers_mut());
+    match open.version {
+        Version::Http1 => {
+            // Made by the URL parser, which leaves only what these types allow.
+            *request.uri_mut() = target.path.parse().unwrap_or_default();
+            if !request.headers().contains_key(HOST) && !asked.without.contains(&HOST) {
+                let host = HeaderValue::from_str(&target.authority).unwrap_or(HeaderValue::from_static(""));
+                request.headers_mut().insert(HOST, host);
+            }
+        }
+        Version::Http2 => {
+            *request.version_mut() = hyper::Version::HTTP_2;
+            // RFC 9113 §8.3.1: `:authority` says what `Host` says in HTTP/1.1.
+            let host = request.headers_mut().remove(HOST);
+            let authority = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or(&target.authority);
+            let scheme = if target.scheme == Scheme::Http { "http" } else { "https" };
+            let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(target.path.as_str()).build();
+            *request.uri_mut() = uri.unwrap_or_default();
+        }
+    }
+    request
+}
+
+/// The head as it is shown: in HTTP/2 with the pseudo-header fields that carry its first line.
+pub(super) fn shown(walk: &Walk<'_>, request: &Request<Full<Bytes>>) -> Vec<Header> {
+    let mut fields = Vec::new();
+    if request.version() == hyper::Version::HTTP_2 {
+        let uri = request.uri();
+        let path = uri.path_and_query().map_or("", |path| path.as_str());
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let pseudo = [
+            (":method", request.method().as_str().to_owned()),
+            (":scheme", uri.scheme_str().unwrap_or("").to_owned()),
+            (":authority", authority.to_owned()),
+            (":path", walk.secrets.text(path)),
+        ];
+        fields.extend(pseudo.map(|(name, value)| Header { name: name.to_owned(), value }));
+    }
+    fields.extend(head::fields(walk.secrets, request.headers()));
+    fields
+}
