@@ -15,6 +15,7 @@
 //! | [`series`] | the same URL again and again |
 //! | [`frames`] | the frames of a visit outside the lab inside this program, and what is taken out of any |
 //! | [`collect`] | what the other hosts recorded |
+//! | [`threads`] | how long threads of this process waited for a processor |
 //! | [`report`] | how a journey looks: screen, JSON |
 //! | [`output`], [`kept`] | where it goes, and files |
 //! | [`pcap`] | `--pcap`: frames in files for Wireshark |
@@ -49,6 +50,7 @@ pub mod scenario;
 pub mod series;
 pub mod serve;
 pub mod show;
+pub mod threads;
 pub mod visitor;
 pub mod walk;
 

@@ -9,6 +9,7 @@ use crate::{
     plan::request::Request,
     walk::{
         Walk,
+        beside::Beside,
         secrets::Secrets,
         target::{self, Scheme},
     },
@@ -24,12 +25,12 @@ pub fn is_redirect(status: u16) -> bool {
 
 /// Visits a URL, and what its answers point to, at most `most` times where the request follows them. The name of each hop
 /// is resolved again, and each has its own connection.
-pub async fn walk(walk: &Walk<'_>, url: &str, request: &Request, most: usize) -> Vec<Hop> {
+pub async fn walk<'w>(walk: &'w Walk<'_>, beside: &Beside<'w>, url: &str, request: &Request, most: usize) -> Vec<Hop> {
     let mut url = url.to_owned();
     let mut request = request.clone();
     let mut hops = Vec::new();
     loop {
-        let (hop, location) = walk.hop(&url, &request).await;
+        let (hop, location) = walk.hop(hops.len(), beside, &url, &request).await;
         let status = status(&hop).filter(|status| is_redirect(*status));
         hops.push(hop);
         let (true, Some(status), Some(next)) = (request.follows, status, location) else { return hops };

@@ -27,8 +27,10 @@ use crate::{
     payload::{self, Payload, PayloadError},
     plan::{self, Ground, request::Request},
     redirect,
+    threads::Threads,
     walk::{
         Family, Walk,
+        beside::Beside,
         bounds::Bounds,
         clock::Clock,
         given::Given,
@@ -273,6 +275,7 @@ impl<'a> Visitor<'a> {
         };
         // Before the visit's own clock, and before its first packet.
         let watch = Watch::begin(visit, &place, net, &self.footing);
+        let threads = self.asks.then(Threads::now);
         // From here on it is the visit's time.
         let bounds = Bounds {
             deadline: visit.limits.max_time.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds)),
@@ -297,9 +300,14 @@ impl<'a> Visitor<'a> {
             engine,
             output: self.output.as_ref(),
         };
-        let hops = redirect::walk(&walk, url, &self.request, visit.request.max_redirs).await;
+        let beside = Beside::default();
+        let visited = redirect::walk(&walk, &beside, url, &self.request, visit.request.max_redirs);
+        let mut hops = beside.drive(visited).await;
+        let visit_ends = Threads::now();
         let total_us = hops.iter().flat_map(|hop| &hop.stages).filter_map(Stage::end_us).max().unwrap_or(0);
 
+        // Before the capture ends, so that it has these answers too. One of many clients waits for none.
+        beside.settle(&walk, &mut hops, self.asks).await;
         let mut capture = watch.end(&hops, engine, book, clock, &self.interrupt).await;
         if let (Captured::Frames(capture), Secrets::Removed) = (&mut capture, secrets) {
             frames::secrets::cut(capture, &hops, &frames::secrets::sent(url, &self.request));
@@ -307,6 +315,8 @@ impl<'a> Visitor<'a> {
 
         let conversation = hops.last().and_then(Conversation::of);
         let (mut events, observers) = reports(book, trace, clock, conversation.as_ref(), &before).await;
+        // After the reports, so that it covers what a host did late.
+        let run_delays = threads.map(|threads| threads.delays(&visit_ends)).unwrap_or_default();
         events.extend(chronicle::own(&hops));
         let events = chronicle::in_order(events);
         let hosts = book.map(known_hosts).unwrap_or_default();
@@ -324,6 +334,7 @@ impl<'a> Visitor<'a> {
             observers: &observers,
             capture: &capture,
             walk: asked_for.as_ref(),
+            run_delays: &run_delays,
         };
         // One of many clients only counts what came of it.
         let in_doubt = match diagnosis::doubt(&case).filter(|_| self.asks) {
@@ -355,6 +366,7 @@ impl<'a> Visitor<'a> {
             observers,
             capture,
             walk: in_doubt.or(asked_for),
+            run_delays,
         })
     }
 }

@@ -3,7 +3,8 @@
 //! | module | stage |
 //! |---|---|
 //! | [`target`] | `url` |
-//! | [`name`], [`given`], [`system`], [`answer`], [`stub`], [`secure`] | `name` |
+//! | [`name`], [`both`], [`given`], [`system`], [`answer`], [`stub`], [`secure`] | `name` |
+//! | [`beside`] | the question that `name` did not wait for, beside the other stages |
 //! | [`tree`] | none: this machine's own walk from the root, beside the visit |
 //! | [`route`] | `route` |
 //! | [`order`], [`connect`] | `connect` |
@@ -15,6 +16,8 @@
 //! | [`bounds`], [`clock`] | time limits and the visit's clock |
 
 pub mod answer;
+pub mod beside;
+pub mod both;
 pub mod bounds;
 pub mod calls;
 pub mod clock;
@@ -43,7 +46,7 @@ use std::{net::IpAddr, time::Duration};
 use ::wire::net::Net;
 use journey::{
     Engine, Evidence, Hop, Reason, Stage, StageName, StageState, TraceId,
-    stage::{Did, Failure},
+    stage::{Address, Did, Failure},
 };
 use tokio::net::TcpStream;
 use world::{AddressBook, Protocol};
@@ -52,6 +55,7 @@ use crate::{
     payload::Payload,
     plan::{proxy, request::Request},
 };
+use beside::Beside;
 use bounds::Bounds;
 use clock::Clock;
 use given::Given;
@@ -123,8 +127,15 @@ impl Family {
 pub type Broken = (Did, Failure);
 
 impl Walk<'_> {
-    /// Walks to the end of one request, or to the stage that fails; with the hop, the `Location` of the answer as it came.
-    pub async fn hop(&self, url: &str, request: &Request) -> (Hop, Option<String>) {
+    /// Walks to the end of request number `nth`, or to the stage that fails; with the hop, the `Location` of the answer as
+    /// it came. Questions that are not waited for go on `beside`.
+    pub async fn hop<'w>(
+        &'w self,
+        nth: usize,
+        beside: &Beside<'w>,
+        url: &str,
+        request: &Request,
+    ) -> (Hop, Option<String>) {
         let mut stages = Stages { clock: self.clock, done: Vec::new(), notes: Vec::new() };
         let is_https = |(_, target): (Did, Target)| target.scheme == Scheme::Https;
         if self.resolvers.are_secure() || target::parse(url, self.secrets).is_ok_and(is_https) {
@@ -143,11 +154,12 @@ impl Walk<'_> {
 
             let begin = self.clock.us();
             let way = self.given.way(&target);
-            let (found, note) = name::resolve(self, &way).await;
-            let addresses = stages.note(begin, found)?;
-            if let Some(note) = note {
+            let found = name::resolve(self, &way).await;
+            let addresses = stages.note(begin, found.result)?;
+            if let Some(note) = found.note {
                 stages.skip_last(note);
             }
+            let mut late = beside.let_go_on(nth, found.open);
 
             let (protocol, tried) = match target.scheme {
                 // Nobody would tell which of several addresses works, so the others are not tried.
@@ -163,7 +175,9 @@ impl Walk<'_> {
 
             if let Scheme::Tcp | Scheme::Udp = target.scheme {
                 let target = Target { port: way.port, ..target };
-                stages.done.extend(raw::talk(self, &target, &addresses).await);
+                let talked = raw::talk(self, &target, &addresses, &mut late).await;
+                stages.joined(self, protocol, late.into_came(), way.port);
+                stages.done.extend(talked);
                 return None;
             }
 
@@ -175,7 +189,9 @@ impl Walk<'_> {
             }
 
             let begin = self.clock.us();
-            let (server, stream) = stages.note(begin, connect::connect(self, &addresses, way.port).await)?;
+            let connected = connect::connect(self, &addresses, way.port, &mut late).await;
+            stages.joined(self, protocol, late.into_came(), way.port);
+            let (server, stream) = stages.note(begin, connected)?;
 
             let (wire, version) = if target.scheme == Scheme::Https {
                 let begin = self.clock.us();
@@ -278,6 +294,22 @@ impl Stages {
                 let (did, failure) = *broken;
                 self.done.push(observed(StageState::Failed, did, start_us, end_us, Some(failure)));
                 None
+            }
+        }
+    }
+
+    /// Addresses joined those that were known when the name stage ended: they are noted with it, and the ways to them with
+    /// the route stage.
+    fn joined(&mut self, walk: &Walk<'_>, protocol: Protocol, addresses: Vec<Address>, port: u16) {
+        if addresses.is_empty() {
+            return;
+        }
+        let routed = route::find(walk, protocol, &addresses, port);
+        for stage in &mut self.done {
+            match (&mut stage.did, &routed.did) {
+                (Did::Name(name), _) => name.late.clone_from(&addresses),
+                (Did::Route(route), Did::Route(more)) => route.ways.extend(more.ways.iter().cloned()),
+                _ => {}
             }
         }
     }

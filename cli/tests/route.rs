@@ -105,7 +105,7 @@ fn through_a_gateway() {
     assert_eq!(code, 0, "{journey:#}");
     let route = stage(&journey, "route");
     assert_eq!((&route["state"], &route["evidence"]["kind"]), (&json!("done"), &json!("kernel")), "{route:#}");
-    // In the order in which they are tried (RFC 6724): the global IPv6 address goes first.
+    // In the order in which they are tried (RFC 6724): those that there is no way to come last.
     let nowhere = |server: &str, why: &str| {
         json!({
             "server": server, "host": null, "interface": null, "mac": null, "mtu": null, "source": null, "own": null,
@@ -117,7 +117,7 @@ fn through_a_gateway() {
         "source": "10.78.1.100", "own": "10.78.1.100/24", "next": {"kind": "gateway", "ip": "10.78.1.1", "host": null},
     });
     let unreachable = nowhere("10.99.0.1", "a route that says unreachable (EHOSTUNREACH)");
-    let ways = json!([nowhere("2001:db8::1", "no route (ENETUNREACH)"), gateway, unreachable]);
+    let ways = json!([gateway, nowhere("2001:db8::1", "no route (ENETUNREACH)"), unreachable]);
     assert_eq!(route["ways"], ways, "{route:#}");
 
     // Segments of 1500 bytes, less 40 of headers and 12 of timestamps.

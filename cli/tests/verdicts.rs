@@ -24,6 +24,7 @@ fn again(journey: &Journey) -> (Outcome, u8) {
         observers: &journey.observers,
         capture: &journey.capture,
         walk: journey.walk.as_ref(),
+        run_delays: &journey.run_delays,
         fail_on_status: false,
     })
 }

@@ -45,7 +45,10 @@ pub fn conversations(hops: &[Hop], engine: Engine, book: Option<&AddressBook>) -
         }
     }
     let mut all: Vec<Endpoint> = Vec::new();
+    // Packets to an IPv4-mapped address go over IPv4 (RFC 4291 §2.5.5.2).
+    let on_the_wire = |socket: SocketAddr| SocketAddr::new(socket.ip().to_canonical(), socket.port());
     for one in found {
+        let one = Endpoint { local: one.local.map(on_the_wire), remote: on_the_wire(one.remote), ..one };
         if !all.contains(&one) {
             all.push(one);
         }
@@ -183,7 +186,8 @@ mod tests {
 
     fn hop(scheme: &str, name: Name, attempts: Vec<Attempt>) -> Hop {
         let url = Url { scheme: scheme.to_owned(), host: "a.test".to_owned(), port: Some(80), target: "/".to_owned() };
-        let stages = vec![stage(Did::Url(url)), stage(Did::Name(name)), stage(Did::Connect(Connect { attempts }))];
+        let stages =
+            vec![stage(Did::Url(url)), stage(Did::Name(name)), stage(Did::Connect(Connect { attempts, waited: None }))];
         Hop { url: String::new(), stages, notes: Vec::new() }
     }
 

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use journey::{
-    Event, Hop, Journey, What,
+    Event, Hop, Journey, Stage, StageName, What,
     chronicle::YOU,
     dns::{Meaning, Question, Record, Reply, Transport},
     event::ClosedBy,
@@ -24,7 +24,12 @@ pub(super) fn details(page: &mut Page, journey: &Journey, hop: &Hop, name: &Name
         let text = format!("{:INDENT$}{} is looked up in place of {host}, as --connect-to says", "", name.asked);
         page.line(INDENT + 2, &[dim(text)]);
     }
-    asked(page, journey, name, verbose);
+    asked(page, journey, name, hop.stage(StageName::Name).and_then(Stage::end_us), verbose);
+    if !name.late.is_empty() {
+        let late: Vec<String> = name.late.iter().map(|address| address.ip.to_string()).collect();
+        let text = format!("{:INDENT$}{} came while a connection was being opened", "", late.join(", "));
+        page.line(INDENT + 2, &[dim(text)]);
+    }
     if name.aliases.len() > 1 {
         let chain: Vec<&str> = name.aliases.iter().map(|name| bare(name)).collect();
         page.line(INDENT + 8, &[dim(format!("{:INDENT$}aliases ", "")), plain(chain.join(" → "))]);
@@ -32,7 +37,7 @@ pub(super) fn details(page: &mut Page, journey: &Journey, hop: &Hop, name: &Name
     walked(page, journey, hop, verbose);
 }
 
-fn asked(page: &mut Page, journey: &Journey, name: &Name, verbose: bool) {
+fn asked(page: &mut Page, journey: &Journey, name: &Name, end_us: Option<u64>, verbose: bool) {
     if let Some(bootstrap) = &name.bootstrap {
         let (source, addresses) = match (&bootstrap.source, bootstrap.addresses.as_slice()) {
             (_, []) => ("", "no address".to_owned()),
@@ -46,9 +51,9 @@ fn asked(page: &mut Page, journey: &Journey, name: &Name, verbose: bool) {
         let text =
             format!("{:INDENT$}first the address of the resolver, {}: {addresses}{sep}{source}", "", bootstrap.asked);
         page.line(INDENT + 2, &[dim(text)]);
-        asked(page, journey, bootstrap, verbose);
+        asked(page, journey, bootstrap, None, verbose);
     }
-    let Some(NameSource::Resolver { host, address, url, chosen_by }) = &name.source else { return };
+    let Some(NameSource::Resolver { host, address, url, chosen_by, .. }) = &name.source else { return };
     let host = host.as_deref().unwrap_or("");
     let sep = if host.is_empty() { "" } else { " " };
     let url = url.as_ref().map_or_else(String::new, |url| format!("{url} at "));
@@ -64,7 +69,7 @@ fn asked(page: &mut Page, journey: &Journey, name: &Name, verbose: bool) {
     searched(page, name);
     let mut named = None;
     for exchange in &name.exchanges {
-        let known = Known { asked: &name.asked, server: *address };
+        let known = Known { asked: &name.asked, server: *address, end_us };
         one_exchange(page, journey, known, exchange, verbose);
         nsid(page, journey, exchange, verbose, &mut named);
     }
@@ -101,6 +106,8 @@ fn nsid(page: &mut Page, journey: &Journey, exchange: &Exchange, verbose: bool, 
 struct Known<'a> {
     asked: &'a str,
     server: SocketAddr,
+    // When the stage was over.
+    end_us: Option<u64>,
 }
 
 fn one_exchange(page: &mut Page, journey: &Journey, known: Known<'_>, exchange: &Exchange, verbose: bool) {
@@ -114,12 +121,18 @@ fn one_exchange(page: &mut Page, journey: &Journey, known: Known<'_>, exchange: 
     if bare(&exchange.question.name) != bare(known.asked) {
         line.push(plain(format!("{} ", exchange.question.name)));
     }
+    // It went on beside the other stages; what was given up with the stage ended with it.
+    let went_on = known.end_us.is_some_and(|end| exchange.start_us + exchange.duration_us > end + 1_000);
     match &exchange.result {
         Told::Reply { reply } => {
             line.push(piece(ink(reply), meaning(journey, reply)));
             line.push(dim(format!("  {} {}", reply.rcode, reply.flags.names().join(" "))));
+            if went_on {
+                line.push(piece(Ink::Warn, "  after this stage"));
+            }
         }
         Told::Timeout => line.push(piece(Ink::Bad, "no answer in time")),
+        Told::Abandoned if went_on => line.push(piece(Ink::Bad, "no answer, also not after this stage")),
         Told::Abandoned => line.push(dim("not waited for any longer")),
         Told::NothingListens => line.push(piece(Ink::Bad, "refused: nothing listens on that port")),
         Told::Failed { why, .. } | Told::BadReply { why, .. } => line.push(piece(Ink::Bad, why)),

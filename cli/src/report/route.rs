@@ -60,7 +60,7 @@ pub(super) fn details(page: &mut Page, hop: &Hop, stage: &Stage, route: &Route, 
 }
 
 fn alike(one: &Way, other: &Way) -> bool {
-    one.server.is_ipv4() == other.server.is_ipv4()
+    one.server.to_canonical().is_ipv4() == other.server.to_canonical().is_ipv4()
 }
 
 /// The way that was taken, or would have been: that to the server that answered, else the first that there is.
@@ -77,6 +77,9 @@ fn taken<'a>(hop: &Hop, route: &'a Route) -> Option<&'a Way> {
 fn sentence(way: &Way) -> Vec<Piece> {
     let by = way.interface.as_ref().map_or_else(String::new, |interface| format!(" by {interface}"));
     let mut line = vec![plain(way.server.to_string())];
+    if let (IpAddr::V6(_), v4 @ IpAddr::V4(_)) = (way.server, way.server.to_canonical()) {
+        line.push(plain(format!(", which is IPv4 {v4},")));
+    }
     line.extend(way.host.as_ref().map(|host| piece(Ink::Host, format!(" {host}"))));
     let network = way.own.map(Own::written_network).unwrap_or_default();
     match (&way.next, way.is_in_own_network()) {
@@ -123,7 +126,7 @@ fn link(page: &mut Page, way: &Way) {
 
 /// Own address and target, each with the mask laid over it: what is left of both is the same network, or is not.
 fn and(page: &mut Page, way: &Way) {
-    let (Some(own), server) = (way.own, way.server) else { return };
+    let (Some(own), server) = (way.own, way.server.to_canonical()) else { return };
     if own.ip.is_ipv4() != server.is_ipv4() || matches!(way.next, Next::ThisMachine | Next::Nowhere { .. }) {
         return;
     }

@@ -284,6 +284,10 @@ fn attempts(page: &mut Page, connect: &Connect, verbose: bool) {
         ];
         page.line_with_right(INDENT + 31, &line, &dim(duration(attempt.duration_us)));
     }
+    if let Some(waited) = connect.waited {
+        let line = [dim(format!("{:INDENT$}nothing to try until the other family's addresses came", ""))];
+        page.line_with_right(INDENT + 2, &line, &dim(duration(waited.duration_us)));
+    }
 }
 
 /// What of the wait was the server's own work, as far as the server tells.

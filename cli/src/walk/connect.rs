@@ -1,5 +1,6 @@
 //! The `connect` stage: Happy Eyeballs (RFC 8305 §5). The addresses are tried in their order; the next one begins when
-//! the one before has failed or has been silent for a while, and the first that answers wins.
+//! the one before has failed or has been silent for a while, and the first that answers wins. Addresses of the other
+//! family that come meanwhile join those that have not been tried (§3).
 
 use std::{
     cell::RefCell,
@@ -12,15 +13,21 @@ use std::{
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use journey::{
     Reason,
-    stage::{self, Address, Attempt, Call, Did, Failure, Tried},
+    stage::{self, Address, Attempt, Call, Did, Failure, Tried, Waited},
 };
 use tokio::{
     net::{TcpSocket, TcpStream},
-    time::sleep,
+    time::sleep_until,
 };
 use world::{Protocol, Route};
 
-use super::{Broken, Walk, bounds::cut, calls};
+use super::{
+    Broken, Walk,
+    beside::Late,
+    bounds::cut,
+    calls,
+    order::{self, Policy},
+};
 
 /// How long an attempt may be silent before the next begins beside it (RFC 8305 §5, "Connection Attempt Delay").
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -28,9 +35,14 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// A connection, and the address that it leads to.
 pub type Connection = (SocketAddr, TcpStream);
 
-/// Opens a connection to one of these addresses.
-pub async fn connect(walk: &Walk<'_>, addresses: &[Address], port: u16) -> Result<(Did, Connection), Box<Broken>> {
-    connect_noting(walk, addresses, port).await.0
+/// Opens a connection to one of these addresses, or to one that comes late.
+pub async fn connect(
+    walk: &Walk<'_>,
+    addresses: &[Address],
+    port: u16,
+    late: &mut Late,
+) -> Result<(Did, Connection), Box<Broken>> {
+    connect_noting(walk, addresses, port, late).await.0
 }
 
 /// The same, and the socket calls that were made for it.
@@ -38,9 +50,10 @@ pub async fn connect_noting(
     walk: &Walk<'_>,
     addresses: &[Address],
     port: u16,
+    late: &mut Late,
 ) -> (Result<(Did, Connection), Box<Broken>>, Vec<Call>) {
     let log = Log::default();
-    let race = race(walk, addresses, port, &log);
+    let race = race(walk, addresses, port, late, &log);
     let limit = walk.bounds.connect;
     let result = walk.bounds.within(limit, race).await;
     let mut attempts = log.attempts.into_inner();
@@ -55,7 +68,8 @@ pub async fn connect_noting(
         }
     }
     let calls = calls_of(&attempts, log.sockets.into_inner());
-    let did = Did::Connect(stage::Connect { attempts: attempts.clone() });
+    let waited = log.waited.into_inner();
+    let did = Did::Connect(stage::Connect { attempts: attempts.clone(), waited });
     let failure = match result {
         Ok(Some(stream)) => return (Ok((did, stream)), calls),
         Ok(None) => explain(&attempts),
@@ -70,6 +84,8 @@ struct Log {
     attempts: RefCell<Vec<Attempt>>,
     // The call that made the socket, and of which attempt.
     sockets: RefCell<Vec<(usize, Call)>>,
+    // The time in which there was nothing to try.
+    waited: RefCell<Option<Waited>>,
 }
 
 /// The calls behind these attempts, in the order in which they were made.
@@ -103,31 +119,65 @@ fn calls_of(attempts: &[Attempt], sockets: Vec<(usize, Call)>) -> Vec<Call> {
     calls
 }
 
-async fn race(walk: &Walk<'_>, addresses: &[Address], port: u16, log: &Log) -> Option<Connection> {
-    let mut waiting = addresses.iter();
+async fn race(walk: &Walk<'_>, addresses: &[Address], port: u16, late: &mut Late, log: &Log) -> Option<Connection> {
+    let mut waiting = addresses.to_vec();
     let mut running = FuturesUnordered::new();
+    let mut next = tokio::time::Instant::now();
     loop {
-        if let Some(address) = waiting.next() {
-            running.push(attempt(walk, address, port, log));
-        }
+        let is_idle = running.is_empty() && waiting.is_empty();
         // Until one answers, all have failed, or it is time for the next.
-        let more = waiting.len() > 0;
         tokio::select! {
-            ended = running.next() => match ended {
-                Some(Some(stream)) => return Some(stream),
-                Some(None) => {}
-                None => return None,
+            biased;
+            Some(ended) = running.next() => match ended {
+                Some(stream) => return Some(stream),
+                None => next = tokio::time::Instant::now(),
             },
-            () = sleep(ATTEMPT_DELAY), if more => {}
+            came = joined(walk, late, is_idle, log), if late.is_open() => {
+                let is_new = |address: &Address| {
+                    let is_known = |server: &SocketAddr| server.ip() == address.ip;
+                    !log.attempts.borrow().iter().any(|attempt| is_known(&attempt.server))
+                };
+                waiting.extend(came.into_iter().filter(is_new));
+                waiting = order::sorted(
+                    waiting,
+                    Policy::of(walk),
+                    |address| address.ip,
+                    |ip| order::source(walk, ip, port),
+                );
+            },
+            () = sleep_until(next), if !waiting.is_empty() => {
+                running.push(attempt(walk, waiting.remove(0), port, log));
+                next = tokio::time::Instant::now() + ATTEMPT_DELAY;
+            }
         }
-        if running.is_empty() && !more {
+        if running.is_empty() && waiting.is_empty() && !late.is_open() {
             return None;
         }
     }
 }
 
+/// Waits for the addresses that come late; notes the time where nothing else is going on.
+async fn joined(walk: &Walk<'_>, late: &mut Late, is_idle: bool, log: &Log) -> Vec<Address> {
+    let start_us = walk.clock.us();
+    let note = || Waited { start_us, duration_us: walk.clock.us().saturating_sub(start_us) };
+    let _noted = is_idle.then(|| Noting { log, note });
+    late.next().await
+}
+
+/// Notes a wait when it is over, also where it was cut short.
+struct Noting<'a, N: Fn() -> Waited> {
+    log: &'a Log,
+    note: N,
+}
+
+impl<N: Fn() -> Waited> Drop for Noting<'_, N> {
+    fn drop(&mut self) {
+        self.log.waited.replace(Some((self.note)()));
+    }
+}
+
 /// One attempt, noted as it begins and as it ends.
-async fn attempt(walk: &Walk<'_>, address: &Address, port: u16, log: &Log) -> Option<Connection> {
+async fn attempt(walk: &Walk<'_>, address: Address, port: u16, log: &Log) -> Option<Connection> {
     let server = SocketAddr::new(address.ip, port);
     let route = walk.book.map_or(Route::Direct, |book| book.route(Protocol::Tcp, server));
     let real = match route {
@@ -141,7 +191,7 @@ async fn attempt(walk: &Walk<'_>, address: &Address, port: u16, log: &Log) -> Op
         let mut attempts = log.attempts.borrow_mut();
         attempts.push(Attempt {
             server,
-            host: address.host.clone(),
+            host: address.host,
             via: real.as_ref().ok().copied().filter(|real| *real != server),
             local: None,
             start_us,

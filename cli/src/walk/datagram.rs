@@ -105,7 +105,7 @@ async fn connect(walk: &Walk<'_>, address: &Address, server: SocketAddr) -> (Sta
             (StageState::Failed, Some(failure), None)
         }
     };
-    let did = Did::Connect(stage::Connect { attempts: vec![attempt] });
+    let did = Did::Connect(stage::Connect { attempts: vec![attempt], waited: None });
     (Stage { calls: calls.take(), ..observed(state, did, start_us, now_us, failure) }, socket)
 }
 

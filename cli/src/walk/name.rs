@@ -2,33 +2,31 @@
 //! resolver's story, and is told by its reports.
 
 use std::{
+    cell::RefCell,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
-    pin::pin,
+    rc::Rc,
     time::Duration,
 };
 
-use futures_util::future::{Either, select};
 use hickory_proto::rr::{Name, RecordType};
 use journey::{
     Reason,
     stage::{self, Address, Did, Failure, NameSource},
 };
-use tokio::time::timeout;
 
 use super::{
     Broken, Family, Walk,
-    answer::{Told, merge, read},
+    answer::{Told, read},
+    beside::{self, Open},
+    both::{Answer, Question, both},
     given::Way,
-    order,
+    order::{self, Policy, Source},
     secure::{Session, Upstream},
     stub::{self, Log, NoReply, Server},
     system,
     target::Host,
 };
-
-/// How long the answer for one family is waited for once the other is there (RFC 8305 §3, "Resolution Delay").
-const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 
 /// Who is asked for names.
 #[derive(Clone, Debug)]
@@ -78,30 +76,44 @@ impl Asks<'_> {
     }
 }
 
-/// What the stage found out; beside the addresses, the words to show where nobody had to be asked.
-type Found = (Result<(Did, Vec<Address>), Box<Broken>>, Option<String>);
+/// What the stage found out.
+pub struct Found<'w> {
+    /// The addresses, or why there are none.
+    pub result: Result<(Did, Vec<Address>), Box<Broken>>,
+    /// The words to show where nobody had to be asked.
+    pub note: Option<String>,
+    /// The question for the other family, where its answer was not waited for.
+    pub open: Option<Open<'w>>,
+}
+
+impl Found<'_> {
+    /// What is known without a question.
+    fn known(result: Result<(Did, Vec<Address>), Box<Broken>>) -> Self {
+        Self { result, note: None, open: None }
+    }
+}
 
 /// Finds the addresses of the host that the way leads to.
-pub async fn resolve(walk: &Walk<'_>, way: &Way) -> Found {
-    let (mut found, note) = look_up(walk, way).await;
-    let did = match &mut found {
+pub async fn resolve<'w>(walk: &'w Walk<'_>, way: &Way) -> Found<'w> {
+    let mut found = look_up(walk, way).await;
+    let did = match &mut found.result {
         Ok((did, _)) => did,
         Err(broken) => &mut broken.0,
     };
     if let Did::Name(name) = did {
         name.instead_of.clone_from(&way.instead_of);
     }
-    (found, note)
+    found
 }
 
-async fn look_up(walk: &Walk<'_>, way: &Way) -> Found {
+async fn look_up<'w>(walk: &'w Walk<'_>, way: &Way) -> Found<'w> {
     if let Some(ips) = walk.given.addresses(way) {
         let name = match &way.host {
             Host::Name(name) => name.clone(),
             Host::Ip(ip) => ip.to_string(),
         };
         let source = NameSource::CommandLine { option: "--resolve".to_owned() };
-        return (known(walk, &name, source, ips), None);
+        return Found::known(known(walk, &name, source, ips, way.port));
     }
     let name = match &way.host {
         Host::Name(name) => name,
@@ -109,10 +121,12 @@ async fn look_up(walk: &Walk<'_>, way: &Way) -> Found {
     };
     if is_localhost(name) {
         let ips = [Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()];
-        return (known(walk, name, NameSource::Localhost, &ips), None);
+        return Found::known(known(walk, name, NameSource::Localhost, &ips, way.port));
     }
-    let found = ask_resolvers(walk, &walk.resolvers, name).await;
-    (found.map(|(did, addresses)| (Did::Name(did), addresses)).map_err(broken), None)
+    match ask_resolvers(walk, &walk.resolvers, name, way.port).await {
+        Ok((did, addresses, open)) => Found { open, ..Found::known(Ok((Did::Name(did), addresses))) },
+        Err(unknown) => Found::known(Err(broken(unknown))),
+    }
 }
 
 fn broken(unknown: Box<Unknown>) -> Box<Broken> {
@@ -123,13 +137,22 @@ fn broken(unknown: Box<Unknown>) -> Box<Broken> {
 /// A name whose addresses could not be had.
 type Unknown = (stage::Name, Failure);
 
-/// Asks these resolvers for the addresses of a name.
-async fn ask_resolvers(
-    walk: &Walk<'_>,
-    resolvers: &Resolvers,
+/// What is left of asking: every transmission, and the question that was not waited for to its end.
+struct Trail<'w> {
+    log: Rc<Log>,
+    open: RefCell<Option<Question<'w>>>,
+    // What is to be connected to: by it is decided which addresses are of use.
+    port: u16,
+}
+
+/// Asks these resolvers for the addresses of a name that is to be connected to on this port.
+async fn ask_resolvers<'w>(
+    walk: &'w Walk<'_>,
+    resolvers: &'w Resolvers,
     name: &str,
-) -> Result<(stage::Name, Vec<Address>), Box<Unknown>> {
-    let log = Log::default();
+    port: u16,
+) -> Result<(stage::Name, Vec<Address>, Option<Open<'w>>), Box<Unknown>> {
+    let log = Trail { log: Rc::default(), open: RefCell::default(), port };
     let mut bootstrap = None;
     let plain = [format!("{}.", name.trim_end_matches('.'))];
     let Asked { source, answer } = match resolvers {
@@ -150,7 +173,8 @@ async fn ask_resolvers(
             let ips = system::hosts_file(Path::new(system::HOSTS_FILE), name);
             if !ips.is_empty() {
                 let source = NameSource::HostsFile { path: system::HOSTS_FILE.to_owned() };
-                return known_addresses(walk, name, source, &ips);
+                let (did, addresses) = known_addresses(walk, name, source, &ips, port)?;
+                return Ok((did, addresses, None));
             }
             match system::resolv_conf(Path::new(system::RESOLV_CONF)) {
                 Ok(system) => {
@@ -162,19 +186,16 @@ async fn ask_resolvers(
             }
         }
     };
-    // What was still under way when the stage ended has lasted until now.
-    let now = walk.clock.us();
-    for exchange in log.borrow_mut().iter_mut().filter(|exchange| exchange.result == stage::Told::Abandoned) {
-        exchange.duration_us = now.saturating_sub(exchange.start_us);
-    }
-    let exchanges = log.into_inner();
+    let exchanges = beside::ended(&log.log.borrow(), walk.clock.us());
     let mut did = stage::Name { asked: name.to_owned(), source, bootstrap, exchanges, ..stage::Name::default() };
     match answer {
         Ok(Told { aliases, addresses }) => {
             did.aliases = aliases;
-            did.addresses = order::sorted(addresses, |address| address.ip);
+            did.addresses =
+                order::sorted(addresses, Policy::of(walk), |address| address.ip, |ip| order::source(walk, ip, port));
             let addresses = did.addresses.clone();
-            Ok((did, addresses))
+            let open = log.open.into_inner().map(|question| Open { question, log: log.log });
+            Ok((did, addresses, open))
         }
         Err(NoReply { reason, what, aliases }) => {
             did.aliases = aliases;
@@ -190,10 +211,10 @@ async fn ask_resolvers(
 }
 
 /// The addresses of a resolver that is asked over TLS; how they were found, where they had to be.
-async fn addresses_of(
-    walk: &Walk<'_>,
+async fn addresses_of<'w>(
+    walk: &'w Walk<'_>,
     upstream: &Upstream,
-    by: &Resolvers,
+    by: &'w Resolvers,
     bootstrap: &mut Option<Box<stage::Name>>,
 ) -> Result<Vec<SocketAddr>, NoReply> {
     let name = match &upstream.host {
@@ -205,8 +226,8 @@ async fn addresses_of(
         return Ok(ips.map(|ip: IpAddr| SocketAddr::new(ip, upstream.port)).to_vec());
     }
     // On the heap, as this may be asked by the same function.
-    match Box::pin(ask_resolvers(walk, by, name)).await {
-        Ok((did, addresses)) => {
+    match Box::pin(ask_resolvers(walk, by, name, upstream.port)).await {
+        Ok((did, addresses, _)) => {
             *bootstrap = Some(Box::new(did));
             Ok(addresses.iter().map(|address| SocketAddr::new(address.ip, upstream.port)).collect())
         }
@@ -226,16 +247,17 @@ async fn addresses_of(
     }
 }
 
-fn literal(walk: &Walk<'_>, ip: IpAddr, connect_to: bool) -> Found {
+fn literal<'w>(walk: &Walk<'_>, ip: IpAddr, connect_to: bool) -> Found<'w> {
     let who = if connect_to { "--connect-to" } else { "the URL" };
     let did = stage::Name { asked: ip.to_string(), ..stage::Name::default() };
     if !walk.family.wants(ip) {
         let what = format!("{ip}, which {who} has, is of the family that -4 or -6 excludes");
-        return (Err(Box::new((Did::Name(did), Failure { reason: Reason::NoAddress, what }))), None);
+        return Found::known(Err(Box::new((Did::Name(did), Failure { reason: Reason::NoAddress, what }))));
     }
     let address = Address { ip, ttl: None, host: walk.host_of(ip) };
     let did = stage::Name { addresses: vec![address.clone()], ..did };
-    (Ok((Did::Name(did), vec![address])), Some(format!("{who} has an address and no name")))
+    let note = Some(format!("{who} has an address and no name"));
+    Found { note, ..Found::known(Ok((Did::Name(did), vec![address]))) }
 }
 
 fn is_localhost(name: &str) -> bool {
@@ -244,8 +266,14 @@ fn is_localhost(name: &str) -> bool {
 }
 
 /// Addresses that are known without asking anybody.
-fn known(walk: &Walk<'_>, name: &str, source: NameSource, ips: &[IpAddr]) -> Result<(Did, Vec<Address>), Box<Broken>> {
-    let known = known_addresses(walk, name, source, ips);
+fn known(
+    walk: &Walk<'_>,
+    name: &str,
+    source: NameSource,
+    ips: &[IpAddr],
+    port: u16,
+) -> Result<(Did, Vec<Address>), Box<Broken>> {
+    let known = known_addresses(walk, name, source, ips, port);
     known.map(|(did, addresses)| (Did::Name(did), addresses)).map_err(broken)
 }
 
@@ -254,10 +282,12 @@ fn known_addresses(
     name: &str,
     source: NameSource,
     ips: &[IpAddr],
+    port: u16,
 ) -> Result<(stage::Name, Vec<Address>), Box<Unknown>> {
     let wanted = ips.iter().filter(|ip| walk.family.wants(**ip));
     let addresses = wanted.map(|&ip| Address { ip, ttl: None, host: walk.host_of(ip) }).collect();
-    let addresses: Vec<Address> = order::sorted(addresses, |address: &Address| address.ip);
+    let from = |ip| order::source(walk, ip, port);
+    let addresses: Vec<Address> = order::sorted(addresses, Policy::of(walk), |address: &Address| address.ip, from);
     let did = stage::Name {
         asked: name.to_owned(),
         source: Some(source),
@@ -280,7 +310,13 @@ struct Asked {
 
 /// Asks the servers in their order until one has a word on the name, for each candidate name in its order until one
 /// exists.
-async fn ask_all(walk: &Walk<'_>, servers: &[Asks<'_>], candidates: &[String], chosen_by: &str, log: &Log) -> Asked {
+async fn ask_all<'w>(
+    walk: &'w Walk<'_>,
+    servers: &[Asks<'w>],
+    candidates: &[String],
+    chosen_by: &str,
+    log: &Trail<'w>,
+) -> Asked {
     let mut last = Asked { source: None, answer: Err(NoReply::new(Reason::NoResolver, "no resolver is known")) };
     // The first word that a name does not exist, or has no address: the one on the name as it was meant.
     let mut denied = None;
@@ -301,6 +337,10 @@ async fn ask_all(walk: &Walk<'_>, servers: &[Asks<'_>], candidates: &[String], c
                 url: match server {
                     Asks::Plain(_) => None,
                     Asks::Secure { upstream, .. } => Some(upstream.url(walk.secrets)),
+                },
+                timeout_s: match server {
+                    Asks::Plain(server) => server.waits.first().map(Duration::as_secs),
+                    Asks::Secure { .. } => None,
                 },
                 chosen_by: chosen_by.to_owned(),
             };
@@ -331,39 +371,40 @@ async fn ask_all(walk: &Walk<'_>, servers: &[Asks<'_>], candidates: &[String], c
 }
 
 /// Asks one server for the addresses of both families at once, as browsers do.
-async fn ask_server(walk: &Walk<'_>, server: &Asks<'_>, name: &Name, log: &Log) -> Result<Told, NoReply> {
+async fn ask_server<'w>(walk: &'w Walk<'_>, server: &Asks<'w>, name: &Name, trail: &Trail<'w>) -> Answer {
     let session = match server {
         Asks::Plain(_) => None,
-        Asks::Secure { upstream, address } => Some(Session::new(walk, upstream, *address, log)),
+        Asks::Secure { upstream, address } => Some(Rc::new(Session::new(walk, upstream, *address, trail.log.clone()))),
     };
-    let ask = async |rtype| {
-        let query = stub::address_question(name, rtype);
-        let message = match (server, &session) {
-            (Asks::Plain(server), _) => stub::ask(walk, server, &query, log).await?,
-            (_, Some(session)) => session.ask(&query).await?,
-            (Asks::Secure { .. }, None) => return Err(NoReply::new(Reason::NoResolver, "there is no session")),
-        };
-        read(walk, server.address(), name, rtype, &message)
+    let ask = |rtype| -> Question<'w> {
+        Box::pin(question(walk, server.clone(), session.clone(), name.clone(), rtype, trail.log.clone()))
     };
-    let answers = match walk.family {
-        Family::V4 => vec![ask(RecordType::A).await],
-        Family::V6 => vec![ask(RecordType::AAAA).await],
-        Family::Any => match select(pin!(ask(RecordType::A)), pin!(ask(RecordType::AAAA))).await {
-            Either::Left((first, other)) => together(first, other).await,
-            Either::Right((first, other)) => together(first, other).await,
-        },
-    };
-    merge(answers)
+    match walk.family {
+        Family::V4 => ask(RecordType::A).await,
+        Family::V6 => ask(RecordType::AAAA).await,
+        Family::Any => {
+            let usable = |ip| order::source(walk, ip, trail.port) != Source::None;
+            let (answer, open) = both(ask(RecordType::A), ask(RecordType::AAAA), Policy::of(walk), usable).await;
+            trail.open.replace(open);
+            answer
+        }
+    }
 }
 
-/// Waits for the second answer: shortly where the first one is good, as long as it takes where it is not.
-async fn together(
-    first: Result<Told, NoReply>,
-    second: impl Future<Output = Result<Told, NoReply>>,
-) -> Vec<Result<Told, NoReply>> {
-    let second = match &first {
-        Ok(_) => timeout(RESOLUTION_DELAY, second).await.ok(),
-        Err(_) => Some(second.await),
+/// Asks one server for the addresses of one family. It owns what it needs, as it may go on beside the visit.
+async fn question<'w>(
+    walk: &'w Walk<'_>,
+    server: Asks<'w>,
+    session: Option<Rc<Session<'w>>>,
+    name: Name,
+    rtype: RecordType,
+    log: Rc<Log>,
+) -> Answer {
+    let query = stub::address_question(&name, rtype);
+    let message = match (&server, &session) {
+        (Asks::Plain(server), _) => stub::ask(walk, server, &query, &log).await?,
+        (_, Some(session)) => session.ask(&query).await?,
+        (Asks::Secure { .. }, None) => return Err(NoReply::new(Reason::NoResolver, "there is no session")),
     };
-    [Some(first), second].into_iter().flatten().collect()
+    read(walk, server.address(), &name, rtype, &message)
 }

@@ -2,11 +2,11 @@
 
 use journey::{Stage, StageName, StageState, stage::Address};
 
-use super::{Walk, connect, datagram, observed, stream, target::Scheme, target::Target};
+use super::{Walk, beside::Late, connect, datagram, observed, stream, target::Scheme, target::Target};
 use crate::payload::Payload;
 
 /// Sends what is to be sent and takes what comes; the stages from `connect` on, as far as they came.
-pub async fn talk(walk: &Walk<'_>, target: &Target, addresses: &[Address]) -> Vec<Stage> {
+pub async fn talk(walk: &Walk<'_>, target: &Target, addresses: &[Address], late: &mut Late) -> Vec<Stage> {
     let nothing = Payload::Nothing { why: "there is no --send".to_owned() };
     let payload = walk.payload.unwrap_or(&nothing);
     if target.scheme == Scheme::Udp {
@@ -18,7 +18,7 @@ pub async fn talk(walk: &Walk<'_>, target: &Target, addresses: &[Address]) -> Ve
         return datagram::exchange(walk, bytes, addresses, target.port).await;
     }
     let start_us = walk.clock.us();
-    let (result, calls) = connect::connect_noting(walk, addresses, target.port).await;
+    let (result, calls) = connect::connect_noting(walk, addresses, target.port, late).await;
     let end_us = walk.clock.us();
     let (did, failure, stream) = match result {
         Ok((did, (_, stream))) => (did, None, Some(stream)),

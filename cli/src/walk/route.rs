@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
 use journey::{
@@ -68,7 +68,7 @@ fn way(walk: &Walk<'_>, routes: &mut Routes, address: &Address) -> io::Result<Wa
         own: None,
         next: Next::Neighbour,
     };
-    let route = match routes.to(address.ip)? {
+    let route = match routes.to(destination(address.ip))? {
         Routed::Way(route) => *route,
         Routed::Nowhere(why) => return Ok(Way { next: Next::Nowhere { why: why.to_string() }, ..nowhere }),
     };
@@ -85,6 +85,16 @@ fn way(walk: &Walk<'_>, routes: &mut Routes, address: &Address) -> io::Result<Wa
         },
         ..nowhere
     })
+}
+
+/// Where packets for an address really go: those for an IPv4-mapped address go over IPv4 (RFC 4291 §2.5.5.2), and
+/// connect(2) takes the unspecified address for this machine itself.
+fn destination(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
 }
 
 /// The host that has a gateway's address. The book has those that serve; a router only passes on.
@@ -116,6 +126,21 @@ fn no_way(ways: &[Way]) -> Option<Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packets_for_mapped_and_unspecified_addresses_go_elsewhere() {
+        for (ip, expected) in [
+            ("::ffff:127.0.0.1", "127.0.0.1"),
+            ("::ffff:0.0.0.0", "127.0.0.1"),
+            ("0.0.0.0", "127.0.0.1"),
+            ("::", "::1"),
+            // The deprecated IPv4-compatible form and NAT64 are IPv6.
+            ("::192.0.2.1", "::192.0.2.1"),
+            ("64:ff9b::192.0.2.1", "64:ff9b::192.0.2.1"),
+        ] {
+            assert_eq!(destination(ip.parse().unwrap()), expected.parse::<IpAddr>().unwrap(), "{ip}");
+        }
+    }
 
     #[test]
     fn it_fails_where_no_address_has_a_way() {

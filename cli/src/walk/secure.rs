@@ -9,6 +9,7 @@ mod channel;
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    rc::Rc,
     time::Duration,
 };
 
@@ -110,13 +111,13 @@ pub struct Session<'a> {
     walk: &'a Walk<'a>,
     upstream: &'a Upstream,
     address: SocketAddr,
-    log: &'a Log,
+    log: Rc<Log>,
     channel: OnceCell<Result<Channel, NoReply>>,
 }
 
 impl<'a> Session<'a> {
     /// Opens nothing yet.
-    pub fn new(walk: &'a Walk<'a>, upstream: &'a Upstream, address: SocketAddr, log: &'a Log) -> Self {
+    pub fn new(walk: &'a Walk<'a>, upstream: &'a Upstream, address: SocketAddr, log: Rc<Log>) -> Self {
         Self { walk, upstream, address, log, channel: OnceCell::new() }
     }
 

@@ -181,6 +181,8 @@ pub enum Trouble {
     FramesDoubled,
     /// Nothing passes on a host's link.
     LinkDown,
+    /// This machine was too busy to tell whether others were late or did not answer.
+    MachineBusy,
     /// The whole visit took longer than it was allowed to.
     MaxTime,
     /// The user stopped it.

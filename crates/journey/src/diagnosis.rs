@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `evidence` | everything that is known, once, in the form that rules ask for |
 //! | `own` | what this machine's questions to its resolver met |
+//! | `families` | an answer for one family of addresses, and none or a late one for the other |
 //! | `servers` | what the resolver's questions to others met |
 //! | `slow` | whose work finding the name waited for |
 //! | `answers` | who says that there is no such name, and who contradicts whom |
@@ -15,14 +16,17 @@
 //! | `http` | what the server did with the request |
 //! | `network` | which frames got lost or came twice |
 //! | `late` | which frames were held up |
+//! | `busy` | what this machine was too busy to tell |
 //! | `limits` | this machine, its user, and their limits |
 //! | `traffic` | frames as far as rules need them |
 //! | `words` | sentences and commands |
 
 mod aliases;
 mod answers;
+mod busy;
 mod connection;
 mod evidence;
+mod families;
 mod http;
 mod late;
 mod limits;
@@ -80,6 +84,7 @@ pub fn causes(case: &Case<'_>) -> Vec<Cause> {
             }
         }
     }
+    let mut found = busy::told(&evidence, found);
     // Whoever was stopped did not fail: what was under way might have gone well.
     if evidence.failed.is_some_and(|failed| failed.reason == Reason::Interrupted) {
         found.iter_mut().for_each(|cause| cause.broke = cause.trouble == Trouble::Interrupted);

@@ -46,6 +46,7 @@ pub mod diagnosis;
 pub mod dns;
 pub mod event;
 pub mod evidence;
+pub mod machine;
 pub mod outcome;
 pub mod report;
 pub mod series;
@@ -118,6 +119,10 @@ pub struct Journey {
     /// it began when that was over. What it found is held against what the resolver said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub walk: Option<walk::Walk>,
+    /// How long threads of this process waited for a processor during the visit, the longest first; empty where the kernel
+    /// does not count it, and without waits of 10 ms and more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub run_delays: Vec<machine::RunDelay>,
 }
 
 impl Journey {

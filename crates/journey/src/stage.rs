@@ -7,7 +7,7 @@ mod talk;
 mod tcp_info;
 mod tls;
 
-pub use connect::{Attempt, Connect, Tried};
+pub use connect::{Attempt, Connect, Tried, Waited};
 pub use name::{Address, Exchange, Name, NameSource, Opening, Told};
 pub use route::{Next, Own, Route, Way};
 pub use talk::{Close, Closer, Framing, Header, Interim, PeerEnd, Receive, Send, ServerTiming, Wait};

@@ -7,6 +7,7 @@ use crate::{
     Cause, Event, Hop, KnownHost, Observer, Outcome, Place, Reason, Stage, StageName,
     capture::Captured,
     diagnosis,
+    machine::RunDelay,
     outcome::exit,
     stage::{self, Did, Told},
     walk::Walk,
@@ -30,6 +31,8 @@ pub struct Case<'a> {
     pub capture: &'a Captured,
     /// This machine's own walk from the root.
     pub walk: Option<&'a Walk>,
+    /// How long threads of this process waited for a processor.
+    pub run_delays: &'a [RunDelay],
     /// Whether a status of 400 or above counts as a failure.
     pub fail_on_status: bool,
 }

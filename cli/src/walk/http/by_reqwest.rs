@@ -354,7 +354,7 @@ impl Visit<'_> {
             result: explain::tried(&failure),
             kernel: None,
         });
-        let did = Did::Connect(Connect { attempts: attempts.into_iter().collect() });
+        let did = Did::Connect(Connect { attempts: attempts.into_iter().collect(), waited: None });
         vec![observed(StageState::Failed, did, start_us, now_us, Some(failure))]
     }
 
@@ -372,7 +372,7 @@ impl Visit<'_> {
                 kernel: None,
             }
         });
-        let did = Did::Connect(Connect { attempts: attempts.into_iter().collect() });
+        let did = Did::Connect(Connect { attempts: attempts.into_iter().collect(), waited: None });
         let stage = observed(StageState::Done, did, opened.start_us, opened.end_us, None);
         Stage { note: with_tls.then(|| TOGETHER.to_owned()), ..stage }
     }

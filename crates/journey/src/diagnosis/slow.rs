@@ -93,8 +93,13 @@ fn slow_resolver<'a>(
 ) -> Option<Cause> {
     let name = evidence.name()?;
     let (address, host) = evidence.resolver()?;
+    // An answer that came when the stage was over took none of its time.
+    let end_us = evidence.hop.stage(StageName::Name)?.end_us()?;
     let answered = |exchange: &&Exchange| {
-        exchange.server == address && is_long(exchange.duration_us) && matches!(exchange.result, Told::Reply { .. })
+        exchange.start_us.saturating_add(exchange.duration_us) <= end_us
+            && exchange.server == address
+            && is_long(exchange.duration_us)
+            && matches!(exchange.result, Told::Reply { .. })
     };
     let exchange = name.exchanges.iter().find(answered)?;
     let asked = bare(&exchange.question.name);

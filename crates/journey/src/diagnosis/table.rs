@@ -1,7 +1,7 @@
 //! The table of rules, in the order in which what they find is to be blamed: what lies at the root of a matter stands before
 //! what follows from it.
 
-use super::{Rule, aliases, answers, connection, http, late, limits, network, own, servers, slow};
+use super::{Rule, aliases, answers, connection, families, http, late, limits, network, own, servers, slow};
 use crate::Trouble;
 
 macro_rules! rules {
@@ -60,6 +60,8 @@ pub const RULES: &[Rule] = rules! {
     DnsUnreachable: own::useless, "own queries: no way to the resolver", otherwise;
     DnsNoAnswer: own::useless, "own queries: no answer, and the resolver's report on whether it read the question", otherwise;
     DnsServerFailure: own::useless, "own queries: SERVFAIL, where nobody tells what the resolver met", otherwise;
+    DnsNoAnswer: families::unanswered, "own queries: the resolver answered for one family of addresses, and had not for the other after 1 s";
+    DnsSlow: families::late, "own queries: the answer for one family came 200 ms and more after the other's, when the stage was over";
     // Of the connection.
     NothingListens: connection::attempts, "stage connect: an address refused (RST)";
     AcceptQueueFull: connection::attempts, "stage connect: no answer, and the host or its kernel says that its accept queue is full";

@@ -1,5 +1,7 @@
 //! Each trouble by a small case; what is missing or contradicts itself; and what holds for all.
 
+mod busy;
+mod families;
 mod frames;
 mod names;
 mod scene;

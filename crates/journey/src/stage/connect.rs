@@ -12,6 +12,19 @@ use super::TcpInfo;
 pub struct Connect {
     /// The attempts.
     pub attempts: Vec<Attempt>,
+    /// The time in which no attempt was under way, as all had failed and the addresses of the other family had not come;
+    /// null where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited: Option<Waited>,
+}
+
+/// A wait for addresses, within the `connect` stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Waited {
+    /// Microseconds from the begin of the visit.
+    pub start_us: u64,
+    /// Microseconds until the answer came, or was not waited for any longer.
+    pub duration_us: u64,
 }
 
 impl Connect {

@@ -23,12 +23,17 @@ pub struct Name {
     /// How the resolver's own address was found, where it was given by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap: Option<Box<Self>>,
-    /// Every query that this machine sent, retransmissions and the change to TCP included, in order.
+    /// Every query that this machine sent, retransmissions and the change to TCP included, in order. One that was not
+    /// waited for went on beside the visit: its time may end after the stage.
     pub exchanges: Vec<Exchange>,
     /// The alias chain that was followed, from the name asked to the name that has the addresses; empty without aliases.
     pub aliases: Vec<String>,
     /// The addresses, in the order in which they will be tried.
     pub addresses: Vec<Address>,
+    /// Addresses of the other family that came when this stage was over, while a connection was being opened; they were
+    /// tried as well where it came to that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<Address>,
 }
 
 impl Name {
@@ -69,6 +74,10 @@ pub enum NameSource {
         /// Its URL, where it was asked over TLS or HTTPS.
         #[serde(default)]
         url: Option<String>,
+        /// Seconds that clients of the C library wait after each query (resolv.conf's `timeout`, or the default where it
+        /// was chosen elsewhere); null where they cannot ask it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_s: Option<u64>,
         /// Why this one: `the lab's`, `--resolver`, `/etc/resolv.conf`.
         chosen_by: String,
     },
@@ -142,7 +151,7 @@ pub enum Told {
     },
     /// Nothing came in time.
     Timeout,
-    /// Another query brought the answer first, or the stage ended; nobody waited for this one any longer.
+    /// Another query brought the answer first, or the visit ended; this one was not waited for any longer.
     Abandoned,
     /// The server's machine says that nothing listens there (ICMP port unreachable, or TCP RST).
     NothingListens,

@@ -65,7 +65,7 @@ impl Way {
 
     /// Whether the address is in the network of the own one; none where that is not known.
     pub fn is_in_own_network(&self) -> Option<bool> {
-        self.own.map(|own| own.holds(self.server))
+        self.own.map(|own| own.holds(self.server.to_canonical()))
     }
 }
 

@@ -76,7 +76,7 @@ impl Way {
             });
         }
         let broken = |attempts: Vec<Attempt>, reason, what: String| {
-            Box::new((Did::Connect(Connect { attempts }), Failure { reason, what }))
+            Box::new((Did::Connect(Connect { attempts, waited: None }), Failure { reason, what }))
         };
         if way.sockets.is_empty() {
             let each = attempts.iter().map(|attempt| match &attempt.result {

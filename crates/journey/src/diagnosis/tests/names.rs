@@ -330,6 +330,7 @@ fn an_old_answer() {
         observers: &stale.observers,
         capture: &stale.capture,
         walk: None,
+        run_delays: &[],
         fail_on_status: false,
     };
     assert!(crate::diagnosis::doubt(&case).is_some_and(|why| why.contains("from its cache")));

@@ -40,6 +40,7 @@ pub(super) struct Scene {
     pub(super) observers: Vec<Observer>,
     pub(super) capture: Captured,
     pub(super) walk: Option<Walk>,
+    pub(super) run_delays: Vec<crate::machine::RunDelay>,
     pub(super) fail: bool,
 }
 
@@ -117,6 +118,7 @@ impl Scene {
             observers: observers.collect(),
             capture: Captured::default(),
             walk: None,
+            run_delays: Vec::new(),
             fail: false,
         }
     }
@@ -192,6 +194,7 @@ impl Scene {
                 host: Some("resolver".to_owned()),
                 address: at(RESOLVER),
                 url: None,
+                timeout_s: Some(5),
                 chosen_by: "the lab's".to_owned(),
             }),
             addresses: addresses.collect(),
@@ -228,7 +231,7 @@ impl Scene {
             kernel: None,
         };
         let attempts = results.iter().map(attempt).collect();
-        self = self.stage(Did::Connect(Connect { attempts }), ms, failed);
+        self = self.stage(Did::Connect(Connect { attempts, waited: None }), ms, failed);
         self.events.retain(|event| event.host != YOU);
         self.events.extend(crate::chronicle::own(&self.hops));
         self
@@ -285,6 +288,12 @@ impl Scene {
         self
     }
 
+    /// A thread waited so long (ms) for a processor.
+    pub(super) fn waited(mut self, of: &str, ms: u64) -> Self {
+        self.run_delays.push(crate::machine::RunDelay { of: of.to_owned(), us: ms * 1_000 });
+        self
+    }
+
     pub(super) fn queue(mut self, host: &str, address: &str, waiting: u32, limit: u32) -> Self {
         let queues = vec![AcceptQueue { address: at(address), waiting, limit }];
         self.said(host, Said::Reported { events: 0, same_clock: true, overwritten: 0, queues });
@@ -331,6 +340,7 @@ impl Scene {
             observers: &self.observers,
             capture: &self.capture,
             walk: self.walk.as_ref(),
+            run_delays: &self.run_delays,
             fail_on_status: self.fail,
         };
         let found = causes(&case);

@@ -54,7 +54,16 @@ fn connections() {
         (5, 300),
         None,
     );
-    overtaken.check_besides(Trouble::SynUnanswered, Some("app2"));
+    let silent = overtaken.check_besides(Trouble::SynUnanswered, Some("app2"));
+    assert!(silent.what.contains("wait more than two minutes"), "{}", silent.what);
+    // The other family is tried beside it by all.
+    let other_family = Scene::found(&["10.78.2.81"]).connect(
+        &[("[fd10::82]:80", Tried::Abandoned), ("10.78.2.81:80", Tried::Connected)],
+        (5, 300),
+        None,
+    );
+    let silent = other_family.check_besides(Trouble::SynUnanswered, Some("fd10::82"));
+    assert!(!silent.what.contains("two minutes"), "{}", silent.what);
 }
 
 fn ended(did: Did, ms: (u64, u64), reason: Reason) -> Scene {
@@ -165,6 +174,7 @@ fn slow_and_reached() {
         observers: &status.observers,
         capture: &status.capture,
         walk: None,
+        run_delays: &[],
         fail_on_status: true,
     };
     let (outcome, code) = judge(&case);

@@ -203,6 +203,7 @@ fn what_the_resolver_said() {
         let source = NameSource::Resolver {
             host: None,
             address: "10.9.0.1:53".parse().unwrap(),
+            timeout_s: Some(5),
             url: None,
             chosen_by: "--resolver".to_owned(),
         };
