@@ -141,11 +141,44 @@ pub fn save_private(path: &Path, content: &[u8]) -> io::Result<()> {
     replace(path, content, 0o600)
 }
 
+/// Writes several files, all or none: each is whole beside its place before the first takes its name. Gives the file that
+/// could not be written.
+pub fn save_all<'a>(files: &[(&'a Path, &[u8])], is_private: bool) -> Result<(), (&'a Path, io::Error)> {
+    let rights = if is_private { 0o600 } else { 0o777 };
+    let ready = files.iter().map(|(path, content)| prepare(path, content, rights).map_err(|error| (*path, error)));
+    let ready: Vec<Ready> = ready.collect::<Result<_, _>>()?;
+    ready.into_iter().zip(files).try_for_each(|(ready, (path, _))| ready.put().map_err(|error| (*path, error)))
+}
+
 /// `rights` are the most that the file is to have.
 fn replace(path: &Path, content: &[u8], rights: u32) -> io::Result<()> {
+    prepare(path, content, rights)?.put()
+}
+
+/// Content that is written, and has not taken its file's name.
+enum Ready {
+    /// It is where it belongs: in a pipe or a device.
+    There,
+    /// It is beside its place.
+    Beside(Box<tempfile::NamedTempFile>, PathBuf),
+}
+
+impl Ready {
+    fn put(self) -> io::Result<()> {
+        match self {
+            Self::There => Ok(()),
+            Self::Beside(file, target) => file.persist(target).map(|_| ()).map_err(|error| error.error),
+        }
+    }
+}
+
+fn prepare(path: &Path, content: &[u8], rights: u32) -> io::Result<Ready> {
     let (target, mode) = match fs::metadata(path) {
         Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-        Ok(there) if !there.is_file() => return File::options().write(true).open(path)?.write_all(content),
+        Ok(there) if !there.is_file() => {
+            File::options().write(true).open(path)?.write_all(content)?;
+            return Ok(Ready::There);
+        }
         // A link stays one, and what it points to is replaced.
         Ok(there) => (path.canonicalize()?, there.permissions().mode() & 0o777),
         Err(error) if error.kind() == io::ErrorKind::NotFound => (path.to_path_buf(), 0o666),
@@ -161,8 +194,7 @@ fn replace(path: &Path, content: &[u8], rights: u32) -> io::Result<()> {
         .tempfile_in(folder)?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
-    file.persist(&target).map_err(|error| error.error)?;
-    Ok(())
+    Ok(Ready::Beside(Box::new(file), target))
 }
 
 #[cfg(test)]
@@ -198,6 +230,21 @@ mod tests {
         assert!(text_of(&b" \n "[..]).unwrap().is_none());
         assert_eq!(text_of(&b" \n {}"[..]).unwrap().as_deref().map(str::trim), Some("{}"));
         assert_eq!(text_of(&b"{\xff}"[..]).unwrap_err().to_string(), "it is no UTF-8");
+    }
+
+    #[test]
+    fn of_several_files_all_are_written_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+        // The second has no room: a device that is always full.
+        std::os::unix::fs::symlink("/dev/full", &two).unwrap();
+        let (failed, error) = save_all(&[(&one, b"1"), (&two, b"2")], false).unwrap_err();
+        assert_eq!((failed, error.kind()), (&*two, io::ErrorKind::StorageFull));
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        fs::remove_file(&two).unwrap();
+        save_all(&[(&one, b"1"), (&two, b"2")], true).unwrap();
+        assert_eq!(fs::read(&two).unwrap(), b"2");
+        assert_eq!(fs::metadata(&one).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -73,15 +73,9 @@ use visitor::Visitor;
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let done = match &cli.command {
-        Some(Command::Lab { command: LabCommand::Serve(serve) }) => serve::run(serve),
-        Some(Command::Lab { command: LabCommand::Fault { command } }) => faults::command::run(command),
-        Some(Command::Scenario(scenarios)) => scenario::run(scenarios),
-        Some(Command::Lab { command: LabCommand::Ready(asked) }) => ready::run(asked),
-        Some(Command::Show(show)) => show::run(show),
-        Some(Command::Doctor(doctor)) => doctor::run(doctor),
-        None => visit_all(&cli.visit),
+    let done = match Cli::try_parse() {
+        Ok(cli) => act(&cli),
+        Err(said) => say(&said),
     };
     match done {
         Ok(code) => ExitCode::from(code),
@@ -99,6 +93,31 @@ pub fn main() -> ExitCode {
             let interrupted = matches!(error.downcast_ref(), Some(PayloadError::Interrupted));
             ExitCode::from(if interrupted { exit::INTERRUPTED } else { exit::LOCAL })
         }
+    }
+}
+
+/// Help, the version, or what is wrong with the command line.
+fn say(said: &clap::Error) -> Result<u8, Stopped> {
+    let code = u8::try_from(said.exit_code()).unwrap_or(exit::USAGE);
+    let written = said.print().and_then(|()| io::stdout().flush());
+    match written {
+        // A complaint that nobody can read keeps its code.
+        Err(_) if said.use_stderr() => Ok(code),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Stopped::PipeClosed),
+        Err(error) => Err(Stopped::Write(error)),
+        Ok(()) => Ok(code),
+    }
+}
+
+fn act(cli: &Cli) -> Result<u8, Stopped> {
+    match &cli.command {
+        Some(Command::Lab { command: LabCommand::Serve(serve) }) => serve::run(serve),
+        Some(Command::Lab { command: LabCommand::Fault { command } }) => faults::command::run(command),
+        Some(Command::Scenario(scenarios)) => scenario::run(scenarios),
+        Some(Command::Lab { command: LabCommand::Ready(asked) }) => ready::run(asked),
+        Some(Command::Show(show)) => show::run(show),
+        Some(Command::Doctor(doctor)) => doctor::run(doctor),
+        None => visit_all(&cli.visit),
     }
 }
 
@@ -128,11 +147,11 @@ impl<E: Into<anyhow::Error>> From<E> for Stopped {
     }
 }
 
-#[allow(clippy::print_stderr)]
 pub(crate) fn complain(text: &str) {
     // Line by line: some messages show the lines of a file.
     let lines: Vec<String> = text.trim_end().lines().map(report::clean).collect();
-    eprintln!("visit: {}", lines.join("\n"));
+    // Where stderr is full or closed nobody can be told, and that is no reason to panic.
+    let _ = writeln!(io::stderr(), "visit: {}", lines.join("\n"));
 }
 
 /// Writes to stdout.
@@ -161,6 +180,7 @@ fn visit_all(visit: &Visit) -> Result<u8, Stopped> {
     let interrupt = CancellationToken::new();
     // First of all: it may give this process a user namespace, which it can only while it has one thread.
     let mut visitor = Visitor::new(visit, interrupt.clone())?;
+    room::descriptors()?;
     // What the runtime does on threads of its own must not be left to one that stands in another visit's network.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().thread_keep_alive(Duration::ZERO).build()?;

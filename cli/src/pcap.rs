@@ -77,10 +77,9 @@ pub fn write(
     }
     let links: Vec<_> = files.iter().map(|(link, _)| link.as_str()).collect();
     let paths = paths(target, &links);
-    for (path, (_, bytes)) in paths.iter().zip(&files) {
-        let written = if about.keys.is_some() { kept::save_private(path, bytes) } else { kept::save(path, bytes) };
-        written.map_err(|source| Failed { file: path.display().to_string(), source })?;
-    }
+    let all: Vec<_> = paths.iter().zip(&files).map(|(path, (_, bytes))| (path.as_path(), bytes.as_slice())).collect();
+    kept::save_all(&all, about.keys.is_some())
+        .map_err(|(path, source)| Failed { file: path.display().to_string(), source })?;
     Ok(paths)
 }
 

@@ -61,6 +61,7 @@ fn seat(book: &AddressBook, file: &Path) -> anyhow::Result<Option<Arc<Namespace>
 
 /// The hosts that are not ready, and why.
 fn not_ready(book: &AddressBook, seat: Option<&Namespace>) -> std::io::Result<Vec<String>> {
+    crate::room::descriptors().map_err(std::io::Error::other)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ask = || runtime.block_on(ask(book));
     match seat {

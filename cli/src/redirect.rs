@@ -7,12 +7,7 @@ use journey::{
 
 use crate::{
     plan::request::Request,
-    walk::{
-        Walk,
-        beside::Beside,
-        secrets::Secrets,
-        target::{self, Scheme},
-    },
+    walk::{Walk, beside::Beside, target},
 };
 
 /// Statuses whose `Location` a client follows (RFC 9110 §15.4).
@@ -38,24 +33,26 @@ pub async fn walk<'w>(walk: &'w Walk<'_>, beside: &Beside<'w>, url: &str, reques
             give_up(&mut hops, most);
             return hops;
         }
-        let next = target::join(&url, &next);
-        if let Some(scheme) = raw_scheme(&next) {
-            refuse(&mut hops, scheme);
-            return hops;
-        }
+        let next = match target::join(&url, &next) {
+            Ok(next) if matches!(next.scheme(), "http" | "https") => String::from(next),
+            Ok(next) => {
+                refuse(&mut hops, next.scheme());
+                return hops;
+            }
+            Err(why) => {
+                let what = format!("the answer points to {:?}, which is not a URL: {why}", walk.secrets.text(&next));
+                fail_last(&mut hops, Reason::UrlMalformed, what);
+                return hops;
+            }
+        };
         request = request.redirected(status, target::same_origin(&url, &next));
         url = next;
     }
 }
 
-/// The scheme of a URL that is visited only where it was typed: a server must not choose what else is sent where.
-fn raw_scheme(url: &str) -> Option<&'static str> {
-    let target = target::parse(url, Secrets::Removed).ok()?.1;
-    matches!(target.scheme, Scheme::Tcp | Scheme::Udp).then(|| target.scheme.as_str())
-}
-
+/// A server must not choose what else is sent where: tcp:// and udp:// are visited only where they were typed.
 fn refuse(hops: &mut [Hop], scheme: &str) {
-    let what = format!("the answer points to {scheme}://, and redirects are followed to http:// and https:// alone");
+    let what = format!("the answer points to a {scheme}: URL, and redirects are followed only to http:// and https://");
     fail_last(hops, Reason::SchemeUnsupported, what);
 }
 

@@ -70,7 +70,16 @@ pub fn book_json(book: &AddressBook) -> String {
 }
 
 fn pretty(value: &impl Serialize) -> String {
-    let mut text = serde_json::to_string_pretty(value).expect("plain data with text keys");
-    text.push('\n');
-    text
+    let text = serde_json::to_string_pretty(value).expect("plain data with text keys");
+    let mut escaped = String::with_capacity(text.len() + 1);
+    for c in text.chars() {
+        // All characters beyond ASCII stand in strings, where an escape means the same (RFC 8259 §7).
+        if c != '\n' && page::is_escaped(c) {
+            escaped.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped.push('\n');
+    escaped
 }

@@ -1,7 +1,7 @@
 //! What a lab needs of this machine, and whether there is room for it: said before anything is made, and where something
 //! was refused all the same.
 
-use std::io;
+use std::{fs::File, io};
 
 use anyhow::{anyhow, ensure};
 use nix::{
@@ -20,6 +20,13 @@ const VISIT: u64 = 4;
 const NAMESPACE: u64 = 1;
 /// What a host's namespace is made and asked with; all may be at it at once.
 const MAKING: u64 = 2;
+
+/// What a runtime with its signals and one connection open, beside stdin, stdout and stderr.
+const LEAST: usize = 7;
+/// What malloc(3) of glibc reserves of the address space for the first threads (mallopt(3), M_ARENA_MAX).
+const ARENA: u64 = 64 << 20;
+/// Of the address space: the program, its stacks and what it works with.
+const PROGRAM_SPACE: u64 = 256 << 20;
 
 /// A lab, as far as its size matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +62,11 @@ impl Size {
         standing + (self.namespaces() * MAKING).max(self.at_once.max(1) * (RUNTIME + VISIT))
     }
 
+    /// Address space at most: each host has a thread.
+    fn address_space(self, cpus: u64) -> u64 {
+        PROGRAM_SPACE + (self.servers + self.namespaces() + self.at_once).min(8 * cpus) * ARENA
+    }
+
     /// How many clients have room within so many files, all visiting at once if these do.
     pub fn fitting(self, files: u64) -> u64 {
         let all = self.at_once == self.clients;
@@ -71,6 +83,20 @@ pub fn file_limits() -> Result<(u64, u64), Errno> {
     getrlimit(Resource::RLIMIT_NOFILE)
 }
 
+/// Makes sure that a visit can be made at all: where there are fewer descriptors, tokio panics.
+pub fn descriptors() -> anyhow::Result<()> {
+    let spare: io::Result<Vec<File>> = (0..LEAST).map(|_| File::open("/dev/null")).collect();
+    match spare.err().and_then(|error| error.raw_os_error()).map(Errno::from_raw) {
+        Some(Errno::EMFILE) => {
+            let most = file_limits().map_or_else(|_| String::new(), |(soft, _)| format!(" {soft}"));
+            let least = LEAST + 3;
+            Err(anyhow!("this process may have only{most} open files (ulimit -n), and a visit needs at least {least}"))
+        }
+        Some(Errno::ENFILE) => Err(anyhow!("this machine may have no more open files (sysctl fs.file-max)")),
+        _ => Ok(()),
+    }
+}
+
 /// What gives a process more files.
 pub fn more_files(needed: u64) -> String {
     let enough = needed.next_power_of_two();
@@ -80,9 +106,23 @@ pub fn more_files(needed: u64) -> String {
 /// Takes as many files as this process may have, and makes sure that they are enough.
 pub fn make(size: Size) -> anyhow::Result<()> {
     service::start::raise_file_limit();
+    let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
+    if let Ok((most, _)) = getrlimit(Resource::RLIMIT_AS) {
+        enough_space(size.address_space(cpus), most)?;
+    }
     // Where it cannot be known, the lab tries.
     let Ok((_, most)) = file_limits() else { return Ok(()) };
     enough(size, most)
+}
+
+fn enough_space(needed: u64, most: u64) -> anyhow::Result<()> {
+    ensure!(
+        needed <= most,
+        "a lab takes up to {} MiB of address space, and this process may have {} MiB (ulimit -v)",
+        needed >> 20,
+        most >> 20,
+    );
+    Ok(())
 }
 
 fn enough(size: Size, most: u64) -> anyhow::Result<()> {
@@ -179,6 +219,15 @@ mod tests {
         check(built_in(0, 0), 64, "a lab of 7 hosts");
         let enough_of = |size: Size| enough(size, size.files()).is_ok() && enough(size, size.files() - 1).is_err();
         assert!(enough_of(built_in(93, 93)) && enough_of(built_in(0, 0)));
+    }
+
+    #[test]
+    fn too_little_address_space() {
+        let size = built_in(1, 1);
+        assert!(size.address_space(2) < size.address_space(64));
+        let error = enough_space(1 << 30, 500 << 20).unwrap_err().to_string();
+        assert_eq!(error, "a lab takes up to 1024 MiB of address space, and this process may have 500 MiB (ulimit -v)");
+        assert!(enough_space(1 << 30, u64::MAX).is_ok());
     }
 
     #[test]

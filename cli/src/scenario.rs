@@ -75,6 +75,7 @@ pub fn run(args: &Scenarios) -> Result<u8, Stopped> {
         (_, None) => thread::available_parallelism().map_or(1, NonZero::get),
     };
     let interrupt = CancellationToken::new();
+    crate::room::descriptors()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async { Ok::<_, io::Error>(tokio::spawn(stop_on_signals(interrupt.clone())?)) })?;
     place.announce(&runtime);

@@ -35,6 +35,7 @@ pub fn run(serve: &Serve) -> Result<u8, Stopped> {
         .map_err(|error| anyhow!("cannot read this machine's interfaces: {error}"))?;
     let mut footing = Footing::prepare(if serve.wire { LabWay::Wire } else { LabWay::Loopback })?;
     // Signals are taken over before the address book is printed: who reads it may stop the lab at once.
+    room::descriptors()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let stop = CancellationToken::new();
     runtime.block_on(async {

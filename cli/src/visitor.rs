@@ -185,7 +185,11 @@ impl<'a> Visitor<'a> {
             (Ground::Running { .. }, _) => return Ok(self.inside.clone()),
             (Ground::Internet, None) => return Ok(None),
             (Ground::Internet, Some(fault)) => {
-                return Err(anyhow!("--fault {fault} disturbs a lab, and {url} is visited elsewhere").into());
+                return Err(anyhow!(
+                    "--fault {fault} disturbs a lab, and {url} is visited elsewhere",
+                    url = target::shown(url, Secrets::Removed)
+                )
+                .into());
             }
         }
         if self.lab.is_none() {

@@ -12,7 +12,7 @@
 //! | [`http`], [`wire`], [`meter`] | `send`, `wait`, `receive`, `close` |
 //! | [`raw`]: [`stream`], [`datagram`] | the same of `tcp://` and `udp://`, from `connect` on |
 //! | [`calls`], [`heard`] | the socket calls behind these, and the bytes |
-//! | [`secrets`] | what is not shown |
+//! | [`secrets`] | what is not shown (a crate, which services use as well) |
 //! | [`bounds`], [`clock`] | time limits and the visit's clock |
 
 pub mod answer;
@@ -31,7 +31,6 @@ pub mod name;
 pub mod order;
 pub mod raw;
 pub mod route;
-pub mod secrets;
 pub mod secure;
 pub mod stream;
 pub mod stub;
@@ -40,6 +39,8 @@ pub mod target;
 pub mod tls;
 pub mod tree;
 pub mod wire;
+
+pub use ::secrets;
 
 use std::{net::IpAddr, time::Duration};
 

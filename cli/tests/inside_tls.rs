@@ -45,7 +45,7 @@ fn a_stream_that_is_reset_in_its_content() {
         body.send_reset(Reason::INTERNAL_ERROR);
     };
     let (code, journey) = http2(answer, &[]);
-    assert_eq!((code, &journey["outcome"]["reason"]), (56, &"receive_failed".into()), "{journey:#}");
+    assert_eq!((code, &journey["outcome"]["reason"]), (92, &"stream_failed".into()), "{journey:#}");
     assert!(
         journey["outcome"]["verdict"].as_str().unwrap().contains("reset the stream: INTERNAL_ERROR"),
         "{journey:#}"
@@ -55,7 +55,7 @@ fn a_stream_that_is_reset_in_its_content() {
 #[test]
 fn a_stream_that_is_refused() {
     let (code, journey) = http2(|respond| respond.send_reset(Reason::REFUSED_STREAM), &[]);
-    assert_eq!((code, &journey["outcome"]["failed_stage"]), (56, &"wait".into()), "{journey:#}");
+    assert_eq!((code, &journey["outcome"]["failed_stage"]), (92, &"wait".into()), "{journey:#}");
     assert!(journey["outcome"]["verdict"].as_str().unwrap().contains("REFUSED_STREAM"), "{journey:#}");
 }
 

@@ -39,6 +39,7 @@ pub fn run(command: &FaultCommand) -> Result<u8, Stopped> {
     let (book, file) = running(lab)?;
     // Before the runtime, which may have threads.
     let seat = book.inside.as_ref().map(|inside| Footing::enter(inside, &file)).transpose()?;
+    crate::room::descriptors()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let act = || {
         runtime.block_on(async {

@@ -54,8 +54,8 @@ pub fn sent(url: &str, request: &Request) -> Vec<Vec<u8>> {
         let value = value.as_bytes();
         [value, value.rsplit(|byte| *byte == b' ').next().unwrap_or_default()]
     });
-    let query = path.split_once('?').map_or("", |(_, query)| query);
-    let secrets: Vec<&[u8]> = fields.chain(secrets::of_query(query).map(str::as_bytes)).collect();
+    let parameters = secrets::of_target(&path);
+    let secrets: Vec<&[u8]> = fields.chain(parameters.iter().map(String::as_bytes)).collect();
     secrets.into_iter().filter(|secret| secret.len() >= SHORTEST).map(<[u8]>::to_vec).collect()
 }
 

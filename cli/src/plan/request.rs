@@ -8,7 +8,10 @@ use hyper::{
     header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT},
 };
 
-use crate::{args, walk::http::Versions};
+use crate::{
+    args,
+    walk::{http::Versions, secrets::Secrets},
+};
 
 /// Most bytes that a body may have.
 const LONGEST_BODY: u64 = 64 * 1024 * 1024;
@@ -108,7 +111,8 @@ impl Request {
 
     /// One `-H`: the first of a name replaces what every request has, further ones are added.
     fn add(&mut self, line: &str, added: &mut Vec<HeaderName>) -> Result<(), RequestError> {
-        let wrong = || RequestError::Field { given: line.to_owned() };
+        // A field without its colon may hold a password.
+        let wrong = || RequestError::Field { given: Secrets::Removed.stream(line) };
         let (name, value) = match (line.split_once(':'), line.strip_suffix(';')) {
             (Some((name, value)), _) if value.trim().is_empty() => (name, None),
             (Some((name, value)), _) => (name, Some(value.trim())),

@@ -298,19 +298,36 @@ fn ink(reply: &Reply) -> Ink {
     }
 }
 
+/// The aliases that a reply leads along.
+fn aliases(reply: &Reply) -> Option<String> {
+    let of = reply.answer.iter().filter(|record| record.rtype == "CNAME").map(|record| match bare(&record.data) {
+        "." => "the root (.)",
+        name => name,
+    });
+    let of: Vec<&str> = of.collect();
+    (!of.is_empty()).then(|| of.join(" → "))
+}
+
 /// A reply in a few words.
 fn meaning(journey: &Journey, reply: &Reply) -> String {
     match reply.meaning {
-        Meaning::Alias => match reply.answer.iter().rev().find(|record| record.rtype == "CNAME") {
-            Some(alias) => format!("an alias of {}, no more", bare(&alias.data)),
+        Meaning::Alias => match aliases(reply) {
+            Some(alias) => format!("an alias of {alias}, no more"),
             None => "an alias, no more".to_owned(),
         },
         Meaning::Answer => {
             format!("{}{}", count(reply.counts[0], "record"), kept(reply))
         }
         Meaning::Referral => format!("→ ask {}", referred_to(journey, reply).join(" or ")),
-        Meaning::NoData => "the name has no such record".to_owned(),
-        Meaning::NoSuchName => "no such name".to_owned(),
+        Meaning::NoData => match aliases(reply) {
+            Some(alias) => format!("an alias of {alias}, which has no such record"),
+            None => "the name has no such record".to_owned(),
+        },
+        // The code is about the end of the aliases (RFC 6604 §2).
+        Meaning::NoSuchName => match aliases(reply) {
+            Some(alias) => format!("an alias of {alias}, which does not exist"),
+            None => "no such name".to_owned(),
+        },
         Meaning::Truncated => "cut: ask again over tcp".to_owned(),
         Meaning::ServerFailure => "it could not get an answer".to_owned(),
         Meaning::Refused => "it refuses to answer".to_owned(),

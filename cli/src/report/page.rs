@@ -122,13 +122,18 @@ const LEAST_COLUMN: usize = 16;
 pub fn clean(text: &str) -> String {
     let mut cleaned = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() || is_invisible(c) {
+        if is_escaped(c) {
             cleaned.extend(c.escape_unicode());
         } else {
             cleaned.push(c);
         }
     }
     cleaned
+}
+
+/// Whether a terminal is not shown this character as it is.
+pub(super) fn is_escaped(c: char) -> bool {
+    c.is_control() || is_invisible(c)
 }
 
 fn is_invisible(c: char) -> bool {

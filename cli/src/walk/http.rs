@@ -7,6 +7,7 @@
 //! | `two` | the exchange itself, by hyper |
 //! | `content` | decoding, counting, writing to where `-o` says |
 //! | `explain` | what went wrong, from what the stream saw |
+//! | `http2` | the same over HTTP/2, from its frames |
 //! | `close` | the `close` stage |
 //! | [`by_reqwest`] | the same by reqwest, as far as it lets itself be watched |
 
@@ -15,6 +16,7 @@ mod close;
 mod content;
 mod explain;
 mod head;
+mod http2;
 mod two;
 
 pub use content::Output;
@@ -117,13 +119,14 @@ pub async fn exchange(
     let mut talk = Talk {
         walk,
         meter,
+        version: open.version,
         start_us,
         before,
         follows: asked.follows,
         receive: stage::Receive::default(),
         location: None,
     };
-    let stages = match talk.run(request, stream, open.version).await {
+    let stages = match talk.run(request, stream).await {
         Ok(done) => {
             let mut stages = talk.stages(sent, None);
             let keep_alive = done.keep_alive;
@@ -139,6 +142,7 @@ pub async fn exchange(
 struct Talk<'a> {
     walk: &'a Walk<'a>,
     meter: Meter,
+    version: Version,
     start_us: u64,
     // Bytes written and read below TLS before the request.
     before: Option<(u64, u64)>,

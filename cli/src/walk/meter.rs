@@ -13,7 +13,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use frames::{Frames, Kind};
+use frames::{Answer, Frames, Kind};
 
 use super::wire::{Tally, Wire};
 
@@ -40,6 +40,8 @@ pub struct Seen {
     pub wire_read: Option<u64>,
     /// When the other side's end was read: its FIN, or what TLS says before it.
     pub peer_closed: Option<Instant>,
+    /// How far the answer has come, where frames tell.
+    pub answer: Answer,
     /// What ended reading, if an error did.
     pub read_error: Option<io::ErrorKind>,
     /// What ended writing, if an error did.
@@ -82,6 +84,9 @@ pub enum Grammar {
     Frames,
 }
 
+/// The stream of the only request of a connection (RFC 9113 §5.1.1).
+const FIRST_STREAM: u32 = 1;
+
 /// A stream that is measured, lent to a library. It does not close: when it is dropped it comes back to its owner, who
 /// does that as a stage of its own.
 #[derive(Debug)]
@@ -97,6 +102,7 @@ pub struct Metered {
     is_held_back: bool,
     // Fields that come from now on are trailers.
     has_content: bool,
+    answer: Answer,
 }
 
 impl Metered {
@@ -115,6 +121,7 @@ impl Metered {
                 frames,
                 is_held_back: false,
                 has_content: false,
+                answer: Answer::default(),
             },
             meter,
             back,
@@ -173,7 +180,9 @@ impl Metered {
             Some((_, from_server)) => {
                 let mut count = 0;
                 let has_content = &mut self.has_content;
+                let answer = &mut self.answer;
                 from_server.feed(bytes, |part| {
+                    answer.take(FIRST_STREAM, &part);
                     count += if part.is_message() { part.here } else { 0 };
                     *has_content |= matches!(part.kind, Kind::Data { .. });
                     let is_whole = matches!(
@@ -184,6 +193,8 @@ impl Metered {
                         head_read = Some(now);
                     }
                 });
+                let answer = *answer;
+                self.meter.note(|seen| seen.answer = answer);
                 count
             }
         };

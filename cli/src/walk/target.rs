@@ -191,14 +191,20 @@ pub fn shown(text: &str, secrets: Secrets) -> String {
     secrets.text(&format!("{scheme}://{rest}"))
 }
 
-/// The URL that a reference in an answer to this URL means (RFC 3986 §5); what cannot be joined is taken as it is, and
-/// its own `url` stage will say what is wrong with it.
-pub fn join(base: &str, reference: &str) -> String {
-    let base = url::Url::parse(&with_scheme(base));
-    match base.and_then(|base| base.join(reference)) {
-        Ok(url) => url.to_string(),
-        Err(_) => reference.to_owned(),
+/// The URL that a reference in an answer to this URL means (RFC 3986 §5). Unlike what is typed, it is never guessed at: what
+/// has no scheme is relative, and `mailto:x` or `app:8080` are URLs of schemes that are not followed.
+pub fn join(base: &str, reference: &str) -> Result<url::Url, url::ParseError> {
+    url::Url::parse(&with_scheme(base))?.join(reference)
+}
+
+/// A field's value as the text of a URL: bytes beyond ASCII are percent-encoded as they are, in whatever encoding they are
+/// meant (RFC 3986 §2.1).
+pub fn of_field(value: &[u8]) -> String {
+    let mut text = String::with_capacity(value.len());
+    for byte in value {
+        if byte.is_ascii() { text.push(char::from(*byte)) } else { text.push_str(&format!("%{byte:02X}")) }
     }
+    text
 }
 
 /// Whether a URL has a user name or a password in it.
@@ -275,9 +281,34 @@ mod tests {
 
     #[test]
     fn references() {
-        assert_eq!(join("h.test/a/b", "../c?d"), "http://h.test/c?d");
-        assert_eq!(join("http://h.test/", "//other.test:81/x"), "http://other.test:81/x");
-        assert_eq!(join("http://h.test/", "https://h.test/"), "https://h.test/");
+        let check = |base: &str, reference: &str, expected: Option<&str>| {
+            let seen = join(base, reference).ok().map(String::from);
+            assert_eq!(seen.as_deref(), expected, "{base} {reference}");
+        };
+        check("h.test/a/b", "../c?d", Some("http://h.test/c?d"));
+        check("http://h.test/a?b", "?c", Some("http://h.test/a?c"));
+        check("http://h.test/a?b", "#c", Some("http://h.test/a?b#c"));
+        check("http://h.test/", "//other.test:81/x", Some("http://other.test:81/x"));
+        check("http://h.test/", "https://h.test/", Some("https://h.test/"));
+        check("http://h.test/", "HTTPS://h.test", Some("https://h.test/"));
+        check("http://h.test/", "a b\tc", Some("http://h.test/a%20bc"));
+        check("http://h.test/", "\\\\other.test\\a", Some("http://other.test/a"));
+        check("http://h.test/", "mailto:me@h.test", Some("mailto:me@h.test"));
+        check("http://h.test/", "app:8080", Some("app:8080"));
+        check("http://h.test/", "javascript:alert(1)", Some("javascript:alert(1)"));
+        check("http://h.test/", "tel:1", Some("tel:1"));
+        check("https://h.test/", "http:", None);
+        check("http://h.test/", "http://h.test:99999/", None);
+        check("http://h.test/", "//[::1", None);
+    }
+
+    #[test]
+    fn bytes_of_a_field() {
+        assert_eq!(of_field(b"/jos\xe9?\xc3\xa9#a b"), "/jos%E9?%C3%A9#a b");
+        assert_eq!(
+            String::from(join("http://h.test/", &of_field(b"http://b\xc3\xbccher.test/")).unwrap()),
+            "http://xn--bcher-kva.test/"
+        );
     }
 
     #[test]

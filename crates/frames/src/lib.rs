@@ -18,6 +18,10 @@
 //! assert_eq!(seen, [(10, false), (1, true)]);
 //! ```
 
+mod answer;
+
+pub use answer::Answer;
+
 /// The client begins with so many bytes that are no frame (RFC 9113 §3.4).
 const PREFACE: usize = 24;
 /// A frame's header, in bytes: three of length, type, flags, four of the stream.
@@ -25,6 +29,10 @@ pub const HEADER: usize = 9;
 
 const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
+const PADDED: u8 = 0x8;
+
+/// So much of a payload is looked at: the last stream and the error code of GOAWAY (RFC 9113 §6.8).
+const LOOKED_AT: usize = 8;
 
 /// What a frame is, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +76,10 @@ pub struct Part {
     pub bytes: u64,
     /// Whether it ends in this piece.
     pub is_end: bool,
+    /// The error code of RST_STREAM or GOAWAY, once the frame is whole (RFC 9113 §6.4, §6.8).
+    pub code: Option<u32>,
+    /// Bytes of content in the whole frame, without its padding (RFC 9113 §6.1); known where the frame ends.
+    pub content: u64,
 }
 
 impl Part {
@@ -88,12 +100,15 @@ pub struct Frames {
     begun: usize,
     // How much of the payload is not.
     left: usize,
+    // How the payload begins, and how much of that is there.
+    payload: [u8; LOOKED_AT],
+    looked_at: usize,
 }
 
 impl Frames {
     /// The direction from the client.
     pub fn from_client() -> Self {
-        Self { preface: PREFACE, header: [0; HEADER], begun: 0, left: 0 }
+        Self { preface: PREFACE, header: [0; HEADER], begun: 0, left: 0, payload: [0; LOOKED_AT], looked_at: 0 }
     }
 
     /// The direction from the server.
@@ -117,37 +132,70 @@ impl Frames {
                     return;
                 }
                 self.left = length(&self.header);
+                self.looked_at = 0;
                 here = HEADER;
             }
-            let taken = self.left.min(bytes.len());
-            self.left -= taken;
-            bytes = &bytes[taken..];
+            let (taken, rest) = bytes.split_at(self.left.min(bytes.len()));
+            self.left -= taken.len();
+            bytes = rest;
+            self.look_at(taken);
             let is_end = self.left == 0;
-            told(part(&self.header, here + taken, is_end));
+            told(self.part(here + taken.len(), is_end));
             if is_end {
                 self.begun = 0;
             }
+        }
+    }
+
+    /// Keeps what the payload begins with.
+    fn look_at(&mut self, payload: &[u8]) {
+        let count = payload.len().min(LOOKED_AT - self.looked_at);
+        self.payload[self.looked_at..self.looked_at + count].copy_from_slice(&payload[..count]);
+        self.looked_at += count;
+    }
+
+    fn part(&self, here: usize, is_end: bool) -> Part {
+        let header = &self.header;
+        let has = |flag| header[4] & flag != 0;
+        let kind = match header[3] {
+            0x0 => Kind::Data { is_last: has(END_STREAM) },
+            0x1 => Kind::Headers { is_whole: has(END_HEADERS), is_last: has(END_STREAM) },
+            0x3 => Kind::Reset,
+            0x7 => Kind::GoAway,
+            0x9 => Kind::Continuation { is_whole: has(END_HEADERS) },
+            _ => Kind::Other,
+        };
+        // The first bit is reserved.
+        let stream = u32::from_be_bytes([header[5] & 0x7f, header[6], header[7], header[8]]);
+        let length = length(header);
+        let content = match kind {
+            Kind::Data { .. } if has(PADDED) => length.saturating_sub(1 + usize::from(self.payload[0])),
+            Kind::Data { .. } => length,
+            _ => 0,
+        };
+        Part {
+            kind,
+            stream,
+            here: here as u64,
+            bytes: (HEADER + length) as u64,
+            is_end,
+            code: if is_end { self.code(kind) } else { None },
+            content: if is_end { content as u64 } else { 0 },
+        }
+    }
+
+    fn code(&self, kind: Kind) -> Option<u32> {
+        let [a, b, c, d, e, f, g, h] = self.payload;
+        match kind {
+            Kind::Reset if self.looked_at >= 4 => Some(u32::from_be_bytes([a, b, c, d])),
+            Kind::GoAway if self.looked_at >= 8 => Some(u32::from_be_bytes([e, f, g, h])),
+            _ => None,
         }
     }
 }
 
 fn length(header: &[u8; HEADER]) -> usize {
     usize::from(header[0]) << 16 | usize::from(header[1]) << 8 | usize::from(header[2])
-}
-
-fn part(header: &[u8; HEADER], here: usize, is_end: bool) -> Part {
-    let has = |flag| header[4] & flag != 0;
-    let kind = match header[3] {
-        0x0 => Kind::Data { is_last: has(END_STREAM) },
-        0x1 => Kind::Headers { is_whole: has(END_HEADERS), is_last: has(END_STREAM) },
-        0x3 => Kind::Reset,
-        0x7 => Kind::GoAway,
-        0x9 => Kind::Continuation { is_whole: has(END_HEADERS) },
-        _ => Kind::Other,
-    };
-    // The first bit is reserved.
-    let stream = u32::from_be_bytes([header[5] & 0x7f, header[6], header[7], header[8]]);
-    Part { kind, stream, here: here as u64, bytes: (HEADER + length(header)) as u64, is_end }
 }
 
 #[cfg(test)]
@@ -191,6 +239,30 @@ mod tests {
             }
             assert_eq!(ended, expected, "in pieces of {size}");
             assert_eq!(of_messages, 79 + 12 + 309, "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn codes_and_padding_in_pieces_of_every_size() {
+        let mut padded = bytes(0, 0x8, 1, 10);
+        padded[HEADER] = 4;
+        let mut over_padded = bytes(0, 0x8, 1, 2);
+        over_padded[HEADER] = 200;
+        let mut reset = bytes(3, 0, 1, 4);
+        reset[HEADER..].copy_from_slice(&[0, 0, 0, 13]);
+        let mut goaway = bytes(7, 0, 0, 8);
+        goaway[HEADER..].copy_from_slice(&[0, 0, 0, 1, 0, 0, 0, 2]);
+        let sent = [padded, over_padded, reset, goaway, bytes(3, 0, 1, 2)].concat();
+        for size in 1..=sent.len() {
+            let (mut frames, mut found) = (Frames::from_server(), Vec::new());
+            for piece in sent.chunks(size) {
+                frames.feed(piece, |part| {
+                    if part.is_end {
+                        found.push((part.content, part.code));
+                    }
+                });
+            }
+            assert_eq!(found, [(5, None), (0, None), (0, Some(13)), (0, Some(2)), (0, None)], "in pieces of {size}");
         }
     }
 

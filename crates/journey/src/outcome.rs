@@ -78,6 +78,10 @@ pub enum Reason {
     Reset,
     /// receive: the connection broke.
     ReceiveFailed,
+    /// wait or receive: the HTTP/2 stream was reset, or ended with less or more content than the head announces.
+    StreamFailed,
+    /// wait or receive: the server wants HTTP/1.1 for this request (HTTP_1_1_REQUIRED).
+    Http1Required,
     /// receive: the server closed before the end of the content.
     BodyCut,
     /// receive: what came is not HTTP.
@@ -128,7 +132,7 @@ pub mod exit {
             (Reason::SchemeUnsupported, _) => 1,
             (Reason::EmptyReply, _) => 52,
             (Reason::Reset, StageName::Wait | StageName::Receive | StageName::Close) => 56,
-            (_, StageName::Url) => 3,
+            (Reason::UrlMalformed, _) | (_, StageName::Url) => 3,
             (_, StageName::Name) => 6,
             (_, StageName::Route | StageName::Connect) => 7,
             (
@@ -142,6 +146,7 @@ pub mod exit {
             (_, StageName::Tls) => 35,
             (_, StageName::Send) => 55,
             (Reason::BodyCut, _) => 18,
+            (Reason::StreamFailed | Reason::Http1Required, _) => 92,
             (Reason::BadContentCoding, _) => 61,
             (Reason::WriteFailed, _) => WRITE,
             (Reason::MalformedResponse, _) => 8,

@@ -88,7 +88,9 @@ fn reached(case: &Case<'_>, hop: &Hop) -> (Outcome, u8) {
         None => format!("Reached: {answer}."),
     };
     let next = match status {
-        Some(300..400) if points_elsewhere(hop) => Some("the answer points elsewhere: follow it with -L".to_owned()),
+        Some(301..=303 | 307 | 308) if points_elsewhere(hop) => {
+            Some("the answer points elsewhere: follow it with -L".to_owned())
+        }
         Some(404) => Some("the server is fine, the path is not: check what stands behind the host name".to_owned()),
         Some(500..) => Some("the network is fine; look into the server's own log".to_owned()),
         _ => None,
@@ -206,7 +208,9 @@ fn has_status(hop: &Hop) -> bool {
 }
 
 fn points_elsewhere(hop: &Hop) -> bool {
-    receive_of(hop).is_some_and(|receive| receive.headers.iter().any(|header| header.name == "location"))
+    receive_of(hop).is_some_and(|receive| {
+        receive.headers.iter().any(|header| header.name == "location" && !header.value.trim().is_empty())
+    })
 }
 
 fn nobody_asked(hop: &Hop) -> bool {

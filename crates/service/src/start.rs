@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     io,
+    io::Write as _,
     net::SocketAddr,
     process::ExitCode,
     sync::Arc,
@@ -28,7 +29,12 @@ pub fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,hickory_server=error,hickory_resolver=error,hickory_net=error"));
     let ansi = io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(ansi).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(ansi)
+        .log_internal_errors(false)
+        .init();
 }
 
 /// Cancels `stop` at the first SIGTERM or SIGINT and says so. Signals are taken over when this is called, not later.
@@ -125,10 +131,7 @@ pub fn main<S: Service>() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The one message of a program that could not start; the subscriber may not be there yet.
-            #[allow(clippy::print_stderr)]
-            {
-                eprintln!("{}: {error}", S::NAME);
-            }
+            let _ = writeln!(io::stderr(), "{}: {error}", S::NAME);
             ExitCode::FAILURE
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use journey::{TraceId, What};
+use secrets::Secrets;
 use service::Recorder;
 
 /// Longest method and target kept, in characters; what was longer ends with `…`. A head may be far longer, and a ring of
@@ -72,9 +73,9 @@ pub(crate) fn method(method: &str) -> String {
     cut(method, METHOD_LIMIT)
 }
 
-/// A target as it is recorded: without its query, which may hold secrets.
+/// A target as it is recorded: without its query, and without secrets in its path (`;jsessionid=…`).
 pub(crate) fn target(path: &str) -> String {
-    cut(path, TARGET_LIMIT)
+    cut(&Secrets::Removed.text(path), TARGET_LIMIT)
 }
 
 fn cut(text: &str, limit: usize) -> String {
@@ -93,6 +94,12 @@ mod tests {
         assert_eq!(method("GET"), "GET");
         assert_eq!(target(&"ä".repeat(200)), "ä".repeat(200));
         assert_eq!(target(&"ä".repeat(201)), format!("{}…", "ä".repeat(200)));
+    }
+
+    #[test]
+    fn secrets_in_a_path_are_not_recorded() {
+        assert_eq!(target("/a;jsessionid=b/c"), "/a;jsessionid=(removed)/c");
+        assert_eq!(target("//me:pw@h/a"), "//h/a");
     }
 
     #[test]

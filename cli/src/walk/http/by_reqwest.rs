@@ -21,8 +21,8 @@ use std::{pin::pin, time::Duration};
 use futures_util::future::{Either, select};
 use http_body_util::BodyExt;
 use hyper::{
-    Response,
-    header::{HOST, HeaderMap, HeaderName, HeaderValue, LOCATION},
+    Method, Response,
+    header::{HOST, HeaderMap, HeaderName, HeaderValue},
 };
 use journey::{
     Evidence, Reason, Stage, StageName, StageState,
@@ -31,9 +31,9 @@ use journey::{
 
 use super::{
     super::{HANDSHAKE, Walk, bounds, observed, target::Scheme, target::Target, tls},
-    FIRST_BYTE, MAX_FIELDS, MAX_HEAD, Output, STALL, Versions,
+    FIRST_BYTE, MAX_FIELDS, Output, STALL, Versions,
     content::Content,
-    head,
+    head, http2,
 };
 use crate::{plan::request, redirect::is_redirect};
 use watched::{Opened, Watch};
@@ -171,6 +171,10 @@ impl Visit<'_> {
             Err(error) if self.watch.opened().is_none() => return Err(Ended::Connecting(Box::new(Ok(error)))),
             Err(error) => return Err(Ended::Waiting(explain::exchange(&error, &self.receive))),
         };
+        let is_http2 = response.version() == hyper::Version::HTTP_2;
+        if let Some(failure) = Some(&response).filter(|_| is_http2).and_then(|it| http2::too_large(it.headers())) {
+            return Err(Ended::Waiting(failure));
+        }
         self.head(&response);
         self.content(response).await.map_err(Ended::Receiving)
     }
@@ -197,7 +201,7 @@ impl Visit<'_> {
             .referer(false)
             .pool_max_idle_per_host(0)
             .http1_max_headers(MAX_FIELDS)
-            .http2_max_header_list_size(MAX_HEAD as u32)
+            .http2_max_header_list_size(http2::MAX_LIST)
             .tls_backend_preconfigured(config)
             .tls_info(true)
             .resolve_to_addrs(&self.way.host, &self.way.sockets)
@@ -234,8 +238,7 @@ impl Visit<'_> {
     fn head<B: hyper::body::Body>(&mut self, response: &Response<B>) {
         let now_us = self.walk.clock.us();
         self.head_us = Some(now_us);
-        let location = response.headers().get(LOCATION);
-        self.location = location.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        self.location = head::location(response.headers());
         self.receive = stage::Receive {
             status: Some(response.status().as_u16()),
             reason_phrase: head::reason_phrase(response),
@@ -244,7 +247,7 @@ impl Visit<'_> {
             headers_at_us: Some(now_us),
             content_bytes: Some(0),
             framing: Some(head::framing(response)),
-            server_timing: head::server_timing(response.headers()),
+            server_timing: head::server_timing(self.walk.secrets, response.headers()),
             ..stage::Receive::default()
         };
     }
@@ -265,8 +268,10 @@ impl Visit<'_> {
 
     async fn body(&mut self, mut body: reqwest::Body, content: &mut Content) -> Result<(), Failure> {
         let limit = self.walk.max_response;
+        let is_head = self.asked.method == Method::HEAD;
         loop {
             let frame = match self.walk.bounds.within(STALL, body.frame()).await {
+                Ok(None) if let Some(failure) = http2::short(is_head, &self.receive) => return Err(failure),
                 // An answer to HEAD has a coding and no content.
                 Ok(None) if self.receive.content_bytes == Some(0) => return Ok(()),
                 Ok(None) => return content.finish(),
@@ -288,7 +293,7 @@ impl Visit<'_> {
                 content.feed(data)?;
             } else if let Some(trailers) = frame.trailers_ref() {
                 self.receive.trailers = head::fields(self.walk.secrets, trailers);
-                self.receive.server_timing.extend(head::server_timing(trailers));
+                self.receive.server_timing.extend(head::server_timing(self.walk.secrets, trailers));
             }
         }
     }

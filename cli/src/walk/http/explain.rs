@@ -44,8 +44,6 @@ pub(super) fn failure(error: &hyper::Error, seen: &Seen, receive: &Receive) -> F
         let limit =
             if seen.read > MAX_HEAD as u64 { format!("{MAX_HEAD} bytes") } else { format!("{MAX_FIELDS} fields") };
         (Reason::TooLarge, format!("the head of the response is larger than {limit}"))
-    } else if let Some(error) = h2_error(error) {
-        of_http2(error)
     } else if error.is_parse() || is_invalid_data(error) {
         (Reason::MalformedResponse, format!("what the server sent is no HTTP/1.1 response: {}", words(error)))
     } else if reset && in_body {
@@ -66,20 +64,9 @@ pub(super) fn failure(error: &hyper::Error, seen: &Seen, receive: &Receive) -> F
     Failure { reason, what }
 }
 
-/// RFC 9113 §5.4: who ended what, and with which code.
-fn of_http2(error: &h2::Error) -> (Reason, String) {
-    let code = error.reason().map_or_else(|| "no code".to_owned(), |reason| format!("{reason:?}"));
-    let what = match (error.is_remote(), error.is_go_away()) {
-        (true, true) => format!("the server ended the connection with GOAWAY: {code}"),
-        (true, false) => format!("the server reset the stream: {code}"),
-        (false, _) => return (Reason::MalformedResponse, format!("what the server sent is no HTTP/2: {error}")),
-    };
-    (Reason::ReceiveFailed, what)
-}
-
-fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
+/// HTTP/2's own error; not one of the socket, since what became of that says more.
+pub(super) fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
     let cause = error.source()?.downcast_ref::<h2::Error>()?;
-    // What became of the socket says more.
     (!cause.is_io()).then_some(cause)
 }
 
@@ -95,7 +82,8 @@ fn tls_alert(error: &hyper::Error) -> Option<String> {
     None
 }
 
-fn promised(receive: &Receive) -> Option<u64> {
+/// The content-length of the head.
+pub(super) fn promised(receive: &Receive) -> Option<u64> {
     let length = receive.headers.iter().find(|header| header.name == "content-length")?;
     length.value.parse().ok()
 }

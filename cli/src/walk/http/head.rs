@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hyper::{
     HeaderMap, Request, Response, Version,
     body::Body,
-    header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING},
+    header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION, TRANSFER_ENCODING},
 };
 use journey::stage::{Framing, Header, Interim, ServerTiming};
 
-use super::super::{clock::Clock, secrets::Secrets};
+use super::super::{clock::Clock, secrets::Secrets, target};
 
 /// Most answers before the final one that are kept.
 const MOST_INTERIM: usize = 16;
@@ -21,6 +21,12 @@ pub(super) fn fields(secrets: Secrets, map: &HeaderMap) -> Vec<Header> {
         Header { name: name.as_str().to_owned(), value }
     };
     map.iter().map(one).collect()
+}
+
+/// Where a response points: the first `Location` that is not empty, as curl and browsers take it.
+pub(super) fn location(map: &HeaderMap) -> Option<String> {
+    let values = map.get_all(LOCATION).into_iter().map(|value| value.as_bytes().trim_ascii());
+    values.filter(|value| !value.is_empty()).map(target::of_field).next()
 }
 
 /// The version as its RFC has it.
@@ -95,9 +101,9 @@ pub(super) fn framing(response: &Response<impl Body>) -> Framing {
 }
 
 /// `Server-Timing` (W3C): metrics separated by commas, parameters by semicolons; the first of a repeated parameter counts.
-pub(super) fn server_timing(headers: &HeaderMap) -> Vec<ServerTiming> {
+pub(super) fn server_timing(secrets: Secrets, headers: &HeaderMap) -> Vec<ServerTiming> {
     let values = headers.get_all("server-timing").into_iter().filter_map(|value| value.to_str().ok());
-    let metric = |text: &str| {
+    let metric = move |text: &str| {
         let mut parts = outside_quotes(text, ';').into_iter().map(str::trim);
         let name = parts.next().filter(|name| !name.is_empty())?.to_owned();
         let mut timing = ServerTiming { name, duration_us: None, description: None };
@@ -107,7 +113,7 @@ pub(super) fn server_timing(headers: &HeaderMap) -> Vec<ServerTiming> {
             if key.trim().eq_ignore_ascii_case("dur") && timing.duration_us.is_none() {
                 timing.duration_us = milliseconds(value);
             } else if key.trim().eq_ignore_ascii_case("desc") && timing.description.is_none() {
-                timing.description = Some(value.to_owned());
+                timing.description = Some(secrets.text(value));
             }
         }
         Some(timing)
@@ -141,11 +147,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn locations() {
+        let check = |values: &[&[u8]], expected: Option<&str>| {
+            let mut map = HeaderMap::new();
+            for value in values {
+                map.append(LOCATION, HeaderValue::from_bytes(value).unwrap());
+            }
+            assert_eq!(location(&map).as_deref(), expected);
+        };
+        check(&[], None);
+        check(&[b""], None);
+        check(&[b" \t"], None);
+        check(&[b"", b"/a", b"/b"], Some("/a"));
+        check(&[b" /jos\xe9 "], Some("/jos%E9"));
+    }
+
+    #[test]
     fn server_timings() {
         let check = |value: &str, expected: &[(&str, Option<u64>, Option<&str>)]| {
             let mut map = HeaderMap::new();
             map.insert("server-timing", value.parse().unwrap());
-            let seen = server_timing(&map);
+            let seen = server_timing(Secrets::Removed, &map);
             let seen: Vec<_> =
                 seen.iter().map(|t| (t.name.as_str(), t.duration_us, t.description.as_deref())).collect();
             assert_eq!(seen, expected, "{value}");

@@ -8,8 +8,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, Response, Uri,
     body::Incoming,
-    client::conn::{http1, http2},
-    header::{HOST, HeaderName, HeaderValue, LOCATION},
+    client::conn,
+    header::{HOST, HeaderName, HeaderValue},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use journey::{
@@ -30,7 +30,7 @@ use super::{
     content::Content,
     explain,
     head::{self, Informational},
-    with_length,
+    http2, with_length,
 };
 use crate::{plan::request, redirect::is_redirect};
 
@@ -78,20 +78,19 @@ impl Talk<'_> {
         &mut self,
         mut request: Request<Full<Bytes>>,
         stream: Metered,
-        version: Version,
     ) -> Result<Complete, Failure> {
         let interim = Informational::listen(&mut request, self.walk.clock, self.walk.secrets);
         let io = TokioIo::new(stream);
-        let (driver, responded) = match version {
+        let (driver, responded) = match self.version {
             Version::Http1 => {
-                let mut builder = http1::Builder::new();
+                let mut builder = conn::http1::Builder::new();
                 builder.max_buf_size(MAX_HEAD).max_headers(MAX_FIELDS);
                 let (mut sender, connection) = builder.handshake(io).await.map_err(|error| self.explain(&error))?;
                 (tokio::spawn(connection), Either::Left(async move { sender.send_request(request).await }))
             }
             Version::Http2 => {
-                let mut builder = http2::Builder::new(TokioExecutor::new());
-                builder.max_header_list_size(MAX_HEAD as u32);
+                let mut builder = conn::http2::Builder::new(TokioExecutor::new());
+                builder.max_header_list_size(http2::MAX_LIST);
                 let (mut sender, connection) = builder.handshake(io).await.map_err(|error| self.explain(&error))?;
                 (tokio::spawn(connection), Either::Right(async move { sender.send_request(request).await }))
             }
@@ -119,6 +118,11 @@ impl Talk<'_> {
             Ok(Err(error)) => return Err(self.explain(&error)),
             Err(reason) => return Err(self.cut(reason, FIRST_BYTE)),
         };
+        if self.version == Version::Http2
+            && let Some(failure) = http2::too_large(response.headers())
+        {
+            return Err(failure);
+        }
         self.head(&response);
         self.receive.interim = interim.heard();
         let keep_alive = head::keeps_alive(&response);
@@ -138,8 +142,7 @@ impl Talk<'_> {
     }
 
     fn head(&mut self, response: &Response<Incoming>) {
-        let location = response.headers().get(LOCATION);
-        self.location = location.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        self.location = head::location(response.headers());
         // Where frames do not tell, the read that brought the end of the head is the last one so far: HTTP/1.1 is read in
         // turn with being understood.
         let seen = self.meter.seen();
@@ -152,7 +155,7 @@ impl Talk<'_> {
             headers_at_us: headers_at,
             content_bytes: Some(0),
             framing: Some(head::framing(response)),
-            server_timing: head::server_timing(response.headers()),
+            server_timing: head::server_timing(self.walk.secrets, response.headers()),
             ..stage::Receive::default()
         };
     }
@@ -161,6 +164,7 @@ impl Talk<'_> {
         let limit = self.walk.max_response;
         loop {
             let frame = match self.walk.bounds.within(STALL, body.frame()).await {
+                Ok(None) if !self.has_end() => return Err(http2::unfinished(&self.meter.seen().answer, &self.receive)),
                 // An answer to HEAD names a coding, and there is nothing to decode.
                 Ok(None) if self.receive.content_bytes == Some(0) => return Ok(()),
                 Ok(None) => return content.finish(),
@@ -173,7 +177,7 @@ impl Talk<'_> {
                 content.feed(data)?;
             } else if let Some(trailers) = frame.trailers_ref() {
                 self.receive.trailers = head::fields(self.walk.secrets, trailers);
-                self.receive.server_timing.extend(head::server_timing(trailers));
+                self.receive.server_timing.extend(head::server_timing(self.walk.secrets, trailers));
             }
             if self.meter.seen().read > limit {
                 let what = format!("the response is larger than the limit of {limit} bytes");
@@ -182,8 +186,16 @@ impl Talk<'_> {
         }
     }
 
+    /// Whether the end of the content is an end of the response. The library takes a reset with NO_ERROR for one.
+    fn has_end(&self) -> bool {
+        self.version == Version::Http1 || self.meter.seen().answer.is_ended
+    }
+
     fn explain(&self, error: &hyper::Error) -> Failure {
-        explain::failure(error, &self.meter.seen(), &self.receive)
+        match self.version {
+            Version::Http1 => explain::failure(error, &self.meter.seen(), &self.receive),
+            Version::Http2 => http2::failure(error, &self.meter.seen(), &self.receive),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{
     evidence::{Evidence, id},
-    words::{and, bare, is_under, same, walk, walk_or_ask_another, zone},
+    words::{and, is_under, same, walk, walk_or_ask_another, zone},
 };
 use crate::{
     Basis, Cause, Event, Reason, StageName, Sure, Trouble, What,
@@ -85,13 +85,13 @@ fn others_differ(evidence: &Evidence<'_>, host: &str, name: &str) -> Option<(Str
 
 /// One authority says no, and the visit found the name all the same.
 fn one_of_two(evidence: &Evidence<'_>, wanted: Trouble) -> Option<Cause> {
-    let name = evidence.name().filter(|name| !name.addresses.is_empty())?;
+    evidence.name().filter(|name| !name.addresses.is_empty())?;
     if wanted != Trouble::NoSuchName || evidence.resolver().is_none() {
         return None;
     }
     let denial = denial(evidence, Reason::NoSuchName, evidence.end_of_aliases())?;
-    let what =
-        format!("{} says that there is no name {}, and another says that there is", denial.host, bare(&name.asked));
+    let end = evidence.end_of_aliases();
+    let what = format!("{} says that there is no name {end}, and another says that there is", denial.host);
     Some(Cause::new(wanted, Some(denial.host), what).on(id(denial.event)))
 }
 

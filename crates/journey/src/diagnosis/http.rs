@@ -26,7 +26,9 @@ fn trouble(evidence: &Evidence<'_>, failed: Failed<'_>) -> Option<Trouble> {
         (Reason::SendFailed, _) if raw == "udp" => Trouble::ThisMachine,
         (Reason::Reset | Reason::SendFailed, _) => Trouble::Reset,
         (Reason::EmptyReply, _) => Trouble::EmptyReply,
-        (Reason::BodyCut | Reason::ReceiveFailed, _) => Trouble::CutShort,
+        (Reason::BodyCut | Reason::ReceiveFailed | Reason::StreamFailed | Reason::Http1Required, _) => {
+            Trouble::CutShort
+        }
         (Reason::MalformedResponse, _) => Trouble::NotHttp,
         (Reason::BadContentCoding, _) => Trouble::BadContent,
         (Reason::TooLarge, _) => Trouble::TooLarge,

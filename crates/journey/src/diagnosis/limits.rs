@@ -32,7 +32,9 @@ fn trouble(reason: Reason, stage: StageName) -> Trouble {
         (Reason::TlsFailed, _) => Trouble::TlsFailed,
         (Reason::SendFailed | Reason::Reset, _) => Trouble::Reset,
         (Reason::EmptyReply, _) => Trouble::EmptyReply,
-        (Reason::ReceiveFailed | Reason::BodyCut, _) => Trouble::CutShort,
+        (Reason::ReceiveFailed | Reason::BodyCut | Reason::StreamFailed | Reason::Http1Required, _) => {
+            Trouble::CutShort
+        }
         (Reason::MalformedResponse, _) => Trouble::NotHttp,
         (Reason::BadContentCoding, _) => Trouble::BadContent,
         (Reason::TooLarge, _) => Trouble::TooLarge,

@@ -41,10 +41,13 @@ impl Name {
     /// families that were asked for.
     pub fn denial(&self, no_such_name: bool) -> String {
         let asked = &self.asked;
-        let alias = self.aliases.last().map(|end| end.trim_end_matches('.'));
+        let alias = self.aliases.last().map(|end| match end.trim_end_matches('.') {
+            "" => "the root (.)",
+            end => end,
+        });
         if no_such_name {
             return match alias {
-                Some(end) => format!("{asked} is an alias of {end}, and there is no such name"),
+                Some(end) => format!("{asked} is an alias of {end}, which does not exist"),
                 None => format!("there is no name {asked}"),
             };
         }

@@ -43,6 +43,9 @@ pub(super) fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Ho
         return Some(text);
     }
     let text = match (reason, stage) {
+        (Reason::UrlMalformed, StageName::Receive) => {
+            "the server has to send a URL in its Location field: look at what makes it".to_owned()
+        }
         (Reason::UrlMalformed, _) => "write it like http://host:port/path".to_owned(),
         (Reason::SchemeUnsupported, _) if hops.len() > 1 || stage == StageName::Receive => {
             "where the server points to is its own choice: if you mean to go there, visit it by itself".to_owned()
@@ -117,8 +120,12 @@ pub(super) fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Ho
         (Reason::Timeout, StageName::Wait) => {
             "the server took the request and is silent: look at its load and its log".to_owned()
         }
-        (Reason::Reset | Reason::MalformedResponse, _) if has_status(hop) => {
+        (Reason::Reset | Reason::MalformedResponse, _) if has_status(hop) && !is_http2(hop) => {
             "it began as an answer should, so it is the server or something on the way: look at the server's log"
+                .to_owned()
+        }
+        (Reason::EmptyReply | Reason::Reset, _) if is_http2(hop) => {
+            "the server agreed on HTTP/2 and hung up: look at its log; does it answer over HTTP/1.1? visit with --http1.1"
                 .to_owned()
         }
         (Reason::EmptyReply | Reason::Reset, _) => {
@@ -126,6 +133,15 @@ pub(super) fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Ho
         }
         (Reason::BodyCut | Reason::ReceiveFailed, _) => {
             "the server or something on the way broke the connection: visit again, and look at the server's log"
+                .to_owned()
+        }
+        (Reason::Http1Required, _) => "visit with --http1.1".to_owned(),
+        (Reason::StreamFailed, _) => {
+            "look at the server's log; does it answer over HTTP/1.1? visit with --http1.1".to_owned()
+        }
+        (Reason::MalformedResponse, _) if is_http2(hop) => {
+            "the server agreed on HTTP/2 and does not keep to it: look at its log; does it answer over HTTP/1.1? visit \
+             with --http1.1"
                 .to_owned()
         }
         (Reason::MalformedResponse, _) => "what listens there does not speak HTTP: check the port".to_owned(),
@@ -142,6 +158,12 @@ pub(super) fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Ho
         }
     };
     Some(text)
+}
+
+/// Whether the handshake agreed on HTTP/2, so that the port is one of a server that speaks it.
+fn is_http2(hop: &Hop) -> bool {
+    let tls = hop.stage(StageName::Tls).map(|stage| &stage.did);
+    matches!(tls, Some(Did::Tls(tls)) if tls.alpn.as_deref() == Some("h2"))
 }
 
 /// Whether another vendor's server plays the resolver: what it met is known from nobody.

@@ -148,7 +148,7 @@ impl Many {
     pub(super) fn has_written(&mut self, bytes: &[u8], now_ns: u64) {
         let Self { to_client, arrived, streams, quiet_ns, is_sending, .. } = self;
         to_client.feed(bytes, |part| {
-            let Part { kind, stream: id, bytes, is_end, here } = part;
+            let Part { kind, stream: id, bytes, is_end, here, .. } = part;
             if part.is_message()
                 && let Some(stream) = streams.get_mut(&id)
             {
