@@ -35,7 +35,7 @@ fn server(head: impl Fn(SocketAddr) -> Vec<u8> + Send + 'static) -> (SocketAddr,
             let mut body = vec![0; length];
             reader.read_exact(&mut body).unwrap();
             let line = line.trim_end().trim_end_matches(" HTTP/1.1").to_owned() + &String::from_utf8(body).unwrap();
-            let answer = match line.contains("/start") {
+            let answer = match line.contains("/start/a?q") || line.ends_with("/start") {
                 true => [b"HTTP/1.1 ", &head(address)[..], b"\r\ncontent-length: 0\r\n\r\n"].concat(),
                 false => b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec(),
             };

