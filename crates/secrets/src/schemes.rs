@@ -57,7 +57,7 @@ fn token68(text: &str) -> &str {
     let inner = text.find(|c| !is_inner(c)).unwrap_or(text.len());
     let rest = &text[inner..];
     let padding = rest.len() - rest.trim_start_matches('=').len();
-    let ends = rest[padding..].chars().next().is_none_or(|c| !(c == '"' && padding > 0) && !is_inner(c));
+    let ends = rest[padding..].chars().next().is_none_or(|c| !(is_inner(c) || (c == '"' && padding > 0)));
     if ends && inner > 0 { &text[..inner + padding] } else { "" }
 }
 
