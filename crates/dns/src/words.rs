@@ -13,12 +13,86 @@ pub fn question(query: &Query) -> Question {
     Question { name: query.name().to_ascii(), rtype: rtype(query.query_type()) }
 }
 
+/// Types by their IANA names that hickory knows by number only.
+const MORE_TYPES: [(u16, &str); 57] = [
+    (3, "MD"),
+    (4, "MF"),
+    (7, "MB"),
+    (8, "MG"),
+    (9, "MR"),
+    (11, "WKS"),
+    (14, "MINFO"),
+    (17, "RP"),
+    (18, "AFSDB"),
+    (19, "X25"),
+    (20, "ISDN"),
+    (21, "RT"),
+    (22, "NSAP"),
+    (23, "NSAP-PTR"),
+    (26, "PX"),
+    (27, "GPOS"),
+    (29, "LOC"),
+    (30, "NXT"),
+    (31, "EID"),
+    (32, "NIMLOC"),
+    (34, "ATMA"),
+    (36, "KX"),
+    (38, "A6"),
+    (40, "SINK"),
+    (42, "APL"),
+    (45, "IPSECKEY"),
+    (49, "DHCID"),
+    (55, "HIP"),
+    (56, "NINFO"),
+    (57, "RKEY"),
+    (58, "TALINK"),
+    (63, "ZONEMD"),
+    (66, "DSYNC"),
+    (67, "HHIT"),
+    (68, "BRID"),
+    (99, "SPF"),
+    (100, "UINFO"),
+    (101, "UID"),
+    (102, "GID"),
+    (103, "UNSPEC"),
+    (104, "NID"),
+    (105, "L32"),
+    (106, "L64"),
+    (107, "LP"),
+    (108, "EUI48"),
+    (109, "EUI64"),
+    (249, "TKEY"),
+    (253, "MAILB"),
+    (254, "MAILA"),
+    (256, "URI"),
+    (258, "AVC"),
+    (259, "DOA"),
+    (260, "AMTRELAY"),
+    (261, "RESINFO"),
+    (262, "WALLET"),
+    (32768, "TA"),
+    (32769, "DLV"),
+];
+
 /// A type as dig writes it; one without a name as `TYPE1234` (RFC 3597 §5).
 pub fn rtype(rtype: RecordType) -> String {
     match rtype {
-        RecordType::Unknown(number) => format!("TYPE{number}"),
+        RecordType::Unknown(number) => MORE_TYPES
+            .iter()
+            .find_map(|(known, name)| (*known == number).then(|| (*name).to_owned()))
+            .unwrap_or_else(|| format!("TYPE{number}")),
         known => known.to_string(),
     }
+}
+
+/// A type by its name, or as `TYPE1234`, in either case.
+pub fn rtype_named(text: &str) -> Option<RecordType> {
+    let upper = text.to_ascii_uppercase();
+    if let Some(number) = upper.strip_prefix("TYPE").filter(|number| number.bytes().all(|b| b.is_ascii_digit())) {
+        return number.parse::<u16>().ok().map(RecordType::from);
+    }
+    let more = MORE_TYPES.iter().find_map(|(number, name)| (*name == upper).then(|| RecordType::from(*number)));
+    more.or_else(|| upper.parse().ok())
 }
 
 /// A record; long data is cut at [`DATA_LIMIT`].

@@ -30,6 +30,7 @@ pub mod ready;
 pub mod reload;
 pub mod ring;
 pub mod start;
+pub mod text;
 pub mod tls;
 
 pub use args::{Args, Command, Told};
@@ -42,4 +43,5 @@ pub use ready::Ready;
 pub use reload::{NotReloaded, Reload};
 pub use ring::Recorder;
 pub use start::{Ended, Service, Signals};
+pub use text::{printable, printable_lines};
 pub use tokio_util::sync::CancellationToken as Stop;

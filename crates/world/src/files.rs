@@ -92,6 +92,23 @@ pub fn read_text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
+/// The bytes of a regular file, if it is not too long to be one of a world's. A FIFO would be waited for, and a device
+/// may never end.
+fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let (kind, mut bytes) = (std::fs::metadata(path)?.file_type(), Vec::new());
+    if kind.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !kind.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    let read = File::open(path)?.take(LONGEST_FILE + 1).read_to_end(&mut bytes)?;
+    if read as u64 > LONGEST_FILE {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 64 MiB"));
+    }
+    Ok(bytes)
+}
+
 impl Files {
     /// The folder of this world file.
     pub fn beside(world_file: &Path) -> Self {
@@ -100,14 +117,24 @@ impl Files {
 
     /// The text of the file of that name.
     pub fn read(&self, name: &str) -> Result<String, FileError> {
+        String::from_utf8(self.read_bytes(name)?).map_err(|_| {
+            let source = io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text");
+            FileError { path: self.path(name), source }
+        })
+    }
+
+    /// The bytes of the file of that name, which must be a regular one.
+    pub fn read_bytes(&self, name: &str) -> Result<Vec<u8>, FileError> {
         let fail = |source| FileError { path: self.path(name), source };
         match self {
             Self::BuiltIn => BUILT_IN
                 .iter()
-                .find_map(|(known, text)| (*known == name).then(|| (*text).to_owned()))
+                .find_map(|(known, text)| (*known == name).then(|| text.as_bytes().to_vec()))
                 .ok_or_else(|| fail(io::ErrorKind::NotFound.into())),
-            Self::Folder(folder) => read_text(&folder.join(name)).map_err(fail),
-            Self::Changed(changed) => changed.text(name).map_or_else(|| changed.base.read(name), Ok),
+            Self::Folder(folder) => read_regular(&folder.join(name)).map_err(fail),
+            Self::Changed(changed) => {
+                changed.text(name).map_or_else(|| changed.base.read_bytes(name), |text| Ok(text.into_bytes()))
+            }
         }
     }
 

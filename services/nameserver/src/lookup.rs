@@ -1,10 +1,10 @@
 //! From a question to an answer (RFC 1034 §4.3.2). Pure: no I/O, no clock.
 
-use std::slice;
+use std::{borrow::Cow, slice};
 
 use hickory_proto::{
     op::ResponseCode,
-    rr::{DNSClass, Name, RData, Record, RecordType},
+    rr::{DNSClass, Name, RData, Record, RecordType, rdata::CNAME},
 };
 
 use crate::{
@@ -81,20 +81,21 @@ pub fn lookup<'z>(zones: &'z Zones, question: &Question<'_>) -> Lookup<'z> {
     if let Some((rcode, refusal)) = unserved(question) {
         return answer.refuse(rcode, refusal);
     }
-    let asked = Key::of(question.name);
-    let (mut name, mut key) = (question.name, &asked);
-    let Some(mut zone) = zone_of(zones, key, question.rtype) else {
+    let mut key = Key::of(question.name);
+    let mut name = Cow::Borrowed(question.name);
+    let Some(mut zone) = zone_of(zones, &key, question.rtype) else {
         return answer.refuse(ResponseCode::Refused, Refusal::NotAuthoritative);
     };
     for _ in 0..=CHAIN {
-        let Some((target, target_key)) = answer.step(zone, key, name, question.rtype) else { break };
+        let Some((target, target_key)) = answer.step(zone, &key, &name, question.rtype) else { break };
         // A chain that comes back to a name it has been at says nothing new.
-        if answer.answers.iter().any(|record| record.name == *target) {
+        let alias = |record: &Record| matches!(record.data, RData::CNAME(_));
+        if answer.answers.iter().any(|record| alias(record) && record.name == *target) {
             break;
         }
         (name, key) = (target, target_key);
-        // Where the chain leaves our zones, whoever asked goes on.
-        let Some(next) = zone_of(zones, key, question.rtype) else { break };
+        // Where the chain leaves our zones, the client goes on.
+        let Some(next) = zone_of(zones, &key, question.rtype) else { break };
         zone = next;
     }
     answer
@@ -148,7 +149,7 @@ impl<'z> Lookup<'z> {
     }
 
     /// Answers from one zone; returns where a CNAME leads.
-    fn step(&mut self, zone: &'z Zone, key: &Key, name: &Name, rtype: RecordType) -> Option<(&'z Name, &'z Key)> {
+    fn step(&mut self, zone: &'z Zone, key: &Key, name: &Name, rtype: RecordType) -> Option<(Cow<'z, Name>, Key)> {
         let found = zone.find(key.as_bytes());
         let (Found::Exact(node) | Found::Above(node)) = found;
         if let Some(cut) = zone.cut(node) {
@@ -162,6 +163,8 @@ impl<'z> Lookup<'z> {
         match found {
             Found::Exact(node) => self.take(zone, node, rtype, None),
             Found::Above(encloser) => match zone.wildcard(encloser) {
+                // Nothing exists below a DNAME record, so the name nearest to such a name is the record's owner.
+                _ if encloser.set(RecordType::DNAME).is_some() => self.rename(encloser, name),
                 Some(wildcard) => self.take(zone, wildcard, rtype, Some(name)),
                 None => {
                     self.rcode = ResponseCode::NXDomain;
@@ -179,7 +182,7 @@ impl<'z> Lookup<'z> {
         node: &'z Node,
         rtype: RecordType,
         made_for: Option<&Name>,
-    ) -> Option<(&'z Name, &'z Key)> {
+    ) -> Option<(Cow<'z, Name>, Key)> {
         let set = match rtype {
             // RFC 8482 §4.1: one set is answer enough to a question that nobody needs to ask.
             RecordType::ANY => node.sets.first(),
@@ -193,13 +196,34 @@ impl<'z> Lookup<'z> {
         self.answer(set, made_for);
         match (&set.records[0].data, &set.target) {
             (RData::CNAME(target), Some(key)) if !matches!(rtype, RecordType::CNAME | RecordType::ANY) => {
-                Some((&target.0, key))
+                Some((Cow::Borrowed(&target.0), **key))
             }
             _ => {
                 self.additionals.push(Part::Sets(&set.additional));
                 None
             }
         }
+    }
+
+    /// A name below a DNAME record: the record, and the CNAME record that follows from it for this name, with the same
+    /// time to live (RFC 6672 §3.1, §3.2). Returns where it leads.
+    fn rename(&mut self, node: &'z Node, name: &Name) -> Option<(Cow<'z, Name>, Key)> {
+        let set = node.set(RecordType::DNAME)?;
+        let (dname, target) = (set.records.first()?, set.renamed.as_deref()?);
+        if !self.answers.iter().any(|record| record == dname) {
+            self.answers.push(Part::Set(&set.records));
+        }
+        let below = name.iter().count().saturating_sub(dname.name.iter().count());
+        let prefix = Name::from_labels(name.iter().take(below)).ok()?;
+        let Ok(target) = prefix.append_name(target) else {
+            // The new name is longer than 255 bytes.
+            self.rcode = ResponseCode::YXDomain;
+            return None;
+        };
+        let cname = Record::from_rdata(name.clone(), dname.ttl, RData::CNAME(CNAME(target.clone())));
+        self.answers.push(Part::Made(vec![cname]));
+        let key = Key::of(&target);
+        Some((Cow::Owned(target), key))
     }
 
     fn answer(&mut self, set: &'z RecordSet, made_for: Option<&Name>) {

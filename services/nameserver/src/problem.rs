@@ -6,11 +6,13 @@ use dns::words;
 use hickory_proto::rr::{Name, RecordType};
 use world::FileError;
 
+use crate::master::Place;
+
 /// What is wrong with one zone file.
 #[derive(Debug, thiserror::Error)]
 pub enum ZoneError {
     /// It cannot be read.
-    #[error(transparent)]
+    #[error("{}", service::printable(&.0.to_string()))]
     Read(#[from] FileError),
     /// The world file names it for something that is no zone.
     #[error("{file}: {name:?} is no zone name: {why}")]
@@ -22,7 +24,7 @@ pub enum ZoneError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// Something in it.
+    /// Something in it, or in a file that it includes.
     #[error("{file}:{line}: {problem}")]
     At {
         /// The file.
@@ -74,9 +76,29 @@ pub enum Problem {
     /// `\` with nothing usable behind it.
     #[error("{0:?}: after \"\\\" comes a character, or three digits up to 255")]
     Escape(String),
+    /// An entry of more words than any record has.
+    #[error("an entry of more than {0} words")]
+    LongEntry(usize),
     /// A control entry that is not known.
-    #[error("{0} is not supported; known are $ORIGIN and $TTL")]
+    #[error("{0} is not supported; known are $ORIGIN, $TTL, $INCLUDE and $GENERATE")]
     Directive(String),
+    /// A file that cannot be included.
+    #[error("$INCLUDE {file}: {why}")]
+    Include {
+        /// The file.
+        file: String,
+        /// Why not.
+        why: String,
+    },
+    /// A template that makes no lines.
+    #[error("$GENERATE: {0:?} is not {1}")]
+    Generate(String, &'static str),
+    /// Too many generated records.
+    #[error("$GENERATE makes more than {0} records in this zone")]
+    Generated(usize),
+    /// A file that is no zone file.
+    #[error("more than {0} problems; the rest of the file was not read")]
+    TooMany(usize),
     /// No owner to go on with.
     #[error("the line begins with a blank, but no name stands before it")]
     NoOwner,
@@ -127,6 +149,14 @@ pub enum Problem {
     /// A text longer than its length byte can say.
     #[error("a text of {0} bytes; one string holds 255, several may follow each other (RFC 1035 §3.3)")]
     LongText(usize),
+    /// Data longer than a record can hold.
+    #[error("{}: data of {bytes} bytes; a record holds 65535 (RFC 1035 §3.2.1)", words::rtype(*rtype))]
+    LongData {
+        /// The type.
+        rtype: RecordType,
+        /// How many bytes.
+        bytes: usize,
+    },
 
     // The zone.
     /// Data of another zone.
@@ -141,8 +171,8 @@ pub enum Problem {
     #[error("the zone {0} has no SOA record")]
     NoSoa(Name),
     /// A second SOA.
-    #[error("a second SOA record; the first is on line {0}")]
-    SecondSoa(usize),
+    #[error("a second SOA record; the first is on {0}")]
+    SecondSoa(Place),
     /// An SOA elsewhere.
     #[error("an SOA record at {0}, which is not the top of the zone")]
     StraySoa(Name),
@@ -150,32 +180,52 @@ pub enum Problem {
     #[error("the zone {0} has no NS record at its top")]
     NoNs(Name),
     /// CNAME and something else.
-    #[error("{name} has a CNAME record on line {cname}, and nothing may stand beside it (RFC 1034 §3.6.2)")]
+    #[error("{name} has a CNAME record on {cname}, and nothing may stand beside it (RFC 1034 §3.6.2)")]
     BesideCname {
         /// The owner.
         name: Name,
         /// Where the CNAME record is.
-        cname: usize,
+        cname: Place,
     },
     /// Never to be seen.
-    #[error("{name} lies below {cut}, which line {line} delegates: only addresses of name servers may stand there")]
+    #[error("{name} lies below {cut}, which {line} delegates: only addresses of name servers may stand there")]
     Occluded {
         /// The owner.
         name: Name,
         /// The delegated name.
         cut: Box<Name>,
         /// Where it is delegated.
-        line: usize,
+        line: Place,
     },
     /// The same at the cut itself.
-    #[error("{name} is delegated by line {line}: its {} record belongs into the zone below", words::rtype(*rtype))]
+    #[error("{name} is delegated by {line}: its {} record belongs into the zone below", words::rtype(*rtype))]
     AtCut {
         /// The owner.
         name: Name,
         /// The record's type.
         rtype: RecordType,
         /// Where it is delegated.
-        line: usize,
+        line: Place,
+    },
+    /// A second record where there can be one.
+    #[error("a second {} record at {name}; the first is on {line}, and a name has one (RFC 6672 §2.4)", words::rtype(*rtype))]
+    Second {
+        /// The owner.
+        name: Name,
+        /// The record's type.
+        rtype: RecordType,
+        /// Where the first is.
+        line: Place,
+    },
+    /// Data below a DNAME record.
+    #[error("{name} lies below {dname}, whose DNAME record on {line} renames everything there (RFC 6672 §2.4)")]
+    BelowDname {
+        /// The owner.
+        name: Name,
+        /// The renamed name.
+        dname: Box<Name>,
+        /// Where its DNAME record is.
+        line: Place,
     },
     /// A DS without a delegation.
     #[error("a DS record at {0}, which is not delegated here (RFC 4035 §2.4)")]
@@ -192,33 +242,31 @@ pub enum Problem {
         owner: Box<Name>,
     },
     /// A server or exchange behind an alias.
-    #[error("{target} is an alias (line {line}); an {rtype} record must name a host itself (RFC 2181 §10.3)")]
+    #[error("{target} is an alias ({line}); an {rtype} record must name a host itself (RFC 2181 §10.3)")]
     Alias {
         /// The target.
         target: Name,
         /// Where its CNAME record is.
-        line: usize,
+        line: Place,
         /// The record that points at it.
         rtype: RecordType,
     },
     /// One set, two times to live.
-    #[error("time to live {ttl}, but line {line} of the same set says {first} (RFC 2181 §5.2)")]
+    #[error("time to live {ttl}, but {line} of the same set says {first} (RFC 2181 §5.2)")]
     TtlsDiffer {
         /// This record's.
         ttl: u32,
         /// The other's.
         first: u32,
         /// Where the other is.
-        line: usize,
+        line: Place,
     },
     /// Too much for a message.
-    #[error("the {} records of {name} have {bytes} bytes and do not fit into a DNS message", words::rtype(*rtype))]
+    #[error("the {} records of {name} do not fit into a DNS message of 65535 bytes", words::rtype(*rtype))]
     TooLarge {
         /// The owner.
         name: Name,
         /// The type.
         rtype: RecordType,
-        /// How many bytes.
-        bytes: usize,
     },
 }

@@ -2,9 +2,15 @@
 
 mod check;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
-use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::{
+    rr::{Name, RData, Record, RecordType},
+    serialize::binary::BinDecodable,
+};
 
 use crate::{
     key::{self, Key},
@@ -61,6 +67,8 @@ pub struct RecordSet {
     pub additional: Vec<Records>,
     /// Of a CNAME: the key of the name it points at.
     pub target: Option<Box<Key>>,
+    /// Of a DNAME: the name that takes the owner's place (RFC 6672 §2.1).
+    pub renamed: Option<Box<Name>>,
 }
 
 /// Where a name is in a zone.
@@ -100,13 +108,13 @@ impl Zone {
     /// Makes the nodes and gives them their records.
     fn fill(&mut self, lines: Vec<Line>) {
         let mut sets: HashMap<(usize, u16), Vec<Record>> = HashMap::new();
+        let mut seen = HashSet::new();
         self.insert(&self.key.clone());
         for Line { record, .. } in lines {
             let node = self.insert(Key::of(&record.name).as_bytes());
-            let set = sets.entry((node, record.record_type().into())).or_default();
             // A record that is there already is the same record (RFC 2181 §5).
-            if !set.iter().any(|other| other.data == record.data) {
-                set.push(record);
+            if seen.insert((node, record.data.clone())) {
+                sets.entry((node, record.record_type().into())).or_default().push(record);
             }
         }
         let mut sets: Vec<_> = sets.into_iter().collect();
@@ -116,7 +124,9 @@ impl Zone {
                 RData::CNAME(target) => Some(Box::new(Key::of(&target.0))),
                 _ => None,
             };
-            let set = RecordSet { rtype: rtype.into(), records: records.into(), additional: Vec::new(), target };
+            let renamed = renamed(&records[0].data).map(Box::new);
+            let set =
+                RecordSet { rtype: rtype.into(), records: records.into(), additional: Vec::new(), target, renamed };
             self.nodes[node].sets.push(set);
         }
     }
@@ -256,6 +266,14 @@ fn host_of(data: &RData) -> Option<(&Name, bool)> {
         RData::NS(ns) => Some((&ns.0, true)),
         RData::MX(mx) => Some((&mx.exchange, false)),
         RData::SRV(srv) => Some((&srv.target, false)),
+        _ => None,
+    }
+}
+
+/// The target of a DNAME record, which is kept as bytes.
+fn renamed(data: &RData) -> Option<Name> {
+    match data {
+        RData::Unknown { code: RecordType::DNAME, rdata } => Name::from_bytes(&rdata.anything).ok(),
         _ => None,
     }
 }

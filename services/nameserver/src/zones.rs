@@ -1,14 +1,15 @@
 //! All zones of a server, and where they are read from.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
-use hickory_proto::rr::{Name, RData};
+use hickory_proto::rr::RData;
+use service::printable;
 use world::{Files, Renumber};
 
 use crate::{
     key::{self, Key},
-    master::{self, Located},
-    problem::{ZoneError, ZoneErrors},
+    master::{self, Located, Place},
+    problem::{Problem, ZoneError, ZoneErrors},
     zone::Zone,
 };
 
@@ -54,9 +55,10 @@ impl Source {
             return Err(vec![self.zone_name(name, file, "it must end with a dot")]);
         }
         let origin =
-            master::name(name, &Name::root()).map_err(|_| vec![self.zone_name(name, file, "it is no domain name")])?;
-        let text = self.files.read(file).map_err(|error| vec![error.into()])?;
-        let (mut lines, problems) = master::read(&text, &origin);
+            master::absolute_name(name).map_err(|_| vec![self.zone_name(name, file, "it is no domain name")])?;
+        let text = self.files.read_bytes(file).map_err(|error| vec![error.into()])?;
+        let mut open = |name: &str, within: Option<&str>| self.included(name, within.unwrap_or(file));
+        let (mut lines, problems) = master::read_with(&text, &origin, &mut open);
         if !problems.is_empty() {
             // What could not be read would be missed by the checks, and reported a second time as missing.
             return Err(self.located(file, problems));
@@ -71,17 +73,30 @@ impl Source {
         Zone::new(origin, lines).map_err(|problems| self.located(file, problems))
     }
 
+    /// The text of a file that is named in `within`, relative to the folder of that one: a server's own folder is not the
+    /// same in every way of running it.
+    fn included(&self, name: &str, within: &str) -> Result<(String, Vec<u8>), Problem> {
+        let path = Path::new(within).with_file_name("").join(name);
+        let path = path.to_string_lossy().into_owned();
+        match self.files.read_bytes(&path) {
+            Ok(text) => Ok((path, text)),
+            Err(error) => Err(Problem::Include { file: printable(name), why: printable(&error.to_string()) }),
+        }
+    }
+
     fn located(&self, file: &str, problems: Vec<Located>) -> Vec<ZoneError> {
-        let file = self.files.path(file);
-        let with_file = |located: Located| match located.line {
-            Some(line) => ZoneError::At { file: file.clone(), line, problem: located.problem },
-            None => ZoneError::Lacks { file: file.clone(), problem: located.problem },
+        let shown = |file: &str| printable(&self.files.path(file));
+        let with_file = |located: Located| match located.place {
+            Some(Place { file: within, line }) => {
+                ZoneError::At { file: shown(within.as_deref().unwrap_or(file)), line, problem: located.problem }
+            }
+            None => ZoneError::Lacks { file: shown(file), problem: located.problem },
         };
         problems.into_iter().map(with_file).collect()
     }
 
     fn zone_name(&self, name: &str, file: &str, why: &'static str) -> ZoneError {
-        ZoneError::ZoneName { file: self.files.path(file), name: name.to_owned(), why }
+        ZoneError::ZoneName { file: printable(&self.files.path(file)), name: name.to_owned(), why }
     }
 }
 

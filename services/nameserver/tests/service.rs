@@ -65,7 +65,7 @@ fn the_two_example_zones_are_twins() {
         let text = Files::BuiltIn.read(&format!("zones/{origin}.zone")).unwrap();
         let (lines, problems) = master::read(&text, &format!("{origin}.").parse().unwrap());
         assert_eq!(problems, []);
-        let shown = |line: &Line| format!("line {}: {}", line.number, line.record).replace(origin, "ORIGIN");
+        let shown = |line: &Line| format!("{}: {}", line.place, line.record).replace(origin, "ORIGIN");
         lines.iter().map(shown).collect::<Vec<_>>()
     };
     assert_eq!(records("example.local"), records("example.test"));

@@ -47,7 +47,7 @@ ns.sibling  A     192.0.2.7
 mx.child    A     192.0.2.8
 toglue      MX    10 mx.child
 signed      NS    ns.other.
-signed      DS    \# 4 00010203
+signed      DS    1 8 1 0000000000000000000000000000000000000000
 kid         NS    ns.kid
 ns.kid      A     192.0.2.9
 "#;

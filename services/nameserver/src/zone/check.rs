@@ -1,10 +1,13 @@
 //! What must be true of a zone before it is served.
 
-use std::collections::HashMap;
+use std::{
+    cell::OnceCell,
+    collections::{HashMap, HashSet},
+};
 
 use hickory_proto::{
-    rr::{Name, Record, RecordType},
-    serialize::binary::BinEncodable,
+    rr::{Name, RData, Record, RecordType, rdata::NULL},
+    serialize::binary::{BinEncodable, BinEncoder},
 };
 
 use crate::{
@@ -13,46 +16,60 @@ use crate::{
     problem::Problem,
 };
 
-/// A message's limit, less a header, the longest question, and an OPT record with room for options.
-const ROOM: usize = 65_535 - 12 - 260 - 1024;
+/// A header, the longest question, and an OPT record with the server's name (RFC 5001).
+const HEAD: usize = 12 + 259 + 11 + 4 + 63;
+/// A message's limit, less an OPT record and what a question has beyond a record without data.
+const ROOM: usize = 65_535 - 11 - 4 - 63 - 6;
 
-/// All that is wrong with these lines as the zone `origin`, by line.
+/// All that is wrong with these lines as the zone `origin`, in their order.
 pub(super) fn problems(origin: &Name, lines: &[Line]) -> Vec<Located> {
     let sheet = Sheet::new(origin, lines);
-    let mut problems: Vec<Located> = lines
-        .iter()
-        .filter_map(|line| sheet.line(line).map(|problem| Located { line: Some(line.number), problem }))
-        .collect();
+    let mut problems: Vec<(usize, Located)> = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let problem = sheet.line(at, line).map(|problem| Located { place: Some(line.place.clone()), problem });
+        problems.extend(problem.map(|located| (at, located)));
+    }
     let lacks = |rtype| !sheet.has(&sheet.top, rtype);
+    let mut missing = |problem| problems.push((usize::MAX, Located { place: None, problem }));
     if lacks(RecordType::SOA) {
-        problems.push(Located { line: None, problem: Problem::NoSoa(origin.clone()) });
+        missing(Problem::NoSoa(origin.clone()));
     }
     if lacks(RecordType::NS) {
-        problems.push(Located { line: None, problem: Problem::NoNs(origin.clone()) });
+        missing(Problem::NoNs(origin.clone()));
     }
     problems.extend(sheet.large());
-    problems.sort_by_key(|located| located.line.unwrap_or(usize::MAX));
-    problems
+    problems.sort_by_key(|(at, _)| *at);
+    problems.into_iter().map(|(_, located)| located).collect()
 }
 
-/// The zone's lines by owner.
+/// The zone's lines by owner and type, each with its place in the order of reading.
 struct Sheet<'l> {
     origin: &'l Name,
     top: Vec<u8>,
-    owners: HashMap<Vec<u8>, Vec<&'l Line>>,
+    owners: HashMap<Vec<u8>, HashMap<RecordType, Set<'l>>>,
+    /// All names that exist, empty non-terminals among them; made where an address is missing.
+    existing: OnceCell<HashSet<Vec<u8>>>,
 }
+
+/// The records of one owner and type, by their place in the order of reading.
+type Set<'l> = Vec<(usize, &'l Line)>;
 
 impl<'l> Sheet<'l> {
     fn new(origin: &'l Name, lines: &'l [Line]) -> Self {
-        let mut owners: HashMap<_, Vec<_>> = HashMap::new();
-        for line in lines {
-            owners.entry(Key::of(&line.record.name).as_bytes().to_vec()).or_default().push(line);
+        let mut owners: HashMap<Vec<u8>, HashMap<RecordType, Set<'l>>> = HashMap::new();
+        for (at, line) in lines.iter().enumerate() {
+            let key = Key::of(&line.record.name);
+            let sets = match owners.get_mut(key.as_bytes()) {
+                Some(sets) => sets,
+                None => owners.entry(key.as_bytes().to_vec()).or_default(),
+            };
+            sets.entry(line.record.record_type()).or_default().push((at, line));
         }
-        Self { origin, top: Key::of(origin).as_bytes().to_vec(), owners }
+        Self { origin, top: Key::of(origin).as_bytes().to_vec(), owners, existing: OnceCell::new() }
     }
 
     /// What is wrong with this line; the first thing found, as others often follow from it.
-    fn line(&self, line: &Line) -> Option<Problem> {
+    fn line(&self, at: usize, line: &Line) -> Option<Problem> {
         let Line { record, .. } = line;
         let name = || record.name.clone();
         let key = Key::of(&record.name);
@@ -68,40 +85,57 @@ impl<'l> Sheet<'l> {
             RecordType::DS if at_top || !self.has(key, RecordType::NS) => return Some(Problem::StrayDs(name())),
             _ => {}
         }
-        self.beside(key, line).or_else(|| self.occluded(key, record)).or_else(|| self.target(key, record))
+        self.beside(key, at, line).or_else(|| self.occluded(key, record)).or_else(|| self.target(key, record))
     }
 
     /// What is wrong with this line beside the others of its owner.
-    fn beside(&self, key: &[u8], line: &Line) -> Option<Problem> {
-        let Line { number, record } = line;
-        let rtype = record.record_type();
-        let others = || self.owners[key].iter().filter(|other| other.number != *number);
-        let first = others().find(|other| other.record.record_type() == rtype && other.number < *number);
-        if rtype == RecordType::CNAME {
+    fn beside(&self, key: &[u8], at: usize, line: &Line) -> Option<Problem> {
+        let record = &line.record;
+        let (rtype, name) = (record.record_type(), || record.name.clone());
+        let first = self.set(key, rtype)?.first().filter(|(first, _)| *first < at).map(|(_, line)| *line);
+        let other = first.filter(|first| first.record.data != record.data);
+        match rtype {
             // Reported once, at the line that is not the CNAME, or at the second CNAME.
-            let first = first.filter(|first| first.record.data != record.data)?;
-            return Some(Problem::BesideCname { name: record.name.clone(), cname: first.number });
+            RecordType::CNAME => {
+                return other.map(|first| Problem::BesideCname { name: name(), cname: first.place.clone() });
+            }
+            // What signs or denies the CNAME record stands beside it (RFC 4034 §3, §4).
+            RecordType::RRSIG | RecordType::NSEC => {}
+            _ => {
+                if let Some(cname) = self.first(key, RecordType::CNAME) {
+                    return Some(Problem::BesideCname { name: name(), cname: cname.place.clone() });
+                }
+            }
         }
-        if let Some(cname) = others().find(|other| other.record.record_type() == RecordType::CNAME) {
-            return Some(Problem::BesideCname { name: record.name.clone(), cname: cname.number });
-        }
-        if rtype == RecordType::SOA {
-            return first.map(|first| Problem::SecondSoa(first.number));
+        match rtype {
+            RecordType::SOA => return first.map(|first| Problem::SecondSoa(first.place.clone())),
+            RecordType::DNAME => {
+                return other.map(|first| Problem::Second { name: name(), rtype, line: first.place.clone() });
+            }
+            // Each has the time to live of the set that it signs (RFC 4034 §3).
+            RecordType::RRSIG => return None,
+            _ => {}
         }
         let first = first.filter(|first| first.record.ttl != record.ttl)?;
-        Some(Problem::TtlsDiffer { ttl: record.ttl, first: first.record.ttl, line: first.number })
+        Some(Problem::TtlsDiffer { ttl: record.ttl, first: first.record.ttl, line: first.place.clone() })
     }
 
-    /// Whether a delegation keeps this record from ever being served.
+    /// Whether a delegation or a DNAME record keeps this record from ever being served.
     fn occluded(&self, key: &[u8], record: &Record) -> Option<Problem> {
+        use RecordType::{A, AAAA, DNAME, DS, NS, NSEC, RRSIG};
         let rtype = record.record_type();
+        let (name, mut above) = (record.name.clone(), self.within(key).skip(1));
+        if let Some(dname) = above.find_map(|above| self.first(above, DNAME)) {
+            let (owner, line) = (Box::new(dname.record.name.clone()), dname.place.clone());
+            return Some(Problem::BelowDname { name, dname: owner, line });
+        }
         let (cut, ns) = self.cut_of(key)?;
-        let (line, name) = (ns.number, record.name.clone());
-        let address = matches!(rtype, RecordType::A | RecordType::AAAA);
+        let line = ns.place.clone();
         match rtype {
-            RecordType::NS | RecordType::DS if cut == key => None,
+            // At the cut: the delegation, and what proves that it is none (RFC 4035 §2.2, §2.3).
+            NS | DS | NSEC | RRSIG if cut == key => None,
             // An address at the cut itself: the delegated name is its own name server.
-            _ if address => None,
+            A | AAAA => None,
             _ if cut == key => Some(Problem::AtCut { name, rtype, line }),
             _ => Some(Problem::Occluded { name, cut: Box::new(ns.record.name.clone()), line }),
         }
@@ -121,7 +155,7 @@ impl<'l> Sheet<'l> {
         }
         let rtype = record.record_type();
         if let Some(cname) = self.first(host, RecordType::CNAME) {
-            return Some(Problem::Alias { target: target.clone(), line: cname.number, rtype });
+            return Some(Problem::Alias { target: target.clone(), line: cname.place.clone(), rtype });
         }
         if rtype != RecordType::NS {
             return None;
@@ -142,41 +176,63 @@ impl<'l> Sheet<'l> {
         encloser.is_some_and(|encloser| has(&[b"\x01*", encloser].concat()))
     }
 
-    /// Whether the name exists, be it as an empty non-terminal. O(zone), and asked only where an address is missing.
+    /// Whether the name exists, be it as an empty non-terminal.
     fn exists(&self, key: &[u8]) -> bool {
-        self.owners.keys().any(|owner| key::is_within(owner, key))
+        let all = || self.owners.keys().flat_map(|owner| key::upwards(owner)).map(<[u8]>::to_vec).collect();
+        self.existing.get_or_init(all).contains(key)
     }
 
     /// The topmost delegation at or above this name, and its first line.
     fn cut_of<'k>(&self, key: &'k [u8]) -> Option<(&'k [u8], &'l Line)> {
-        let inside = key::upwards(key).take_while(|above| *above != self.top);
+        let inside = self.within(key).take_while(|above| *above != self.top);
         inside.filter_map(|above| Some((above, self.first(above, RecordType::NS)?))).last()
     }
 
+    /// This name and those above it in the zone.
+    fn within<'k>(&self, key: &'k [u8]) -> impl Iterator<Item = &'k [u8]> {
+        let least = self.top.len();
+        key::upwards(key).take_while(move |above| above.len() >= least)
+    }
+
+    fn set(&self, key: &[u8], rtype: RecordType) -> Option<&Set<'l>> {
+        self.owners.get(key)?.get(&rtype)
+    }
+
     fn first(&self, key: &[u8], rtype: RecordType) -> Option<&'l Line> {
-        self.owners.get(key)?.iter().find(|line| line.record.record_type() == rtype).copied()
+        self.set(key, rtype)?.first().map(|(_, line)| *line)
     }
 
     fn has(&self, key: &[u8], rtype: RecordType) -> bool {
-        self.first(key, rtype).is_some()
+        self.set(key, rtype).is_some()
     }
 
-    /// Sets that no message can hold. A record that cannot be written at all is reported here too.
-    fn large(&self) -> Vec<Located> {
-        let mut sizes: HashMap<(&[u8], RecordType), (&Line, usize)> = HashMap::new();
-        for (key, lines) in &self.owners {
-            for &line in lines {
-                let bytes = line.record.to_bytes().map_or(usize::MAX, |bytes| bytes.len());
-                let (_, size) = sizes.entry((key, line.record.record_type())).or_insert((line, 0));
-                *size = size.saturating_add(bytes);
+    /// Sets that no message can hold, at their first line.
+    fn large(&self) -> Vec<(usize, Located)> {
+        let sets = self.owners.values().flat_map(HashMap::iter);
+        let large = sets.filter_map(|(&rtype, set)| {
+            let &(at, line) = set.first()?;
+            // What fits without compression fits with it, and most sets do.
+            let bytes = set.iter().map(|(_, line)| line.record.to_bytes().map_or(usize::MAX, |bytes| bytes.len()));
+            if bytes.fold(HEAD, usize::saturating_add) <= ROOM || fits(set) {
+                return None;
             }
-        }
-        let large = sizes.into_iter().filter(|(_, (_, bytes))| *bytes > ROOM);
-        large
-            .map(|((_, rtype), (line, bytes))| Located {
-                line: Some(line.number),
-                problem: Problem::TooLarge { name: line.record.name.clone(), rtype, bytes },
-            })
-            .collect()
+            let problem = Problem::TooLarge { name: line.record.name.clone(), rtype };
+            Some((at, Located { place: Some(line.place.clone()), problem }))
+        });
+        large.collect()
     }
+}
+
+/// Whether an answer holds a set: each record once, names compressed (RFC 1035 §4.1.4).
+fn fits(set: &Set<'_>) -> bool {
+    let mut bytes = Vec::new();
+    let mut encoder = BinEncoder::new(&mut bytes);
+    encoder.set_max_size(ROOM as u16);
+    let mut seen = HashSet::new();
+    let mut emit = |line: &Line| line.record.emit(&mut encoder).is_ok();
+    let Some((_, first)) = set.first() else { return true };
+    // In place of header and question: another record's owner stands before the set's.
+    let question = Record::from_rdata(first.record.name.clone(), 0, RData::NULL(NULL::new()));
+    emit(&Line { place: first.place.clone(), record: question })
+        && set.iter().filter(|(_, line)| seen.insert(&line.record.data)).all(|(_, line)| emit(line))
 }
