@@ -12,6 +12,8 @@ mod fault;
 mod https;
 mod message;
 mod metrics;
+mod seats;
+mod signature;
 mod tcp;
 mod udp;
 
@@ -40,6 +42,7 @@ pub use metrics::Metrics;
 
 use crate::{options, words};
 use message::{Parsed, Slot};
+use seats::Seats;
 use tcp::Kind;
 
 /// The bound sockets of a server. Several UDP sockets on one address (`SO_REUSEPORT`) share its load.
@@ -81,7 +84,8 @@ impl Secure {
 /// What a server allows its clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// TCP connections held open at once, those over TLS and those of HTTPS each as many; more wait in the accept queue.
+    /// TCP connections held open at once, those over TLS and those of HTTPS each as many, and half of them for one client.
+    /// For one more, the one that has been idle longest is closed (RFC 7766 §6.2.3).
     pub tcp_connections: usize,
     /// A TCP connection without a query for so long is closed, and one without a TLS handshake.
     pub tcp_idle: Duration,
@@ -171,12 +175,12 @@ impl<H: RequestHandler> Server<H> {
         ];
         for (kind, listeners) in kinds {
             let Some(kind) = kind else { continue };
-            let permits = Arc::new(tokio::sync::Semaphore::new(self.limits.tcp_connections));
+            let seats = Seats::new(self.limits.tcp_connections);
             for listener in listeners {
-                let permits = Arc::clone(&permits);
+                let seats = Arc::clone(&seats);
                 let (faults, host) = (self.faults.faults(), self.recorder.host().to_owned());
                 let door = Door::new(listener, faults, move |fault| fault::door(fault, &host))?;
-                loops.spawn(tcp::serve(Arc::clone(&self), door, kind.clone(), permits, stop.clone()));
+                loops.spawn(tcp::serve(Arc::clone(&self), door, kind.clone(), seats, stop.clone()));
             }
         }
         Ok(loops)

@@ -1,6 +1,6 @@
 //! The service: configuration, sockets to answers, reload, drain.
 
-use std::{io, net::IpAddr, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, thread, time::Duration};
 
 use dns::serve::{Faulty, Limits, Metrics, Server};
 use prometheus_client::{
@@ -8,6 +8,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use service::{Bound, Ended, Recorder, Service, Signals, Told, ring::DEFAULT_CAPACITY, start::GRACE};
+use tokio::{sync::oneshot, time::timeout};
 use tracing::{error, info};
 use world::{AddressBook, fault::Role};
 
@@ -112,14 +113,16 @@ impl Service for Nameserver {
     }
 }
 
+/// How long reading the zones again may take. A file system that hangs must not keep whoever asked for it waiting.
+const READING: Duration = Duration::from_secs(60);
+
 /// Reads the zones again whenever told to.
 async fn reload(server: Arc<Server<Authority>>, source: Source, reloads: Reloads, signals: Signals) {
     let host = server.recorder.host();
+    let mut reading = Reading::default();
     loop {
         signals.reload.notified().await;
-        // Reading and checking a large zone takes longer than other tasks should wait.
-        let again = source.clone();
-        let result = match tokio::task::spawn_blocking(move || again.load()).await {
+        let result = match reading.read(&source).await {
             Ok(Ok(zones)) => {
                 reloads.loaded(host, &zones);
                 reloads.done.inc();
@@ -127,7 +130,6 @@ async fn reload(server: Arc<Server<Authority>>, source: Source, reloads: Reloads
                 Ok(())
             }
             Ok(Err(errors)) => {
-                reloads.failed.inc();
                 let words = format!("zones not reloaded, the old ones are still served: {errors}");
                 let ZoneErrors(errors) = errors;
                 for error in &errors {
@@ -136,13 +138,46 @@ async fn reload(server: Arc<Server<Authority>>, source: Source, reloads: Reloads
                 error!(host, errors = errors.len(), "zones not reloaded; the old ones are still served");
                 Err(words)
             }
-            Err(panic) => {
-                reloads.failed.inc();
-                error!(host, %panic, "zones not reloaded; the old ones are still served");
-                Err(format!("zones not reloaded, the old ones are still served: {panic}"))
+            Err(why) => {
+                error!(host, why, "zones not reloaded; the old ones are still served");
+                Err(format!("zones not reloaded, the old ones are still served: {why}"))
             }
         };
+        if result.is_err() {
+            reloads.failed.inc();
+        }
         signals.reload.done(result);
+    }
+}
+
+/// A thread that reads the zones. It is the system's own and not one of the runtime's, which waits for all of its threads
+/// when it ends: a read that never returns would keep the service from ending. There is one at a time.
+#[derive(Debug, Default)]
+struct Reading(Option<oneshot::Receiver<Result<Zones, ZoneErrors>>>);
+
+impl Reading {
+    /// The zones as their files are now, or why they could not be read to the end.
+    async fn read(&mut self, source: &Source) -> Result<Result<Zones, ZoneErrors>, String> {
+        if let Some(earlier) = &mut self.0
+            && matches!(earlier.try_recv(), Err(oneshot::error::TryRecvError::Empty))
+        {
+            return Err("an earlier reading of the zone files has not ended".to_owned());
+        }
+        let (tell, mut told) = oneshot::channel();
+        let source = source.clone();
+        let begun = thread::Builder::new().name("zones".to_owned()).spawn(move || {
+            // The service may have ended meanwhile.
+            let _ = tell.send(source.load());
+        });
+        begun.map_err(|error| format!("no thread to read the zone files: {error}"))?;
+        match timeout(READING, &mut told).await {
+            Ok(Ok(zones)) => Ok(zones),
+            Ok(Err(_)) => Err("the thread that read the zone files panicked".to_owned()),
+            Err(_) => {
+                self.0 = Some(told);
+                Err(format!("the zone files were not read within {} s", READING.as_secs()))
+            }
+        }
     }
 }
 

@@ -35,7 +35,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::{Said, Server};
+use super::{Said, Server, seats::Seat};
 
 /// Where queries go; clients are told so by a template like `https://dns.example.test/dns-query{?dns}` (RFC 8484 §3).
 const PATH: &str = "/dns-query";
@@ -50,18 +50,20 @@ const HEAD: usize = 16 * 1024;
 /// How long a client that is told to leave may take, once nothing of it is under way.
 const LEAVING: Duration = Duration::from_secs(1);
 
-/// Serves one client until it closes, asks nothing for too long, or `stop`; then what was asked is still answered.
+/// Serves one client until it closes, asks nothing for too long, or has to leave; then what was asked is still answered.
 pub(super) async fn converse<H: RequestHandler>(
     server: &Arc<Server<H>>,
     stream: TlsStream<TcpStream>,
     peer: SocketAddr,
-    stop: Stop,
+    seat: Arc<Seat>,
 ) -> Result<(), hyper::Error> {
+    let stop = seat.leave().clone();
     let (activity, idle) = (Arc::new(Activity::default()), server.limits.tcp_idle);
     let service = {
         let (server, activity, stop) = (Arc::clone(server), Arc::clone(&activity), stop.clone());
         service_fn(move |request| {
-            let (server, busy, stop) = (Arc::clone(&server), Busy::new(Arc::clone(&activity)), stop.clone());
+            let busy = (Busy::new(Arc::clone(&activity)), seat.busy());
+            let (server, stop) = (Arc::clone(&server), stop.clone());
             async move {
                 let response = exchange(server, request, peer, stop).await;
                 drop(busy);

@@ -18,6 +18,7 @@ use hickory_server::{
 };
 use journey::dns::Transport;
 
+use super::signature;
 use crate::options;
 
 /// A message's header (RFC 1035 §4.1.1).
@@ -45,15 +46,34 @@ pub(super) fn parse(bytes: Vec<u8>, peer: SocketAddr, transport: Transport) -> P
     }
     // Opcodes that are unknown or not served have bodies of their own; they are not read (RFC 8906 §3.1.3).
     if header.metadata.op_code != OpCode::Query {
-        return Parsed::Error(bare(&header.metadata, ResponseCode::NotImp));
+        // Nor do RD and CD mean anything for them.
+        let mut asked = header.metadata;
+        (asked.recursion_desired, asked.checking_disabled) = (false, false);
+        return Parsed::Error(bare(&asked, ResponseCode::NotImp));
     }
     if header.counts.queries != 1 {
         return Parsed::Error(bare(&header.metadata, ResponseCode::FormErr));
     }
-    match Request::from_bytes(bytes, peer, super::protocol(transport)) {
-        Ok(request) => Parsed::Query(Box::new(request)),
-        Err(_) => Parsed::Error(bare(&header.metadata, ResponseCode::FormErr)),
+    let malformed = || Parsed::Error(bare(&header.metadata, ResponseCode::FormErr));
+    let Some(signature) = signature::find(&bytes, header.counts) else { return malformed() };
+    let Ok(request) = Request::from_bytes(bytes, peer, super::protocol(transport)) else { return malformed() };
+    match signature {
+        None => Parsed::Query(Box::new(request)),
+        // No server here has keys, so every key is unknown.
+        Some(signature) => Parsed::Error(unknown_key(&request, signature)),
     }
+}
+
+/// The answer to a signed query: NOTAUTH, with BADKEY in a TSIG record that is not signed (RFC 8945 §5.2.1, §5.3.2).
+fn unknown_key(request: &Request, signature: Record) -> Vec<u8> {
+    let answer = error(request, ResponseCode::NotAuth, None).bytes;
+    let room = match request.protocol() {
+        hickory_net::xfer::Protocol::Udp => SMALLEST,
+        _ => usize::from(u16::MAX),
+    };
+    signature::appended(answer, signature::refused(signature))
+        .filter(|bytes| bytes.len() <= room)
+        .unwrap_or_else(|| bare(&request.metadata, ResponseCode::NotAuth))
 }
 
 /// What a query is refused with whoever the handler is.

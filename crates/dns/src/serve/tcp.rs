@@ -10,14 +10,16 @@ use service::{Door, Stop, tls};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
-    sync::Semaphore,
     task::JoinSet,
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
-use super::{Answered, Said, Server, https};
+use super::{
+    Answered, Said, Server, https,
+    seats::{Seat, Seats},
+};
 
 /// Queries of one connection that are under way at once. One that waits must not hold up those behind it (RFC 7766
 /// §6.2.1.1); what a client sends beyond this stays in the kernel's buffers.
@@ -44,36 +46,35 @@ pub(super) async fn serve<H: RequestHandler>(
     server: Arc<Server<H>>,
     mut door: Door,
     kind: Kind,
-    permits: Arc<Semaphore>,
+    seats: Arc<Seats>,
     stop: Stop,
 ) -> usize {
     let mut connections = JoinSet::new();
     loop {
-        // A full house leaves clients in the kernel's accept queue instead of turning them away. The permit comes second:
-        // several listeners share the permits, and one without clients must not hold any.
+        // Where all places are busy, clients wait in the kernel's accept queue instead of being turned away.
         let accepted = tokio::select! {
             accepted = async {
-                let accepted = door.accept().await?;
+                let (stream, peer) = door.accept().await?;
                 // Meanwhile the door follows the faults all the same.
-                let permit = tokio::select! {
-                    permit = Arc::clone(&permits).acquire_owned() => permit.expect("the semaphore is never closed"),
+                let seat = tokio::select! {
+                    seat = seats.take(peer.ip().to_canonical(), &stop) => seat,
                     never = door.attend() => never,
                 };
-                Ok::<_, io::Error>((permit, accepted))
+                Ok::<_, io::Error>((seat, stream, peer))
             } => accepted,
             () = stop.cancelled() => break,
         };
         while connections.try_join_next().is_some() {}
         match accepted {
-            Ok((permit, (stream, peer))) => {
-                let (server, kind, stop) = (Arc::clone(&server), kind.clone(), stop.clone());
+            Ok((Some(seat), stream, peer)) => {
+                let (server, kind) = (Arc::clone(&server), kind.clone());
                 connections.spawn(async move {
-                    if let Err(error) = converse(&server, stream, kind, peer, stop).await {
+                    if let Err(error) = converse(&server, stream, kind, peer, seat).await {
                         debug!(%peer, %error, "connection ended");
                     }
-                    drop(permit);
                 });
             }
+            Ok((None, _, peer)) => debug!(%peer, "connection refused: the client has its share, all busy"),
             Err(error) => {
                 // Out of descriptors, mostly: without a pause this loop would spin until one is free.
                 warn!(%error, "cannot accept");
@@ -90,22 +91,22 @@ async fn converse<H: RequestHandler>(
     mut stream: TcpStream,
     kind: Kind,
     peer: SocketAddr,
-    stop: Stop,
+    seat: Arc<Seat>,
 ) -> io::Result<()> {
     // An answer is one write; waiting for a full segment would only delay it.
     stream.set_nodelay(true)?;
     match kind {
-        Kind::Plain => talk(server, &mut stream, Transport::Tcp, peer, stop).await,
+        Kind::Plain => talk(server, &mut stream, Transport::Tcp, peer, &seat).await,
         Kind::Tls(config) => {
-            let Some(mut stream) = handshake(server, config, stream, &stop).await? else { return Ok(()) };
-            let result = talk(server, &mut stream, Transport::Tls, peer, stop).await;
+            let Some(mut stream) = handshake(server, config, stream, seat.leave()).await? else { return Ok(()) };
+            let result = talk(server, &mut stream, Transport::Tls, peer, &seat).await;
             // Fails where the client has gone.
             let _ = timeout(LAST_WORD, stream.shutdown()).await;
             result
         }
         Kind::Https(config) => {
-            let Some(stream) = handshake(server, config, stream, &stop).await? else { return Ok(()) };
-            https::converse(server, stream, peer, stop).await.map_err(io::Error::other)
+            let Some(stream) = handshake(server, config, stream, seat.leave()).await? else { return Ok(()) };
+            https::converse(server, stream, peer, seat).await.map_err(io::Error::other)
         }
     }
 }
@@ -131,34 +132,35 @@ async fn handshake<H: RequestHandler>(
     }
 }
 
-/// Answers queries as their answers come, until the client closes, is silent for too long, or `stop`; then what was read
-/// is still answered.
+/// Answers queries as their answers come, until the client closes, is silent for too long, or has to leave; then what was
+/// read is still answered.
 async fn talk<H: RequestHandler, S: AsyncRead + AsyncWrite + Unpin>(
     server: &Arc<Server<H>>,
     stream: &mut S,
     transport: Transport,
     peer: SocketAddr,
-    stop: Stop,
+    seat: &Arc<Seat>,
 ) -> io::Result<()> {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let mut inbox = Inbox::default();
     let mut answers = FuturesUnordered::new();
     let mut open = true;
-    let mut stopped = pin!(stop.cancelled());
+    let mut stopped = pin!(seat.leave().cancelled());
     // Counted from the last answer, not from the last byte: a query that comes in drops is idleness, too.
     let mut idle = pin!(sleep_until(Instant::now() + server.limits.tcp_idle));
     loop {
         while answers.len() < PIPELINE
             && let Some(query) = inbox.take()
         {
-            answers.push(Arc::clone(server).answer(query, peer, transport));
+            let (answer, busy) = (Arc::clone(server).answer(query, peer, transport), seat.busy());
+            answers.push(async move { (answer.await, busy) });
         }
         if !open && answers.is_empty() {
             return Ok(());
         }
         inbox.make_room();
         tokio::select! {
-            Some(answered) = answers.next() => {
+            Some((answered, busy)) = answers.next() => {
                 let answered = match answered {
                     Said::Answer(answered) => answered,
                     // To the client it is a query that is not answered: it may ask another, or lose its patience.
@@ -167,6 +169,7 @@ async fn talk<H: RequestHandler, S: AsyncRead + AsyncWrite + Unpin>(
                     Said::Ignored => return Ok(()),
                 };
                 send(server, &mut writer, answered).await?;
+                drop(busy);
                 idle.as_mut().reset(Instant::now() + server.limits.tcp_idle);
             }
             read = reader.read_buf(&mut inbox.0), if open && answers.len() < PIPELINE => open = read? > 0,

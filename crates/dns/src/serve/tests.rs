@@ -12,7 +12,7 @@ use hickory_server::{
 use prometheus_client::registry::Registry;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     sync::Semaphore,
     task::JoinHandle,
 };
@@ -284,18 +284,42 @@ async fn a_pipeline_longer_than_what_is_under_way_is_answered_whole() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_wait_on_whichever_listener() {
-    let front = Front::start(Limits { tcp_connections: 1, ..LIMITS }).await;
-    let mut first = front.connect().await;
-    first.write_all(&framed(&query(1, "now"))).await.unwrap();
-    assert_eq!(tcp_reply(&mut first).await, Some(1));
-    let mut second = TcpStream::connect(front.tcp[1]).await.unwrap();
-    second.write_all(&framed(&query(2, "now"))).await.unwrap();
-    first.write_all(&framed(&query(3, "now"))).await.unwrap();
-    assert_eq!(tcp_reply(&mut first).await, Some(3));
+async fn a_connection_beyond_the_limit_is_answered_and_the_longest_idle_one_closed() {
+    let front = Front::start(Limits { tcp_connections: 4, ..LIMITS }).await;
+    let mut held = Vec::new();
+    for _ in 0..200 {
+        held.push(front.connect().await);
+    }
+    // The same client on the other listener, while its first 200 connections say nothing.
+    let mut asking = TcpStream::connect(front.tcp[1]).await.unwrap();
+    asking.write_all(&framed(&query(1, "now"))).await.unwrap();
+    assert_eq!(tcp_reply(&mut asking).await, Some(1));
+    for mut closed in held.drain(..100) {
+        assert_eq!(tcp_reply(&mut closed).await, None);
+    }
+    // The last of them is still there and is not closed for a query of its own.
+    let mut last = held.pop().unwrap();
+    last.write_all(&framed(&query(2, "now"))).await.unwrap();
+    assert_eq!(tcp_reply(&mut last).await, Some(2));
+}
+
+#[tokio::test]
+async fn a_client_whose_connections_are_all_busy_is_refused_and_another_one_answered() {
+    let front = Front::start(Limits { tcp_connections: 4, ..LIMITS }).await;
+    let mut busy = [front.connect().await, front.connect().await];
+    for (id, stream) in (1..).zip(&mut busy) {
+        stream.write_all(&framed(&query(id, "wait"))).await.unwrap();
+    }
     front.eventually("dns_queries_total{transport=\"tcp\"} 2").await;
-    drop(first);
-    assert_eq!(tcp_reply(&mut second).await, Some(2));
+    assert_eq!(tcp_reply(&mut front.connect().await).await, None);
+    let other = TcpSocket::new_v4().unwrap();
+    other.bind(([127, 0, 0, 2], 0).into()).unwrap();
+    let mut other = other.connect(front.tcp[0]).await.unwrap();
+    other.write_all(&framed(&query(3, "now"))).await.unwrap();
+    assert_eq!(tcp_reply(&mut other).await, Some(3));
+    front.gate.add_permits(2);
+    let [first, second] = &mut busy;
+    assert_eq!((tcp_reply(first).await, tcp_reply(second).await), (Some(1), Some(2)));
 }
 
 #[tokio::test]

@@ -105,6 +105,21 @@ async fn stalled_handshakes_and_silent_clients_are_given_up() {
     assert_eq!(tcp_reply(&mut waiting).await, Some(1));
 }
 
+#[tokio::test]
+async fn idle_connections_over_tls_and_https_are_closed_for_new_ones() {
+    let front = Front::start(Limits { tcp_connections: 2, ..LIMITS }).await;
+    // One that has not even begun its handshake is idle too.
+    let mut stalled = TcpStream::connect(front.tls).await.unwrap();
+    let mut tls = front.over_tls().await;
+    tls.write_all(&framed(&query(1, "now"))).await.unwrap();
+    assert_eq!(tcp_reply(&mut tls).await, Some(1));
+    assert_eq!(tcp_reply(&mut stalled).await, None);
+    let mut first = front.over_https().await;
+    let mut second = front.over_https().await;
+    assert_eq!(ask(&mut second, POST, &query(2, "now")).await.2[1], 2);
+    assert_eq!(timely(first.read(&mut [0; 16])).await.unwrap_or_default(), 0);
+}
+
 /// A client's side of TLS that trusts these.
 fn config(roots: RootCertStore, alpn: &str) -> Arc<ClientConfig> {
     let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
