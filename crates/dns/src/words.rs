@@ -6,6 +6,8 @@ use hickory_proto::{
 };
 use journey::dns::{DATA_LIMIT, Edns, Flags, Meaning, Question, Record, Reply, SECTION_LIMIT};
 
+use world::fault::rtype::NAMED;
+
 use crate::options;
 
 /// A question; the name as it was asked.
@@ -13,74 +15,14 @@ pub fn question(query: &Query) -> Question {
     Question { name: query.name().to_ascii(), rtype: rtype(query.query_type()) }
 }
 
-/// Types by their IANA names that hickory knows by number only.
-const MORE_TYPES: [(u16, &str); 57] = [
-    (3, "MD"),
-    (4, "MF"),
-    (7, "MB"),
-    (8, "MG"),
-    (9, "MR"),
-    (11, "WKS"),
-    (14, "MINFO"),
-    (17, "RP"),
-    (18, "AFSDB"),
-    (19, "X25"),
-    (20, "ISDN"),
-    (21, "RT"),
-    (22, "NSAP"),
-    (23, "NSAP-PTR"),
-    (26, "PX"),
-    (27, "GPOS"),
-    (29, "LOC"),
-    (30, "NXT"),
-    (31, "EID"),
-    (32, "NIMLOC"),
-    (34, "ATMA"),
-    (36, "KX"),
-    (38, "A6"),
-    (40, "SINK"),
-    (42, "APL"),
-    (45, "IPSECKEY"),
-    (49, "DHCID"),
-    (55, "HIP"),
-    (56, "NINFO"),
-    (57, "RKEY"),
-    (58, "TALINK"),
-    (63, "ZONEMD"),
-    (66, "DSYNC"),
-    (67, "HHIT"),
-    (68, "BRID"),
-    (99, "SPF"),
-    (100, "UINFO"),
-    (101, "UID"),
-    (102, "GID"),
-    (103, "UNSPEC"),
-    (104, "NID"),
-    (105, "L32"),
-    (106, "L64"),
-    (107, "LP"),
-    (108, "EUI48"),
-    (109, "EUI64"),
-    (249, "TKEY"),
-    (253, "MAILB"),
-    (254, "MAILA"),
-    (256, "URI"),
-    (258, "AVC"),
-    (259, "DOA"),
-    (260, "AMTRELAY"),
-    (261, "RESINFO"),
-    (262, "WALLET"),
-    (32768, "TA"),
-    (32769, "DLV"),
-];
-
 /// A type as dig writes it; one without a name as `TYPE1234` (RFC 3597 §5).
 pub fn rtype(rtype: RecordType) -> String {
     match rtype {
-        RecordType::Unknown(number) => MORE_TYPES
-            .iter()
-            .find_map(|(known, name)| (*known == number).then(|| (*name).to_owned()))
-            .unwrap_or_else(|| format!("TYPE{number}")),
+        // hickory knows these by number only.
+        RecordType::Unknown(number) => {
+            let named = NAMED.iter().find(|(_, known)| *known == number);
+            named.map_or_else(|| format!("TYPE{number}"), |(name, _)| (*name).to_owned())
+        }
         known => known.to_string(),
     }
 }
@@ -91,8 +33,7 @@ pub fn rtype_named(text: &str) -> Option<RecordType> {
     if let Some(number) = upper.strip_prefix("TYPE").filter(|number| number.bytes().all(|b| b.is_ascii_digit())) {
         return number.parse::<u16>().ok().map(RecordType::from);
     }
-    let more = MORE_TYPES.iter().find_map(|(number, name)| (*name == upper).then(|| RecordType::from(*number)));
-    more.or_else(|| upper.parse().ok())
+    NAMED.iter().find(|(name, _)| *name == upper).map(|(_, number)| RecordType::from(*number))
 }
 
 /// A record; long data is cut at [`DATA_LIMIT`].

@@ -170,23 +170,82 @@ fn an_idle_connection_is_closed() {
 }
 
 #[test]
-fn connections_beyond_the_limit_wait_their_turn() {
-    let server = start(Config { tcp_connections: 2, ..lab("auth1") });
+fn a_client_with_400_idle_connections_is_answered_on_the_next_and_so_is_another() {
+    let server = start(lab("auth1"));
     let query = framed(&Query::new("www.example.test", A).bytes());
-    let mut served: Vec<_> = (0..2).map(|_| server.tcp()).collect();
-    for stream in &mut served {
-        stream.write_all(&query).unwrap();
-        assert!(next(stream).is_some());
+    let mut idle: Vec<_> = (0..400).map(|_| server.tcp()).collect();
+    let begin = std::time::Instant::now();
+    for _ in 0..3 {
+        let mut asking = server.tcp();
+        asking.write_all(&query).unwrap();
+        assert!(next(&mut asking).is_some());
     }
-    let mut waiting = server.tcp();
-    waiting.write_all(&query).unwrap();
-    // The two go on, and UDP does not care.
-    served[0].write_all(&query).unwrap();
-    assert!(next(&mut served[0]).is_some());
-    server.ask(&Query::new("www.example.test", A).bytes());
-    server.eventually_metric("dns_queries_total{transport=\"tcp\"} 3");
-    served.pop();
-    assert!(next(&mut waiting).is_some());
+    // Idle connections are closed after 5 s by themselves; nothing here waits for that.
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+    assert_eq!(next(&mut idle[0]), None, "the oldest is closed");
+    let last = idle.last_mut().unwrap();
+    last.write_all(&query).unwrap();
+    assert!(next(last).is_some(), "the newest is not");
+}
+
+/// A FIFO, a device, a folder and a missing file: each is told, the old zones are served, and the server ends in time.
+#[test]
+fn a_zone_file_that_is_not_a_regular_file_is_refused_and_nothing_hangs() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = world_in(folder.path());
+    let file = folder.path().join("z.zone");
+    let server = start(Nameserver::configure(&told).unwrap());
+    let made = |program: &str, words: &[&str]| {
+        let status = std::process::Command::new(program).args(words).arg(&file).status();
+        assert!(status.unwrap_or_else(|error| panic!("{program} cannot be run: {error}")).success());
+    };
+    let failed = |count: u32| server.eventually_metric(&format!("zones_reload_failed_total {count}"));
+    fs::remove_file(&file).unwrap();
+    made("mkfifo", &[]);
+    server.signals.reload.notify_one();
+    failed(1);
+    fs::remove_file(&file).unwrap();
+    made("ln", &["-s", "/dev/zero"]);
+    server.signals.reload.notify_one();
+    failed(2);
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    server.signals.reload.notify_one();
+    failed(3);
+    fs::remove_dir(&file).unwrap();
+    server.signals.reload.notify_one();
+    failed(4);
+    assert_eq!(address(&server.ask(&Query::new("www.z", A).bytes())), "10.78.2.81");
+    assert_eq!(server.end().cut_off, 0);
+}
+
+/// RFC 6672: the DNAME record, a CNAME record made from it, and what that leads to.
+#[test]
+fn names_below_a_dname_are_renamed() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = world_in(folder.path());
+    let label = "l".repeat(60);
+    let text = format!(
+        "old DNAME new\nwww.new A 10.78.2.81\nfar DNAME elsewhere.example.\nround DNAME x.round\n\
+         long DNAME {label}.{label}.{label}\n"
+    );
+    fs::write(folder.path().join("z.zone"), zone(1, &text)).unwrap();
+    let server = start(Nameserver::configure(&told).unwrap());
+    let ask = |name| {
+        let reply = server.ask_tcp(&Query::new(name, A).bytes());
+        let shown =
+            parsed(&reply).answers.iter().map(|r| format!("{} {}", r.name, r.record_type())).collect::<Vec<_>>();
+        (flags(&reply) & 0x0f, shown.join(", "))
+    };
+    assert_eq!(ask("www.old.z"), (0, "old.z. DNAME, www.old.z. CNAME, www.new.z. A".to_owned()));
+    assert_eq!(ask("gone.old.z"), (3, "old.z. DNAME, gone.old.z. CNAME".to_owned()));
+    assert_eq!(ask("www.far.z"), (0, "far.z. DNAME, www.far.z. CNAME".to_owned()));
+    assert_eq!(ask("old.z"), (0, String::new()));
+    assert_eq!(ask("round.z").0, 0);
+    // Each round makes the name longer, and the server follows 16 of them.
+    assert_eq!(ask("a.round.z").1.matches("CNAME").count(), 17);
+    let long = "dddddddddddddddddddddddddddddd.dddddddddddddddddddddddddddddddddddd.dddddddddd.long.z";
+    assert_eq!(ask(long), (6, "long.z. DNAME".to_owned()));
 }
 
 #[test]

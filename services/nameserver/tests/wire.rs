@@ -81,6 +81,8 @@ fn any_opcode_but_query_is_not_implemented() {
         let reply = AUTH.ask(&query.bytes());
         assert_eq!(flags(&reply), QR | opcode << 11 | NOTIMP);
         assert_eq!((&reply[..2], reply.len()), (&[0x12, 0x34][..], 12));
+        // No flag of a query is copied (`opcodeflg` of the ISC's compliance tests).
+        assert_eq!(flags(&AUTH.ask(&header(7, opcode << 11 | 0x07f0, [0; 4]))), QR | opcode << 11 | NOTIMP);
         // Nor is its body looked at.
         assert_eq!(flags(&AUTH.ask(&header(7, opcode << 11, [9, 9, 9, 9]))), QR | opcode << 11 | NOTIMP);
     }
@@ -137,6 +139,37 @@ fn edns() {
     twice.extend([www.question(), www.clone().edns(1232).opt(), www.clone().edns(1232).opt()].concat());
     assert_eq!(flags(&AUTH.ask(&twice)), QR | FORMERR);
     assert_eq!(flags(&ask(0, &[0, 100, 0, 9, 1])) & 0x0f, FORMERR);
+}
+
+/// RFC 8945 §5.2.1: no server here has keys, so every key is unknown. §5.1: a TSIG record is the last one.
+#[test]
+fn a_signed_query_is_refused_with_badkey() {
+    let www = Query::new("www.example.test", A).edns(1232);
+    let data: &[u8] = b"\x0bhmac-sha256\0\0\0\x6a\x00\0\0\x01\x2c\0\x04abcd\x12\x34\0\0\0\0";
+    let tsig = [b"\x03key\0\0\xfa\0\xff\0\0\0\0\0".as_slice(), &[data.len() as u8], data].concat();
+    let query = |additional: &[&[u8]]| {
+        let mut bytes = header(0x1234, RD, [1, 0, 0, additional.len() as u16]);
+        bytes.extend([www.question(), additional.concat()].concat());
+        bytes
+    };
+    let opt = www.opt();
+    for additional in [&[&tsig[..]][..], &[&opt, &tsig]] {
+        for reply in [AUTH.ask(&query(additional)), AUTH.ask_tcp(&query(additional))] {
+            assert_eq!(flags(&reply), QR | RD | 9);
+            assert_eq!(counts(&reply), [1, 0, 0, additional.len() as u16]);
+            // No signature, the query's id, BADKEY, no other data.
+            assert!(reply.ends_with(&[0, 0, 0x12, 0x34, 0, 17, 0, 0]), "{reply:02x?}");
+        }
+    }
+    let a = b"\0\0\x01\0\x01\0\0\0\0\0\x04\x01\x02\x03\x04".as_slice();
+    let mut in_class_in = tsig.clone();
+    in_class_in[8] = 1;
+    let cut = &tsig[..tsig.len() - 1];
+    for additional in [&[&tsig[..], &opt][..], &[&tsig, &tsig], &[&tsig, a], &[&opt, &opt], &[&in_class_in], &[cut]] {
+        assert_eq!(flags(&AUTH.ask(&query(additional))), QR | RD | FORMERR, "{additional:02x?}");
+    }
+    let in_answer = [header(1, 0, [1, 1, 0, 0]), www.question(), tsig.clone()].concat();
+    assert_eq!(flags(&AUTH.ask(&in_answer)), QR | FORMERR);
 }
 
 #[test]
