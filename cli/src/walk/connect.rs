@@ -5,7 +5,7 @@
 use std::{
     cell::RefCell,
     io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd, AsRawFd},
     time::{Duration, Instant},
 };
@@ -202,7 +202,7 @@ async fn attempt(walk: &Walk<'_>, address: Address, port: u16, log: &Log) -> Opt
         attempts.len() - 1
     };
     let opened = match real {
-        Ok(real) => open(walk, real, nth, log).await.map_err(|error| tried(&error)),
+        Ok(real) => open(walk, real, nth, log).await.map_err(|error| tried(&error, real)),
         Err(why) => Err(Tried::Unreachable { why }),
     };
     let note = &mut log.attempts.borrow_mut()[nth];
@@ -238,8 +238,15 @@ async fn open(walk: &Walk<'_>, real: SocketAddr, nth: usize, log: &Log) -> io::R
     socket?.connect(real).await
 }
 
-fn tried(error: &io::Error) -> Tried {
+fn tried(error: &io::Error, server: SocketAddr) -> Tried {
+    // An address that each link has for itself says nothing without the link (RFC 4007 §6), and URLs name none.
+    let is_of_some_link = |ip: &Ipv6Addr| ip.is_unicast_link_local() || ip.is_multicast();
     match error.kind() {
+        io::ErrorKind::InvalidInput if matches!(server.ip(), IpAddr::V6(ip) if is_of_some_link(&ip)) => {
+            let why =
+                "a link-local address needs the interface it is on, and a URL cannot name one (EINVAL)".to_owned();
+            Tried::Unreachable { why }
+        }
         io::ErrorKind::ConnectionRefused => Tried::Refused,
         io::ErrorKind::TimedOut => Tried::Timeout,
         _ => match unreachable(error) {
@@ -294,4 +301,25 @@ fn each(attempts: &[Attempt]) -> String {
         format!("{}: {why}", attempt.server)
     };
     attempts.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_some_link_says_nothing_without_the_link() {
+        let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
+        let check = |server: &str, expected: bool| {
+            let tried = tried(&invalid(), server.parse().unwrap());
+            let is_told = matches!(&tried, Tried::Unreachable { why } if why.contains("link-local"));
+            assert_eq!(is_told, expected, "{server}: {tried:?}");
+        };
+        check("[fe80::1]:80", true);
+        check("[ff02::1]:80", true);
+        check("[2001:db8::1]:80", false);
+        check("169.254.1.1:80", false);
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert_eq!(tried(&refused, "[fe80::1]:80".parse().unwrap()), Tried::Refused);
+    }
 }

@@ -6,7 +6,7 @@ use super::{
     words::{and, ms},
 };
 use crate::{
-    Cause, StageName, Sure, Trouble,
+    Cause, Reason, StageName, Sure, Trouble,
     chronicle::YOU,
     machine::{RunDelay, SWITCH},
 };
@@ -19,11 +19,11 @@ const MOST: usize = 3;
 /// Puts one cause that names this machine in the place of all that its own delay may explain.
 pub(super) fn told(evidence: &Evidence<'_>, found: Vec<Cause>) -> Vec<Cause> {
     let explained: Vec<Option<StageName>> =
-        found.iter().filter(|cause| is_explained(evidence, cause)).filter_map(|cause| stage(cause.trouble)).collect();
+        found.iter().filter(|cause| is_explained(evidence, cause)).filter_map(|cause| stage(evidence, cause)).collect();
     // What is only likely of the same stage is no surer for having another host.
     let is_blurred = |cause: &Cause| {
         is_explained(evidence, cause)
-            || cause.sure < Sure::Certain && stage(cause.trouble).is_some_and(|stage| explained.contains(&stage))
+            || cause.sure < Sure::Certain && stage(evidence, cause).is_some_and(|stage| explained.contains(&stage))
     };
     let (blurred, mut clear): (Vec<Cause>, Vec<Cause>) = found.into_iter().partition(is_blurred);
     if let Some(nearest) = blurred.first() {
@@ -33,10 +33,16 @@ pub(super) fn told(evidence: &Evidence<'_>, found: Vec<Cause>) -> Vec<Cause> {
     clear
 }
 
-/// The stage whose time a trouble is about; none where it is the whole request. Other troubles are told by what was seen,
-/// and no delay makes them up.
-fn stage(trouble: Trouble) -> Option<Option<StageName>> {
-    Some(match trouble {
+/// The stage whose time a cause is about; none where it is the whole request. Other troubles are told by what was seen, and
+/// no delay makes them up; nor does one close a connection, or send an answer of no use.
+fn stage(evidence: &Evidence<'_>, cause: &Cause) -> Option<Option<StageName>> {
+    use Reason::{ConnectFailed, MaxTime, ResolverDown, ServerFailure, Timeout, Unreachable};
+    let is_of_time =
+        |reason| matches!(reason, Timeout | MaxTime | ServerFailure | ResolverDown | Unreachable | ConnectFailed);
+    if cause.broke && evidence.failed.is_some_and(|failed| !is_of_time(failed.reason)) {
+        return None;
+    }
+    Some(match cause.trouble {
         Trouble::DnsNoAnswer | Trouble::DnsSlow | Trouble::DnsUnreachable | Trouble::DnsServerFailure => {
             Some(StageName::Name)
         }
@@ -51,7 +57,7 @@ fn stage(trouble: Trouble) -> Option<Option<StageName>> {
 /// Whether the threads that a cause is about waited for a processor for at least half of the time that it is about; the
 /// switch, for an eighth of the visit, as 20 ms for each of a few frames are enough for frames to be late.
 fn is_explained(evidence: &Evidence<'_>, cause: &Cause) -> bool {
-    let Some(stage) = stage(cause.trouble) else { return false };
+    let Some(stage) = stage(evidence, cause) else { return false };
     let took_us = took_us(evidence, stage);
     // Nobody has seen that an address is unknown: an ARP request was not answered in time.
     let is_seen = cause.sure == Sure::Certain

@@ -64,6 +64,12 @@ fn what_was_seen_stays_certain_unless_the_host_itself_waited() {
     let unknown = Scene::new().name(told, (0, 3_000), Some((Reason::ResolverDown, what)));
     unknown.check(Trouble::DnsUnreachable, Some("resolver"), Sure::Certain);
     unknown.waited("you", 1_200).waited("switch", 400).check(Trouble::MachineBusy, None, Sure::Certain);
+    // A connection that was closed was not slow.
+    let what = "10.78.1.53:53 closed the connection without an answer";
+    let failure = NoUse::HungUp;
+    let told = crate::stage::Told::Failed { why: "it closed the connection".to_owned(), failure };
+    let closed = Scene::new().name(told, (0, 100), Some((Reason::BadReply, what)));
+    closed.waited("you", 900).check(Trouble::DnsNoAnswer, Some("resolver"), Sure::Likely);
     // A refusal is no matter of time.
     let refused = Scene::found(&["10.78.2.81"]).connect(
         &[("10.78.2.81:80", crate::stage::Tried::Refused)],
