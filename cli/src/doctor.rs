@@ -243,22 +243,22 @@ fn clock() -> Check {
 
 fn resolver() -> Check {
     let check = "resolver";
-    match system::resolv_conf(Path::new(system::RESOLV_CONF)) {
-        Ok(system) => {
-            let servers: Vec<String> = system.servers.iter().map(|server| server.address.to_string()).collect();
-            Check::yes(
-                check,
-                format!("{} names {}", system::RESOLV_CONF, servers.join(", ")),
-                "names outside the lab are asked of it; whether it answers shows in a visit",
-            )
-        }
-        Err(none) => Check::no(
+    let system = system::resolv_conf(Path::new(system::RESOLV_CONF), &system::Environment::read());
+    let servers: Vec<String> = system.servers.iter().map(|server| server.address.to_string()).collect();
+    let servers = servers.join(", ");
+    if system.is_default {
+        return Check::no(
             check,
-            none.what,
-            "names outside the lab cannot be looked up",
+            format!("{} names no resolver", system::RESOLV_CONF),
+            format!("names outside the lab are asked of the default, {servers}"),
             "visit --resolver ADDR, or a line `nameserver ADDR` in that file",
-        ),
+        );
     }
+    Check::yes(
+        check,
+        format!("{} names {servers}", system::RESOLV_CONF),
+        "names outside the lab are asked of it; whether it answers shows in a visit",
+    )
 }
 
 fn authority(directory: Option<&Path>) -> Check {

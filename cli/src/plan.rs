@@ -190,7 +190,7 @@ impl Asked {
     /// that time before it is asked again.
     pub fn resolvers(self, book: Option<&AddressBook>, file: &str) -> Result<Resolvers, PlanError> {
         let waits = [5, 5].map(Duration::from_secs).to_vec();
-        let at = |address| Server { address, waits, recursion_desired: true };
+        let at = |address| Server { address, waits, recursion_desired: true, tcp_only: false };
         let lab = || {
             let found = book.and_then(AddressBook::resolver_address);
             found.ok_or_else(|| PlanError::NoResolver { file: file.to_owned() })

@@ -31,6 +31,7 @@ pub mod name;
 pub mod order;
 pub mod raw;
 pub mod route;
+pub mod search;
 pub mod secure;
 pub mod stream;
 pub mod stub;

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use hickory_proto::{
     op::{Edns, Message, ResponseCode},
     rr::{
-        Name, RData, Record, RecordType,
+        DNSClass, Name, RData, Record, RecordType,
         rdata::opt::{EdnsCode, EdnsOption},
     },
 };
@@ -122,6 +122,42 @@ fn a_cut_answer_is_asked_for_over_tcp() {
 }
 
 #[test]
+fn a_cut_answer_without_tcp_is_told_as_that() {
+    // Over UDP only.
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            let mut message = reply(&Message::from_vec(&buffer[..length]).unwrap(), ResponseCode::NoError);
+            message.metadata.truncation = true;
+            socket.send_to(&message.to_vec().unwrap(), from).unwrap();
+        }
+    });
+    let (code, journey) = visit(&["--resolver", &address, "http://name.test/"]);
+    let outcome = &journey["outcome"];
+    assert_eq!((code, &outcome["reason"]), (6, &"bad_reply".into()), "{journey:#}");
+    let verdict = outcome["verdict"].as_str().unwrap();
+    assert!(verdict.contains("its answer is too large (truncated), and TCP fails: nothing listens"), "{verdict}");
+    let next = outcome["next"].as_str().unwrap();
+    assert!(next.contains(&format!("does TCP reach {address}?")), "{next}");
+    assert_eq!(outcome["causes"][0]["trouble"], "dns_tcp_refused", "{journey:#}");
+}
+
+#[test]
+fn a_record_that_comes_twice_is_listed_once() {
+    let (_, journey) = visit_by(
+        |query, _| {
+            let mut message = good(query);
+            message.answers.extend(message.answers.clone());
+            vec![message.to_vec().unwrap()]
+        },
+        &[],
+    );
+    assert_eq!(journey["hops"][0]["stages"][1]["addresses"].as_array().unwrap().len(), 1, "{journey:#}");
+}
+
+#[test]
 fn messages_that_answer_nothing_are_passed_over() {
     let (code, journey) = visit_by(
         |query, _| {
@@ -131,8 +167,15 @@ fn messages_that_answer_nothing_are_passed_over() {
             let mut other = good(query);
             other.queries[0].set_name(Name::from_ascii("other.test.").unwrap());
             let question = query.to_vec().unwrap();
+            // Of the class CH, and cut in the middle of a record; both under the right id.
+            let mut chaos = good(query);
+            chaos.queries[0].set_query_class(DNSClass::CH);
+            let whole = good(query).to_vec().unwrap();
             vec![
                 b"garbage".to_vec(),
+                chaos.to_vec().unwrap(),
+                whole[..whole.len() - 1].to_vec(),
+                whole[..5].to_vec(),
                 forged.to_vec().unwrap(),
                 other.to_vec().unwrap(),
                 question,

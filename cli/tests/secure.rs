@@ -14,11 +14,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use hickory_proto::{op::Message, rr::RecordType};
+use hickory_proto::{
+    op::{Message, ResponseCode},
+    rr::RecordType,
+};
 use hyper::Response;
 use peer::{
     ClosedPort, End, Server,
-    dns::{good, serve},
+    dns::{good, reply, serve},
     run, visit,
 };
 use pki::{Kind, Pki, tls_server};
@@ -305,10 +308,53 @@ fn wrong_in_http() {
     let pki = Pki::new();
     let (port, _) = doh(&pki, |_| (404, "text/html", b"not here".to_vec()));
     let resolver = format!("https://localhost:{port}");
-    check(&pki, &resolver, &[], 6, "bad_reply", "it answers with the HTTP status 404 Not Found");
+    // HTTP/2 has no reason phrase (RFC 9113 §8.3.2).
+    check(
+        &pki,
+        &resolver,
+        &[],
+        6,
+        "bad_reply",
+        "it answers with the HTTP status 404, so DNS is not served at this path",
+    );
     let (port, _) = doh(&pki, |_| (200, "text/html", b"<html>".to_vec()));
     let resolver = format!("https://localhost:{port}");
     check(&pki, &resolver, &[], 6, "bad_reply", "it answers with text/html, and not with application/dns-message");
+}
+
+#[test]
+fn a_reason_phrase_is_quoted_as_it_was_sent() {
+    let pki = Pki::new();
+    let check_line = |line: &'static str, words: &str| {
+        let port = tls_server(&pki.issue(Kind::GOOD), "http/1.1", move |mut stream| async move {
+            let mut head = Vec::new();
+            while !head.windows(4).any(|four| four == b"\r\n\r\n")
+                && stream.read_buf(&mut head).await.is_ok_and(|n| n > 0)
+            {}
+            let _ = stream.write_all(format!("{line}\r\ncontent-length: 0\r\n\r\n").as_bytes()).await;
+            let _ = stream.read_u8().await;
+        });
+        check(&pki, &format!("https://localhost:{port}"), &["-4"], 6, "bad_reply", words);
+    };
+    check_line("HTTP/1.1 404 Not Found", "it answers with the HTTP status 404 Not Found, so DNS is not served");
+    check_line("HTTP/1.1 404 Gone fishing", "it answers with the HTTP status 404 Gone fishing, so DNS is not served");
+    check_line("HTTP/1.1 404 ", "it answers with the HTTP status 404, so DNS is not served");
+    check_line("HTTP/1.1 503 Busy", "it answers with the HTTP status 503 Busy");
+    check_line("HTTP/1.1 200 OK", "it answers without a content type");
+}
+
+#[test]
+fn edns_is_left_out_over_tls_too() {
+    let pki = Pki::new();
+    let (port, requests) = doh(&pki, |query| {
+        let message = if query.edns.is_some() { reply(query, ResponseCode::FormErr) } else { good(query) };
+        (200, MESSAGE, message.to_vec().unwrap())
+    });
+    let resolver = format!("https://localhost:{port}");
+    let (code, journey) = visit(&["-4", "--cacert", &pki.root(), "--resolver", &resolver, &website()]);
+    assert_eq!(code, 0, "{journey:#}");
+    assert_eq!(requests.lock().unwrap().len(), 2);
+    assert_eq!(name_stage(&journey)["exchanges"][1]["opt"], "absent", "{journey:#}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use hickory_proto::op::ResponseCode;
+use hickory_proto::op::{Edns, Message, ResponseCode};
 use peer::{
     dns::{good, reply, serve},
     run, visit,
@@ -137,16 +137,19 @@ fn every_transmission_is_shown() {
         return;
     }
     let count = Arc::new(AtomicUsize::new(0));
+    // Nothing to the first query, and nothing to its copy without EDNS.
     serve(at("127.0.0.1:53"), move |query, _| match count.fetch_add(1, Ordering::SeqCst) {
-        0 => Vec::new(),
+        0 | 1 => Vec::new(),
         _ => vec![good(query).to_vec().unwrap()],
     });
     let (_, journey) = visit(&["-4", "http://name.test:1/"]);
     let exchanges = &name_stage(&journey)["exchanges"];
-    assert_eq!(exchanges.as_array().unwrap().len(), 2, "{journey:#}");
-    assert_eq!((&exchanges[0]["result"], &exchanges[1]["result"]), (&json!("timeout"), &json!("reply")));
-    // One socket, two messages: a late answer to the first would be known as such.
-    assert_eq!(exchanges[0]["local"], exchanges[1]["local"]);
+    let members =
+        |member: &str| exchanges.as_array().unwrap().iter().map(|one| one[member].clone()).collect::<Vec<_>>();
+    assert_eq!(members("result"), ["timeout", "timeout", "reply"], "{journey:#}");
+    assert_eq!(members("opt"), [Value::Null, json!("absent"), Value::Null], "{journey:#}");
+    // One socket, three messages: a late answer to the first would be known as such.
+    assert_eq!(exchanges[0]["local"], exchanges[2]["local"]);
     assert!(exchanges[0]["duration_us"].as_u64().unwrap() >= 1_000_000, "{journey:#}");
 }
 
@@ -165,5 +168,101 @@ fn a_silent_resolver_is_the_name_stages_time_out() {
         "{journey:#}"
     );
     assert_eq!(journey["hops"][0]["stages"][3]["state"], "not_reached");
-    assert!(outcome["verdict"].as_str().unwrap().contains("did not answer a query over udp within 1 s"));
+    assert!(outcome["verdict"].as_str().unwrap().contains("did not answer any of 2 queries over udp within 1 s"));
+}
+
+/// What the name stage says when the server at 127.0.0.1 does this with queries that have an OPT record.
+fn edns_fallback(test: &str, conf: &str, with_opt: fn(&Message) -> Vec<Vec<u8>>) -> Option<(Value, String)> {
+    if !inside(test, conf) {
+        return None;
+    }
+    serve(at("127.0.0.1:53"), move |query, _| match &query.edns {
+        Some(_) => with_opt(query),
+        None => vec![good(query).to_vec().unwrap()],
+    });
+    let (_, journey) = visit(&["-4", "http://name.test:1/"]);
+    let screen = String::from_utf8(run(&["-4", "http://name.test:1/"]).stdout).unwrap();
+    Some((journey, screen))
+}
+
+fn check_fallback(found: Option<(Value, String)>, opts: &[Value], words: &str) {
+    let Some((journey, screen)) = found else { return };
+    let stage = name_stage(&journey);
+    assert_eq!(stage["addresses"][0]["ip"], "127.0.0.1", "{journey:#}");
+    let sent: Vec<Value> = stage["exchanges"].as_array().unwrap().iter().map(|one| one["opt"].clone()).collect();
+    assert_eq!(sent, opts, "{journey:#}");
+    let screen = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(screen.contains(words), "{words:?}: {screen}");
+}
+
+#[test]
+fn edns_is_left_out_after_formerr() {
+    let found = edns_fallback(
+        "edns_is_left_out_after_formerr",
+        "nameserver 127.0.0.1
+",
+        |query| vec![reply(query, ResponseCode::FormErr).to_vec().unwrap()],
+    );
+    let words = "127.0.0.1:53 replied FORMERR to a query with EDNS (an OPT record, RFC 6891) and answered one without";
+    check_fallback(found, &[Value::Null, json!("absent")], words);
+}
+
+#[test]
+fn edns_options_are_left_out_first_where_the_reply_has_an_opt_record() {
+    let test = "edns_options_are_left_out_first_where_the_reply_has_an_opt_record";
+    let found = edns_fallback(
+        test,
+        "nameserver 127.0.0.1
+",
+        |query| {
+            let edns = query.edns.as_ref().unwrap();
+            let mut message =
+                if edns.options().as_ref().is_empty() { good(query) } else { reply(query, ResponseCode::FormErr) };
+            message.edns = Some(Edns::new());
+            vec![message.to_vec().unwrap()]
+        },
+    );
+    let words = "127.0.0.1:53 replied FORMERR to a query with EDNS options (an OPT record, RFC 6891) and answered one without options";
+    check_fallback(found, &[Value::Null, json!("bare")], words);
+}
+
+#[test]
+fn edns_is_left_out_after_servfail_without_an_opt_record() {
+    let test = "edns_is_left_out_after_servfail_without_an_opt_record";
+    let found = edns_fallback(
+        test,
+        "nameserver 127.0.0.1
+",
+        |query| vec![reply(query, ResponseCode::ServFail).to_vec().unwrap()],
+    );
+    check_fallback(found, &[Value::Null, json!("absent")], "127.0.0.1:53 replied SERVFAIL to a query with EDNS");
+}
+
+#[test]
+fn a_server_that_drops_edns_is_asked_without_it_in_the_same_attempt() {
+    let test = "a_server_that_drops_edns_is_asked_without_it_in_the_same_attempt";
+    let found = edns_fallback(test, "nameserver 127.0.0.1\noptions timeout:2 attempts:1\n", |_| Vec::new());
+    let words = "127.0.0.1:53 did not reply to a query with EDNS (an OPT record, RFC 6891) and answered one without";
+    check_fallback(found, &[Value::Null, json!("absent")], words);
+}
+
+#[test]
+fn the_cost_of_the_search_list_is_told() {
+    if !inside("the_cost_of_the_search_list_is_told", "nameserver 127.0.0.1\nsearch lan corp.test\noptions ndots:5\n") {
+        return;
+    }
+    serve(at("127.0.0.1:53"), |query, _| {
+        let is_it = query.queries[0].name().to_ascii() == "www.x.test.";
+        vec![if is_it { good(query) } else { reply(query, ResponseCode::NXDomain) }.to_vec().unwrap()]
+    });
+    let screen = |url: &str| {
+        let screen = String::from_utf8(run(&[url]).stdout).unwrap();
+        screen.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let words =
+        "4 of 6 queries were for the search list's other names; to skip it, write www.x.test. with the final dot";
+    let found = screen("http://www.x.test:1/");
+    assert!(found.contains(words), "{found}");
+    let found = screen("http://www.x.test.:1/");
+    assert!(!found.contains("search list"), "{found}");
 }

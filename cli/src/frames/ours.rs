@@ -165,6 +165,7 @@ mod tests {
             duration_us: 0,
             sent_us: None,
             sent_bytes: 0,
+            opt: journey::stage::Opt::Full,
             opening: None,
             tls: None,
             result: Told::Timeout,

@@ -8,7 +8,7 @@ use journey::{
     chronicle::YOU,
     dns::{Meaning, Question, Record, Reply, Transport},
     event::ClosedBy,
-    stage::{Exchange, Name, NameSource, Told, Verified},
+    stage::{Exchange, LessEdns, Name, NameSource, Opt, SearchCost, Told, Verified},
 };
 
 use super::{
@@ -73,6 +73,22 @@ fn asked(page: &mut Page, journey: &Journey, name: &Name, end_us: Option<u64>, v
         one_exchange(page, journey, known, exchange, verbose);
         nsid(page, journey, exchange, verbose, &mut named);
     }
+    name.less_edns().iter().for_each(|less| without_edns(page, less));
+}
+
+/// A server that does not handle EDNS, or not its options.
+fn without_edns(page: &mut Page, less: &LessEdns) {
+    let reaction = match &less.refused_with {
+        Some(rcode) => format!("replied {rcode} to"),
+        None => "did not reply to".to_owned(),
+    };
+    let (sent, to) = match less.answered {
+        Opt::Bare => ("a query with EDNS options", "one without options"),
+        _ => ("a query with EDNS", "one without"),
+    };
+    let text =
+        format!("{:1$}{2} {reaction} {sent} (an OPT record, RFC 6891) and answered {to}", "", INDENT + 2, less.server);
+    page.line(INDENT + 4, &[piece(Ink::Warn, text)]);
 }
 
 /// The names that a search list made of the one that was typed, in the order in which they were tried.
@@ -86,6 +102,14 @@ fn searched(page: &mut Page, name: &Name) {
     if tried.iter().any(|tried| bare(tried) != bare(&name.asked)) {
         let text = format!("{:1$}the search list made of it, in this order: ", "", INDENT + 2);
         page.line(INDENT + 4, &[dim(text), plain(tried.join(", "))]);
+    }
+    if let Some(SearchCost { queries, of, direct }) = name.search_cost() {
+        let text = format!(
+            "{:1$}{queries} of {of} queries were for the search list's other names; to skip it, write {direct} with the final dot",
+            "",
+            INDENT + 2
+        );
+        page.line(INDENT + 4, &[dim(text)]);
     }
 }
 
@@ -123,6 +147,11 @@ fn one_exchange(page: &mut Page, journey: &Journey, known: Known<'_>, exchange: 
     }
     // It went on beside the other stages; what was given up with the stage ended with it.
     let went_on = known.end_us.is_some_and(|end| exchange.start_us + exchange.duration_us > end + 1_000);
+    match exchange.opt {
+        Opt::Full => {}
+        Opt::Bare => line.push(plain("without EDNS options: ")),
+        Opt::Absent => line.push(plain("without EDNS: ")),
+    }
     match &exchange.result {
         Told::Reply { reply } => {
             line.push(piece(ink(reply), meaning(journey, reply)));

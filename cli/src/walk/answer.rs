@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use dns::words;
 use hickory_proto::{
     op::{Message, ResponseCode},
-    rr::{Name, RData, Record, RecordType},
+    rr::{DNSClass, Name, RData, Record, RecordType},
 };
 use journey::{Reason, stage::Address};
 
@@ -68,8 +68,11 @@ pub fn read(
         }
     };
     let (aliases, end) = chain(name, message);
-    let no = |reason, what: String| Err(NoReply { reason, what: what + &because, aliases: aliases.clone() });
-    match message.metadata.response_code {
+    let rcode = message.metadata.response_code;
+    let no = |reason, what: String| {
+        Err(NoReply { aliases: aliases.clone(), rcode: Some(rcode), ..NoReply::new(reason, what + &because) })
+    };
+    match rcode {
         ResponseCode::NoError => {}
         ResponseCode::NXDomain => {
             return no(Reason::NoSuchName, format!("there is no name {shown}, says {server}"));
@@ -85,19 +88,7 @@ pub fn read(
             return no(Reason::BadReply, format!("{server} answers {rcode} when asked for {shown}"));
         }
     }
-    let addresses: Vec<Address> = message
-        .answers
-        .iter()
-        .filter(|record| record.name == end && record.record_type() == rtype)
-        .filter_map(|record| {
-            let ip = match &record.data {
-                RData::A(a) => IpAddr::V4(a.0),
-                RData::AAAA(aaaa) => IpAddr::V6(aaaa.0),
-                _ => return None,
-            };
-            Some(Address { ip, ttl: Some(record.ttl), host: walk.host_of(ip) })
-        })
-        .collect();
+    let addresses = addresses(walk, &end, rtype, message);
     if addresses.is_empty() {
         if let Some(what) = endless(&aliases, &end, message) {
             return no(Reason::BadReply, format!("{server} answers with aliases {what}"));
@@ -116,10 +107,30 @@ pub fn read(
     Ok(Told { aliases, addresses })
 }
 
+/// The addresses of the name, each once: some servers send a record twice, and a set has no duplicates (RFC 2181 §5).
+fn addresses(walk: &Walk<'_>, end: &Name, rtype: RecordType, message: &Message) -> Vec<Address> {
+    let mut found: Vec<Address> = Vec::new();
+    for record in message.answers.iter().filter(|record| is_of(record, end, rtype)) {
+        let ip = match &record.data {
+            RData::A(a) => IpAddr::V4(a.0),
+            RData::AAAA(aaaa) => IpAddr::V6(aaaa.0),
+            _ => continue,
+        };
+        if found.iter().all(|known| known.ip != ip) {
+            found.push(Address { ip, ttl: Some(record.ttl), host: walk.host_of(ip) });
+        }
+    }
+    found
+}
+
+/// Whether a record is of this name and type, and of the class IN that was asked for.
+fn is_of(record: &Record, name: &Name, rtype: RecordType) -> bool {
+    record.name == *name && record.record_type() == rtype && record.dns_class == DNSClass::IN
+}
+
 /// What is wrong with aliases that lead nowhere: they go in a circle, or further than anybody follows.
 fn endless(aliases: &[String], end: &Name, message: &Message) -> Option<String> {
-    let leads_on = |record: &Record| record.name == *end && record.record_type() == RecordType::CNAME;
-    if !message.answers.iter().any(leads_on) {
+    if !message.answers.iter().any(|record| is_of(record, end, RecordType::CNAME)) {
         return None;
     }
     let (last, before) = aliases.split_last()?;
@@ -135,7 +146,7 @@ pub fn chain(name: &Name, message: &Message) -> (Vec<String>, Name) {
     let mut current = name.clone();
     while chain.len() <= LONGEST_CHAIN {
         let next = message.answers.iter().find_map(|record| match &record.data {
-            RData::CNAME(target) if record.name == current => Some(target.0.clone()),
+            RData::CNAME(target) if is_of(record, &current, RecordType::CNAME) => Some(target.0.clone()),
             _ => None,
         });
         let Some(next) = next else { break };

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::{
+    op::ResponseCode,
+    rr::{Name, RecordType},
+};
 use journey::{
     Reason,
     stage::{self, Address, Did, Failure, NameSource},
@@ -22,9 +25,10 @@ use super::{
     both::{Answer, Question, both},
     given::Way,
     order::{self, Policy, Source},
+    search::{self, Candidate, Met, Plan, Search},
     secure::{Session, Upstream},
-    stub::{self, Log, NoReply, Server},
-    system,
+    stub::{self, Log, NoReply, Peer, Server},
+    system::{self, Environment, System},
     target::Host,
 };
 
@@ -62,16 +66,61 @@ impl Resolvers {
 #[derive(Clone, Debug)]
 enum Asks<'a> {
     /// Over UDP and TCP.
-    Plain(Server),
+    Plain(Rc<Peer>),
     /// Over TLS.
     Secure { upstream: &'a Upstream, address: SocketAddr },
 }
 
 impl Asks<'_> {
+    fn plain(server: &Server) -> Self {
+        Self::Plain(Rc::new(Peer::new(server.clone())))
+    }
+
     fn address(&self) -> SocketAddr {
         match self {
-            Self::Plain(server) => server.address,
+            Self::Plain(peer) => peer.server.address,
             Self::Secure { address, .. } => *address,
+        }
+    }
+
+    /// How often it may be asked for a name. Over TLS a connection that failed is not opened again.
+    fn attempts(&self) -> usize {
+        match self {
+            Self::Plain(peer) => peer.server.waits.len(),
+            Self::Secure { .. } => 1,
+        }
+    }
+}
+
+/// The servers to ask, and how the list is gone through.
+struct Servers<'a> {
+    list: Vec<Asks<'a>>,
+    /// Which one is asked first.
+    first: usize,
+    /// Whether each name begins with the next server.
+    rotate: bool,
+    /// Whether a server that reported a failure is asked again in the next round, as libc does.
+    repeats_failures: bool,
+    /// Which addresses are asked for.
+    family: Family,
+    /// What named them.
+    chosen_by: String,
+}
+
+impl<'a> Servers<'a> {
+    fn given(list: Vec<Asks<'a>>, walk: &Walk<'_>, chosen_by: &str) -> Self {
+        let chosen_by = chosen_by.to_owned();
+        Self { list, first: 0, rotate: false, repeats_failures: false, family: walk.family, chosen_by }
+    }
+
+    fn of_system(system: &System, walk: &Walk<'_>) -> Self {
+        Self {
+            list: system.servers.iter().map(Asks::plain).collect(),
+            first: if system.rotate { rand::random::<u16>().into() } else { 0 },
+            rotate: system.rotate,
+            repeats_failures: true,
+            family: if system.no_aaaa { Family::V4 } else { walk.family },
+            chosen_by: system.chosen_by.clone(),
         }
     }
 }
@@ -154,35 +203,33 @@ async fn ask_resolvers<'w>(
 ) -> Result<(stage::Name, Vec<Address>, Option<Open<'w>>), Box<Unknown>> {
     let log = Trail { log: Rc::default(), open: RefCell::default(), port };
     let mut bootstrap = None;
-    let plain = [format!("{}.", name.trim_end_matches('.'))];
+    let plain = || Plan::default().search(&format!("{}.", name.trim_end_matches('.')));
     let Asked { source, answer } = match resolvers {
         Resolvers::Given { server, chosen_by } => {
-            ask_all(walk, &[Asks::Plain(server.clone())], &plain, chosen_by, &log).await
+            ask_all(walk, Servers::given(vec![Asks::plain(server)], walk, chosen_by), plain(), &log).await
         }
         Resolvers::Secure { upstream, bootstrap: by, chosen_by } => {
             match addresses_of(walk, upstream, by, &mut bootstrap).await {
                 Ok(addresses) => {
-                    let servers: Vec<Asks<'_>> =
-                        addresses.into_iter().map(|address| Asks::Secure { upstream, address }).collect();
-                    ask_all(walk, &servers, &plain, chosen_by, &log).await
+                    let list = addresses.into_iter().map(|address| Asks::Secure { upstream, address }).collect();
+                    ask_all(walk, Servers::given(list, walk, chosen_by), plain(), &log).await
                 }
                 Err(no_reply) => Asked { source: None, answer: Err(no_reply) },
             }
         }
         Resolvers::System => {
-            let ips = system::hosts_file(Path::new(system::HOSTS_FILE), name);
+            let ips = system::hosts_file(Path::new(system::HOSTS_FILE), name, walk.family);
             if !ips.is_empty() {
                 let source = NameSource::HostsFile { path: system::HOSTS_FILE.to_owned() };
                 let (did, addresses) = known_addresses(walk, name, source, &ips, port)?;
                 return Ok((did, addresses, None));
             }
-            match system::resolv_conf(Path::new(system::RESOLV_CONF)) {
-                Ok(system) => {
-                    let servers = system.order(rand::random::<u16>().into());
-                    let servers: Vec<Asks<'_>> = servers.into_iter().map(Asks::Plain).collect();
-                    ask_all(walk, &servers, &system.candidates(name), system::RESOLV_CONF, &log).await
-                }
-                Err(no_reply) => Asked { source: None, answer: Err(no_reply) },
+            let system = system::resolv_conf(Path::new(system::RESOLV_CONF), &Environment::read());
+            if system.no_aaaa && walk.family == Family::V6 {
+                let what = format!("IPv6 addresses are not looked up here: options no-aaaa ({})", system.chosen_by);
+                Asked { source: None, answer: Err(NoReply::new(Reason::NoAddress, what)) }
+            } else {
+                ask_all(walk, Servers::of_system(&system, walk), system.search.search(name), &log).await
             }
         }
     };
@@ -197,7 +244,7 @@ async fn ask_resolvers<'w>(
             let open = log.open.into_inner().map(|question| Open { question, log: log.log });
             Ok((did, addresses, open))
         }
-        Err(NoReply { reason, what, aliases }) => {
+        Err(NoReply { reason, what, aliases, .. }) => {
             did.aliases = aliases;
             let what = match (reason, &did.source) {
                 (Reason::NoSuchName | Reason::NoAddress, Some(NameSource::Resolver { address, .. })) => {
@@ -308,78 +355,123 @@ struct Asked {
     answer: Result<Told, NoReply>,
 }
 
-/// Asks the servers in their order until one has a word on the name, for each candidate name in its order until one
-/// exists.
-async fn ask_all<'w>(
-    walk: &'w Walk<'_>,
-    servers: &[Asks<'w>],
-    candidates: &[String],
-    chosen_by: &str,
-    log: &Trail<'w>,
-) -> Asked {
-    let mut last = Asked { source: None, answer: Err(NoReply::new(Reason::NoResolver, "no resolver is known")) };
-    // The first word that a name does not exist, or has no address: the one on the name as it was meant.
-    let mut denied = None;
-    for candidate in candidates {
-        let name = match Name::from_ascii(candidate) {
-            Ok(name) => name,
-            Err(error) => {
-                let what = format!("{candidate:?} cannot be asked for: {error}");
-                last.answer = Err(NoReply::new(Reason::NoSuchName, what));
-                continue;
-            }
+/// Asks for each candidate name in its order until one has addresses.
+async fn ask_all<'w>(walk: &'w Walk<'_>, mut servers: Servers<'w>, mut search: Search, log: &Trail<'w>) -> Asked {
+    let (mut results, mut asked) = (Vec::new(), Vec::new());
+    while let Some(Candidate { name, kind }) = search.next() {
+        let one = match name {
+            Ok(name) => ask_list(walk, &servers, &name, log).await,
+            Err(what) => Asked { source: None, answer: Err(NoReply::new(Reason::NoSuchName, what)) },
         };
-        for (nth, server) in servers.iter().enumerate() {
-            let answer = ask_server(walk, server, &name, log).await;
-            let source = NameSource::Resolver {
-                host: walk.host_of(server.address().ip()),
-                address: server.address(),
-                url: match server {
-                    Asks::Plain(_) => None,
-                    Asks::Secure { upstream, .. } => Some(upstream.url(walk.secrets)),
-                },
-                timeout_s: match server {
-                    Asks::Plain(server) => server.waits.first().map(Duration::as_secs),
-                    Asks::Secure { .. } => None,
-                },
-                chosen_by: chosen_by.to_owned(),
-            };
-            // Who was there and failed says more than who was not there.
-            let is_down =
-                |answer: &Result<Told, NoReply>| matches!(answer, Err(NoReply { reason: Reason::ResolverDown, .. }));
-            if nth > 0 && is_down(&answer) && !is_down(&last.answer) {
+        let is_over = |no_reply: &NoReply| matches!(no_reply.reason, Reason::MaxTime | Reason::Interrupted);
+        let met = match &one.answer {
+            Ok(_) => return one,
+            Err(no_reply) if is_over(no_reply) => return one,
+            Err(no_reply) => met(no_reply, one.source.is_some()),
+        };
+        search.met(kind, met);
+        results.push((kind, met));
+        asked.push(one);
+        servers.first += usize::from(servers.rotate);
+    }
+    match search::telling(&results) {
+        Some(nth) => asked.swap_remove(nth),
+        None => Asked { source: None, answer: Err(NoReply::new(Reason::NoResolver, "no resolver is known")) },
+    }
+}
+
+/// What a failure means for the search. A name that could not be asked for is a failure of another kind.
+fn met(no_reply: &NoReply, was_asked: bool) -> Met {
+    match no_reply.reason {
+        _ if !was_asked => Met::Other,
+        Reason::NoSuchName => Met::NoSuchName,
+        Reason::NoAddress => Met::NoData,
+        Reason::ServerFailure => Met::ServerFailure,
+        Reason::ResolverDown => Met::NobodyThere,
+        _ => Met::Other,
+    }
+}
+
+/// Asks the servers for a name, one after the other and in as many rounds as they have attempts, until one has a word on it.
+async fn ask_list<'w>(walk: &'w Walk<'_>, servers: &Servers<'w>, name: &Name, log: &Trail<'w>) -> Asked {
+    let count = servers.list.len();
+    let rounds = servers.list.iter().map(Asks::attempts).max().unwrap_or_default();
+    let what = format!("{} allows no attempt (options attempts:0)", servers.chosen_by);
+    let mut best = Asked { source: None, answer: Err(NoReply::new(Reason::NoResolver, what)) };
+    let mut is_out = vec![false; count];
+    for round in 0..rounds {
+        for nth in (0..count).map(|nth| (servers.first + nth) % count) {
+            let server = &servers.list[nth];
+            if is_out[nth] || round >= server.attempts() {
                 continue;
             }
-            last = Asked { source: Some(source), answer };
-            match &last.answer {
-                // A word on the name; another server would say the same.
-                Ok(_) | Err(NoReply { reason: Reason::NoSuchName | Reason::NoAddress, .. }) => break,
-                Err(NoReply { reason: Reason::MaxTime | Reason::Interrupted, .. }) => return last,
-                Err(_) => {}
+            let answer = ask_server(walk, servers.family, server, round, name, log).await;
+            let Err(no_reply) = &answer else { return Asked { source: Some(source(walk, servers, server)), answer } };
+            // A machine that refuses would refuse again.
+            is_out[nth] = no_reply.reason == Reason::ResolverDown
+                || !(no_reply.is_unanswered || servers.repeats_failures && no_reply.rcode.is_some());
+            let (is_word, is_better) =
+                (is_word(no_reply), best.source.is_none() || weight(&answer) >= weight(&best.answer));
+            if is_word || is_better {
+                best = Asked { source: Some(source(walk, servers, server)), answer };
             }
-        }
-        match &last.answer {
-            Ok(_) => return last,
-            Err(NoReply { reason: Reason::NoSuchName | Reason::NoAddress, .. }) => {
-                denied.get_or_insert_with(|| last.clone());
+            if is_word {
+                return best;
             }
-            // The servers do not answer; the next candidate would only wait for them again.
-            Err(_) => break,
         }
     }
-    denied.unwrap_or(last)
+    best
+}
+
+/// Whether a failure is a word on the name, which another server would repeat; or ends the visit. libc asks nobody else
+/// after FORMERR either.
+fn is_word(no_reply: &NoReply) -> bool {
+    let reasons = [Reason::NoSuchName, Reason::NoAddress, Reason::MaxTime, Reason::Interrupted];
+    reasons.contains(&no_reply.reason) || no_reply.rcode == Some(ResponseCode::FormErr)
+}
+
+/// Who was there and failed says more than who was silent, and that more than who was not there.
+fn weight(answer: &Result<Told, NoReply>) -> u8 {
+    match answer {
+        Err(NoReply { reason: Reason::ResolverDown, .. }) => 0,
+        Err(NoReply { reason: Reason::Timeout, .. }) => 1,
+        _ => 2,
+    }
+}
+
+fn source(walk: &Walk<'_>, servers: &Servers<'_>, server: &Asks<'_>) -> NameSource {
+    NameSource::Resolver {
+        host: walk.host_of(server.address().ip()),
+        address: server.address(),
+        url: match server {
+            Asks::Plain(_) => None,
+            Asks::Secure { upstream, .. } => Some(upstream.url(walk.secrets)),
+        },
+        timeout_s: match server {
+            Asks::Plain(peer) => peer.server.waits.first().map(Duration::as_secs),
+            Asks::Secure { .. } => None,
+        },
+        chosen_by: servers.chosen_by.clone(),
+    }
 }
 
 /// Asks one server for the addresses of both families at once, as browsers do.
-async fn ask_server<'w>(walk: &'w Walk<'_>, server: &Asks<'w>, name: &Name, trail: &Trail<'w>) -> Answer {
+async fn ask_server<'w>(
+    walk: &'w Walk<'_>,
+    family: Family,
+    server: &Asks<'w>,
+    attempt: usize,
+    name: &Name,
+    trail: &Trail<'w>,
+) -> Answer {
     let session = match server {
         Asks::Plain(_) => None,
         Asks::Secure { upstream, address } => Some(Rc::new(Session::new(walk, upstream, *address, trail.log.clone()))),
     };
     let ask = |rtype| -> Question<'w> {
-        Box::pin(question(walk, server.clone(), session.clone(), name.clone(), rtype, trail.log.clone()))
+        Box::pin(question(walk, (server.clone(), attempt), session.clone(), name.clone(), rtype, trail.log.clone()))
     };
-    match walk.family {
+    match family {
         Family::V4 => ask(RecordType::A).await,
         Family::V6 => ask(RecordType::AAAA).await,
         Family::Any => {
@@ -391,10 +483,10 @@ async fn ask_server<'w>(walk: &'w Walk<'_>, server: &Asks<'w>, name: &Name, trai
     }
 }
 
-/// Asks one server for the addresses of one family. It owns what it needs, as it may go on beside the visit.
+/// Asks one server, in one of its attempts, for the addresses of one family. It owns what it needs, as it may go on beside the visit.
 async fn question<'w>(
     walk: &'w Walk<'_>,
-    server: Asks<'w>,
+    (server, attempt): (Asks<'w>, usize),
     session: Option<Rc<Session<'w>>>,
     name: Name,
     rtype: RecordType,
@@ -402,7 +494,7 @@ async fn question<'w>(
 ) -> Answer {
     let query = stub::address_question(&name, rtype);
     let message = match (&server, &session) {
-        (Asks::Plain(server), _) => stub::ask(walk, server, &query, &log).await?,
+        (Asks::Plain(peer), _) => peer.ask(walk, &query, attempt, &log).await?,
         (_, Some(session)) => session.ask(&query).await?,
         (Asks::Secure { .. }, None) => return Err(NoReply::new(Reason::NoResolver, "there is no session")),
     };

@@ -21,7 +21,7 @@ use hickory_proto::{
 use journey::{
     NoUse, Reason,
     dns::Transport,
-    stage::{Exchange, Failure, Opening, Told},
+    stage::{Exchange, Failure, Opening, Opt, Told},
 };
 use tokio::{net::TcpStream, sync::OnceCell};
 use world::{Protocol, Route};
@@ -30,7 +30,7 @@ use super::{
     Walk,
     bounds::cut,
     secrets::Secrets,
-    stub::{Log, NoReply, Unfit, failed, fitting, query_message},
+    stub::{Log, NoReply, Unfit, failed, fitting, query_message, with_less},
     target::Host,
     tls,
     wire::Counted,
@@ -121,9 +121,21 @@ impl<'a> Session<'a> {
         Self { walk, upstream, address, log, channel: OnceCell::new() }
     }
 
-    /// Asks; the reply may say anything, also that there is no such name.
+    /// Asks; the reply may say anything, also that there is no such name. A server that turns EDNS down is asked again
+    /// with less of it.
     pub async fn ask(&self, query: &Query) -> Result<Message, NoReply> {
-        let (nth, message, bytes) = self.begin(query);
+        let mut opt = Opt::Full;
+        loop {
+            let reply = self.ask_with(query, opt).await?;
+            match with_less(opt, &reply) {
+                Some(less) => opt = less,
+                None => return Ok(reply),
+            }
+        }
+    }
+
+    async fn ask_with(&self, query: &Query, opt: Opt) -> Result<Message, NoReply> {
+        let (nth, message, bytes) = self.begin(query, opt);
         let mut opened_here = false;
         let opening = self.channel.get_or_init(|| {
             opened_here = true;
@@ -179,7 +191,7 @@ impl<'a> Session<'a> {
                 self.end(nth, Told::Reply { reply: words::reply(&message, came.bytes.len()) });
                 Ok(message)
             }
-            Err(Unfit { why, failure, .. }) => {
+            Err(Unfit { why, failure }) => {
                 self.end(nth, Told::BadReply { why: why.clone(), failure });
                 Err(NoReply::new(Reason::BadReply, format!("{server} sent what does not answer the question: {why}")))
             }
@@ -187,8 +199,8 @@ impl<'a> Session<'a> {
     }
 
     /// Makes a message and notes that it is asked now.
-    fn begin(&self, query: &Query) -> (usize, Message, Vec<u8>) {
-        let mut message = query_message(query, true, self.walk.trace_for(self.address.ip()));
+    fn begin(&self, query: &Query, opt: Opt) -> (usize, Message, Vec<u8>) {
+        let mut message = query_message(query, true, self.walk.trace_for(self.address.ip()), opt);
         match self.upstream.over {
             // Alike questions are then alike for a cache of HTTP (RFC 8484 §4.1).
             Over::Https { .. } => message.metadata.id = 0,
@@ -200,7 +212,9 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        pad(&mut message);
+        if opt == Opt::Full {
+            pad(&mut message);
+        }
         // A question that was parsed can be written.
         let bytes = message.to_vec().unwrap_or_default();
         let mut log = self.log.borrow_mut();
@@ -215,6 +229,7 @@ impl<'a> Session<'a> {
             duration_us: 0,
             sent_us: None,
             sent_bytes: bytes.len(),
+            opt,
             opening: None,
             tls: None,
             result: Told::Abandoned,
@@ -358,7 +373,7 @@ mod tests {
     fn queries_are_alike_in_length() {
         for name in ["a.test.", "www.example.local.", &format!("{0}.{0}.{0}.test.", "x".repeat(40))] {
             let query = Query::query(Name::from_ascii(name).unwrap(), RecordType::A);
-            let mut message = query_message(&query, true, None);
+            let mut message = query_message(&query, true, None, Opt::Full);
             pad(&mut message);
             let length = message.to_vec().unwrap().len();
             assert_eq!(length % BLOCK, 0, "{name}: {length}");

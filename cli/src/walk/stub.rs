@@ -1,9 +1,9 @@
 //! A stub resolver's exchanges: one question to one server, over UDP, again when nothing comes, over TCP when the answer
-//! was cut. It is our own because a library's resolver hides what is shown here: every transmission, the socket it
-//! left by, and the kernel's word that nothing listens there.
+//! was cut, and without EDNS where the server does not handle it. It is our own because a library's resolver hides what
+//! is shown here: every transmission, the socket it left by, and the kernel's word that nothing listens there.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
@@ -11,13 +11,13 @@ use std::{
 
 use dns::{options, words};
 use hickory_proto::{
-    op::{Message, MessageType, OpCode, Query},
+    op::{Edns, Message, MessageType, OpCode, Query, ResponseCode},
     rr::RecordType,
 };
 use journey::{
     NoUse, Reason, TraceId,
     dns::{Question, Transport},
-    stage::{Exchange, Told},
+    stage::{Exchange, Opt, Told},
 };
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::{
@@ -27,17 +27,23 @@ use tokio::{
 };
 use world::{Protocol, Route};
 
-use super::{Walk, bounds::cut};
+use super::{Walk, bounds::cut, bounds::seconds};
+
+/// A server that says nothing to a query with an OPT record is asked without one after half of the wait, or after this:
+/// some devices drop what they do not know, and programs that send no OPT record are served meanwhile.
+const WITHOUT_OPT_AFTER: Duration = Duration::from_secs(1);
 
 /// A server that can be asked.
 #[derive(Clone, Debug)]
 pub struct Server {
     /// Its address, as the user or the world knows it.
     pub address: SocketAddr,
-    /// How long to wait after each transmission.
+    /// How long to wait in each attempt; as many attempts as there are times.
     pub waits: Vec<Duration>,
     /// Whether it is to find the answer itself (RFC 1035 §4.1.1, RD), or to say what it knows.
     pub recursion_desired: bool,
+    /// Whether it is asked over TCP only.
+    pub tcp_only: bool,
 }
 
 /// Every transmission, in order. The walk is one task, so a cell is enough.
@@ -52,105 +58,274 @@ pub struct NoReply {
     pub what: String,
     /// The alias chain in a reply that has nothing at its end.
     pub aliases: Vec<String>,
+    /// The response code, where a reply came that answers the question.
+    pub rcode: Option<ResponseCode>,
+    /// Whether the time passed without a reply that answers the question, so that asking again may help.
+    pub is_unanswered: bool,
 }
 
 impl NoReply {
     /// Without a reply there are no aliases.
     pub fn new(reason: Reason, what: impl Into<String>) -> Self {
-        Self { reason, what: what.into(), aliases: Vec::new() }
+        Self { reason, what: what.into(), aliases: Vec::new(), rcode: None, is_unanswered: false }
     }
 }
 
-/// Asks a server; the reply may say anything, also that there is no such name.
+/// Asks a server, in as many attempts as it has; the reply may say anything, also that there is no such name.
 pub async fn ask(walk: &Walk<'_>, server: &Server, query: &Query, log: &Log) -> Result<Message, NoReply> {
-    let asking = Asking { walk, server, query, question: words::question(query), log };
-    let reply = asking.over_udp().await?;
-    if reply.metadata.truncation { asking.over_tcp().await } else { Ok(reply) }
+    let peer = Peer::new(server.clone());
+    let mut result = Err(NoReply::new(Reason::Timeout, format!("{} was not asked", server.address)));
+    for attempt in 0..server.waits.len() {
+        result = peer.ask(walk, query, attempt, log).await;
+        if !result.as_ref().is_err_and(|no_reply| no_reply.is_unanswered) {
+            break;
+        }
+    }
+    result
+}
+
+/// A server, and what the questions to it have shown so far.
+#[derive(Debug)]
+pub struct Peer {
+    /// The server.
+    pub server: Server,
+    /// The OPT record that it answers to.
+    opt: Cell<Opt>,
+    /// Whether it has answered anything.
+    has_answered: Cell<bool>,
+    talks: RefCell<Vec<(Query, Talk)>>,
+}
+
+/// What was sent for one question. Its socket is kept from attempt to attempt, so that a late answer is one.
+#[derive(Debug, Default)]
+struct Talk {
+    socket: Option<UdpSocket>,
+    sent: Vec<Sent>,
+    attempts: usize,
+    waited: Duration,
+    unfit: Option<Unfit>,
+    answer: Option<Message>,
+    /// The OPT record that the last query had to have.
+    opt: Opt,
+}
+
+/// A transmission that may be answered.
+#[derive(Debug)]
+struct Sent {
+    nth: usize,
+    id: u16,
+    opt: Opt,
+    bytes: Vec<u8>,
+}
+
+impl Peer {
+    /// A server of which nothing is known.
+    pub fn new(server: Server) -> Self {
+        Self { server, opt: Cell::default(), has_answered: Cell::default(), talks: RefCell::default() }
+    }
+
+    /// One attempt; a question that was answered before is not asked again.
+    pub async fn ask(&self, walk: &Walk<'_>, query: &Query, attempt: usize, log: &Log) -> Result<Message, NoReply> {
+        let nth = self.talks.borrow().iter().position(|(of, _)| of == query);
+        let mut talk = nth.map(|nth| self.talks.borrow_mut().swap_remove(nth).1).unwrap_or_default();
+        let result = match &talk.answer {
+            Some(answer) => Ok(answer.clone()),
+            None => {
+                let asking = Asking { walk, peer: self, query, question: words::question(query), log };
+                let wait = self.server.waits.get(attempt).copied().unwrap_or_default();
+                asking.attempt(&mut talk, wait).await
+            }
+        };
+        talk.answer = result.as_ref().ok().filter(|message| is_word(message)).cloned();
+        self.talks.borrow_mut().push((query.clone(), talk));
+        result
+    }
+}
+
+/// Whether a reply says something of the name.
+fn is_word(reply: &Message) -> bool {
+    matches!(reply.metadata.response_code, ResponseCode::NoError | ResponseCode::NXDomain)
+}
+
+/// The OPT record to ask with after this reply to a query with `opt` (RFC 6891 §6.2.2, §7): a server that does not
+/// understand EDNS says so by an error, mostly without an OPT record of its own; one that has such a record may dislike
+/// the options. None where the error is of something else.
+pub(super) fn with_less(opt: Opt, reply: &Message) -> Option<Opt> {
+    let has_opt = reply.edns.is_some();
+    match (reply.metadata.response_code, opt) {
+        (_, Opt::Absent) => None,
+        (ResponseCode::FormErr | ResponseCode::NotImp | ResponseCode::BADVERS, Opt::Full) if has_opt => Some(Opt::Bare),
+        (ResponseCode::FormErr | ResponseCode::NotImp | ResponseCode::BADVERS, _) => Some(Opt::Absent),
+        (ResponseCode::ServFail, _) if !has_opt => Some(Opt::Absent),
+        _ => None,
+    }
 }
 
 struct Asking<'a> {
     walk: &'a Walk<'a>,
-    server: &'a Server,
+    peer: &'a Peer,
     query: &'a Query,
     question: Question,
     log: &'a Log,
 }
 
 impl Asking<'_> {
-    async fn over_udp(&self) -> Result<Message, NoReply> {
-        let real = self.real(Protocol::Udp)?;
-        let socket = match self.udp_socket(real).await {
-            Ok(socket) => socket,
-            Err(error) => return Err(self.fail(Transport::Udp, real, &error)),
-        };
-        let mut sent: Vec<Sent> = Vec::new();
-        let mut unfit: Option<Unfit> = None;
-        // On the heap: in the future itself it would be moved about with it.
-        let mut buffer = vec![0; 65_535];
-        for wait in &self.server.waits {
-            let transmission = self.begin(Transport::Udp, real, socket.local_addr().ok());
-            let at_us = self.walk.clock.us();
-            if let Err(error) = socket.send(&transmission.bytes).await {
-                return Err(self.broken(&transmission, &error));
-            }
-            self.is_sent(&transmission, at_us);
-            sent.push(transmission);
-            let end = Instant::now() + *wait;
-            loop {
-                let left = end.saturating_duration_since(Instant::now());
-                match self.walk.bounds.within(left, socket.recv(&mut buffer)).await {
-                    Ok(Ok(length)) => match self.fitting(&buffer[..length], &sent) {
-                        Ok((message, nth)) => {
-                            self.end(&sent[nth], Told::Reply { reply: words::reply(&message, length) });
-                            return Ok(message);
-                        }
-                        // From the server, with the right id and the mark of a response: nothing better will come.
-                        Err(Unfit { why, failure, answers: Some(nth) }) => {
-                            return Err(self.unfit(&sent[nth], why, failure));
-                        }
-                        // A forged or late message must not end the wait for the true one.
-                        Err(stray) => unfit = Some(stray.after(unfit)),
-                    },
-                    Ok(Err(error)) => return Err(self.broken(&sent[sent.len() - 1], &error)),
-                    Err(Reason::Timeout) => break,
-                    Err(reason) => {
-                        self.end(&sent[sent.len() - 1], Told::Abandoned);
-                        let so_far = match &unfit {
-                            Some(_) => format!("{} sent only what does not answer the question", self.server.address),
-                            None => format!("{} did not answer", self.server.address),
-                        };
-                        return Err(NoReply::new(reason, cut(&so_far, reason, *wait)));
+    /// One attempt, in which a server that turns EDNS down is asked again with less of it: at most two queries more.
+    async fn attempt(&self, talk: &mut Talk, wait: Duration) -> Result<Message, NoReply> {
+        let mut opt = self.peer.opt.get().max(talk.opt);
+        loop {
+            talk.opt = opt;
+            let (reply, answered) = if self.peer.server.tcp_only {
+                (self.over_tcp(opt, wait).await?, opt)
+            } else {
+                self.over_udp(talk, opt, wait).await?
+            };
+            match with_less(answered, &reply) {
+                Some(less) => opt = less,
+                None => {
+                    self.peer.has_answered.set(true);
+                    if is_word(&reply) {
+                        self.peer.opt.set(answered);
                     }
+                    return Ok(reply);
                 }
             }
-            let told = match &unfit {
-                Some(Unfit { why, failure, .. }) => Told::BadReply { why: why.clone(), failure: *failure },
-                None => Told::Timeout,
-            };
-            self.end(&sent[sent.len() - 1], told);
         }
-        let waited: Duration = self.server.waits.iter().sum();
-        Err(match unfit {
-            Some(Unfit { why, .. }) => NoReply::new(
-                Reason::BadReply,
-                format!("{} sent nothing that answers the question: {why}", self.server.address),
-            ),
-            None => NoReply::new(
-                Reason::Timeout,
-                format!(
-                    "{} did not answer {} over udp within {} s",
-                    self.server.address,
-                    times(self.server.waits.len()),
-                    waited.as_secs_f32()
-                ),
-            ),
-        })
     }
 
-    async fn over_tcp(&self) -> Result<Message, NoReply> {
+    /// One attempt over UDP, over TCP where the answer was cut; with the OPT record of the query that was answered.
+    async fn over_udp(&self, talk: &mut Talk, opt: Opt, wait: Duration) -> Result<(Message, Opt), NoReply> {
+        let (reply, answered) = self.over_udp_alone(talk, opt, wait).await?;
+        if !reply.metadata.truncation {
+            return Ok((reply, answered));
+        }
+        match self.over_tcp(answered, wait).await {
+            Ok(reply) => Ok((reply, answered)),
+            Err(no_reply) => Err(self.cut_and_no_tcp(no_reply)),
+        }
+    }
+
+    /// The server is there, as it has answered: what fails is TCP.
+    fn cut_and_no_tcp(&self, no_reply: NoReply) -> NoReply {
+        let reason = match no_reply.reason {
+            Reason::ResolverDown => Reason::BadReply,
+            other => other,
+        };
+        let what = format!(
+            "{} answered over udp that its answer is too large (truncated), and TCP fails: {}",
+            self.peer.server.address, no_reply.what
+        );
+        NoReply { reason, what, is_unanswered: false, ..no_reply }
+    }
+
+    async fn over_udp_alone(&self, talk: &mut Talk, opt: Opt, wait: Duration) -> Result<(Message, Opt), NoReply> {
+        let real = self.real(Protocol::Udp)?;
+        let socket = match talk.socket.take() {
+            Some(socket) => socket,
+            None => self.udp_socket(real).await.map_err(|error| self.fail(Transport::Udp, real, &error))?,
+        };
+        let result = self.wait_for(&socket, talk, opt, wait, real).await;
+        talk.socket = Some(socket);
+        result
+    }
+
+    async fn wait_for(
+        &self,
+        socket: &UdpSocket,
+        talk: &mut Talk,
+        opt: Opt,
+        wait: Duration,
+        real: SocketAddr,
+    ) -> Result<(Message, Opt), NoReply> {
+        let first = talk.sent.len();
+        talk.attempts += 1;
+        talk.sent.push(self.transmit(socket, opt, real).await?);
+        let begin = Instant::now();
+        let end = begin + wait;
+        let mut without_opt = self.may_be_deaf(opt, first).then(|| begin + WITHOUT_OPT_AFTER.min(wait / 2));
+        // On the heap: in the future itself it would be moved about with it.
+        let mut buffer = vec![0; 65_535];
+        loop {
+            let until = without_opt.unwrap_or(end);
+            let left = until.saturating_duration_since(Instant::now());
+            match self.walk.bounds.within(left, socket.recv(&mut buffer)).await {
+                Ok(Ok(length)) => match self.fitting(&buffer[..length], &talk.sent) {
+                    Ok((message, nth)) => {
+                        let sent = &talk.sent[nth];
+                        self.end(sent, Told::Reply { reply: words::reply(&message, length) });
+                        return Ok((message, sent.opt));
+                    }
+                    // Whoever sent it, the true answer may still come (RFC 5452 §9.1).
+                    Err(unfit) => talk.unfit = Some(unfit.after(talk.unfit.take())),
+                },
+                Ok(Err(error)) => return Err(self.broken(&talk.sent[talk.sent.len() - 1], &error)),
+                Err(Reason::Timeout) if without_opt.take().is_some() => {
+                    talk.sent.push(self.transmit(socket, Opt::Absent, real).await?);
+                }
+                Err(Reason::Timeout) => break,
+                Err(reason) => return Err(self.given_up(talk, first, reason, wait)),
+            }
+        }
+        talk.waited += wait;
+        Err(self.in_vain(talk, first))
+    }
+
+    /// Whether the server may be one that says nothing to an OPT record. A lab's hosts understand it, and would not see
+    /// the visit's id in a query without it.
+    fn may_be_deaf(&self, opt: Opt, sent: usize) -> bool {
+        let address = self.peer.server.address.ip();
+        let is_of_lab = self.walk.book.is_some_and(|book| book.contains(address));
+        opt != Opt::Absent && sent == 0 && !self.peer.has_answered.get() && !is_of_lab
+    }
+
+    /// Sends the question and notes that.
+    async fn transmit(&self, socket: &UdpSocket, opt: Opt, real: SocketAddr) -> Result<Sent, NoReply> {
+        let sent = self.begin(Transport::Udp, real, socket.local_addr().ok(), opt);
+        let at_us = self.walk.clock.us();
+        match socket.send(&sent.bytes).await {
+            Ok(_) => self.is_sent(&sent, at_us),
+            Err(error) => return Err(self.broken(&sent, &error)),
+        }
+        Ok(sent)
+    }
+
+    /// The visit ended while this was waited for.
+    fn given_up(&self, talk: &Talk, first: usize, reason: Reason, wait: Duration) -> NoReply {
+        let address = self.peer.server.address;
+        talk.sent[first..].iter().for_each(|sent| self.end(sent, Told::Abandoned));
+        let so_far = match &talk.unfit {
+            Some(_) => format!("{address} sent only what does not answer the question"),
+            None => format!("{address} did not answer"),
+        };
+        NoReply::new(reason, cut(&so_far, reason, wait))
+    }
+
+    /// The wait is over, and nothing came that answers the question.
+    fn in_vain(&self, talk: &Talk, first: usize) -> NoReply {
+        let address = self.peer.server.address;
+        let told = match &talk.unfit {
+            Some(Unfit { why, failure }) => Told::BadReply { why: why.clone(), failure: *failure },
+            None => Told::Timeout,
+        };
+        talk.sent[first..].iter().for_each(|sent| self.end(sent, told.clone()));
+        let no_reply = match &talk.unfit {
+            Some(Unfit { why, .. }) => {
+                NoReply::new(Reason::BadReply, format!("{address} sent nothing that answers the question: {why}"))
+            }
+            None => {
+                let (times, waited) = (times(talk.sent.len()), seconds(talk.waited));
+                NoReply::new(Reason::Timeout, format!("{address} did not answer {times} over udp within {waited}"))
+            }
+        };
+        // A server that sends what cannot be read would send it again.
+        let is_unreadable = talk.unfit.as_ref().is_some_and(|unfit| unfit.failure == NoUse::Malformed);
+        NoReply { is_unanswered: !is_unreadable, ..no_reply }
+    }
+
+    async fn over_tcp(&self, opt: Opt, limit: Duration) -> Result<Message, NoReply> {
+        let address = self.peer.server.address;
         let real = self.real(Protocol::Tcp)?;
-        let mut transmission = self.begin(Transport::Tcp, real, None);
-        let limit = self.server.waits.iter().sum();
+        let mut transmission = self.begin(Transport::Tcp, real, None, opt);
         let talk = async {
             let mut stream = TcpStream::connect(real).await?;
             let local = stream.local_addr().ok();
@@ -172,8 +347,8 @@ impl Asking<'_> {
             Ok(Err(error)) => return Err(self.broken(&transmission, &error)),
             Err(reason) => {
                 self.end(&transmission, if reason == Reason::Timeout { Told::Timeout } else { Told::Abandoned });
-                let what = cut(&format!("{} did not answer over tcp", self.server.address), reason, limit);
-                return Err(NoReply::new(reason, what));
+                let what = cut(&format!("{address} did not answer over tcp"), reason, limit);
+                return Err(NoReply { is_unanswered: reason == Reason::Timeout, ..NoReply::new(reason, what) });
             }
         };
         transmission.bytes.clear();
@@ -182,9 +357,9 @@ impl Asking<'_> {
                 self.end(&transmission, Told::Reply { reply: words::reply(&message, reply.len()) });
                 Ok(message)
             }
-            Err(Unfit { why, failure, .. }) => {
+            Err(Unfit { why, failure }) => {
                 self.end(&transmission, Told::BadReply { why: why.clone(), failure });
-                let what = format!("{} sent over tcp what does not answer the question: {why}", self.server.address);
+                let what = format!("{address} sent over tcp what does not answer the question: {why}");
                 Err(NoReply::new(Reason::BadReply, what))
             }
         }
@@ -192,13 +367,13 @@ impl Asking<'_> {
 
     /// The real socket behind the server's address.
     fn real(&self, protocol: Protocol) -> Result<SocketAddr, NoReply> {
-        let route = self.walk.book.map_or(Route::Direct, |book| book.route(protocol, self.server.address));
+        let route = self.walk.book.map_or(Route::Direct, |book| book.route(protocol, self.peer.server.address));
         let missing = |what: String| Err(NoReply::new(Reason::ResolverDown, what));
         match route {
-            Route::Direct => Ok(self.server.address),
+            Route::Direct => Ok(self.peer.server.address),
             Route::Via(socket) => Ok(socket),
-            Route::NothingListens(_) => missing(format!("nothing listens on {} in this lab", self.server.address)),
-            Route::NoHost => missing(format!("no host of this lab has the address {}", self.server.address.ip())),
+            Route::NothingListens(_) => missing(format!("nothing listens on {} in this lab", self.peer.server.address)),
+            Route::NoHost => missing(format!("no host of this lab has the address {}", self.peer.server.address.ip())),
         }
     }
 
@@ -218,9 +393,9 @@ impl Asking<'_> {
     }
 
     /// Makes a message and notes that it is sent now.
-    fn begin(&self, transport: Transport, real: SocketAddr, local: Option<SocketAddr>) -> Sent {
-        let trace = self.walk.trace_for(self.server.address.ip());
-        let message = query_message(self.query, self.server.recursion_desired, trace);
+    fn begin(&self, transport: Transport, real: SocketAddr, local: Option<SocketAddr>, opt: Opt) -> Sent {
+        let trace = self.walk.trace_for(self.peer.server.address.ip());
+        let message = query_message(self.query, self.peer.server.recursion_desired, trace, opt);
         // A question that was parsed can be written.
         let bytes = message.to_vec().unwrap_or_default();
         let mut log = self.log.borrow_mut();
@@ -228,18 +403,19 @@ impl Asking<'_> {
             question: self.question.clone(),
             id: message.metadata.id,
             transport,
-            server: self.server.address,
-            via: (real != self.server.address).then_some(real),
+            server: self.peer.server.address,
+            via: (real != self.peer.server.address).then_some(real),
             local,
             start_us: self.walk.clock.us(),
             duration_us: 0,
             sent_us: None,
             sent_bytes: bytes.len(),
+            opt,
             opening: None,
             tls: None,
             result: Told::Abandoned,
         });
-        Sent { nth: log.len() - 1, id: message.metadata.id, bytes }
+        Sent { nth: log.len() - 1, id: message.metadata.id, opt, bytes }
     }
 
     /// The kernel has taken it by a call that began then.
@@ -253,13 +429,6 @@ impl Asking<'_> {
         exchange.result = told;
     }
 
-    /// What came is the server's, and no answer.
-    fn unfit(&self, sent: &Sent, why: String, failure: NoUse) -> NoReply {
-        let what = format!("{} sent nothing that answers the question: {why}", self.server.address);
-        self.end(sent, Told::BadReply { why, failure });
-        NoReply::new(Reason::BadReply, what)
-    }
-
     fn fitting(&self, bytes: &[u8], sent: &[Sent]) -> Result<(Message, usize), Unfit> {
         let ids: Vec<u16> = sent.iter().map(|sent| sent.id).collect();
         fitting(bytes, self.query, &ids)
@@ -267,13 +436,13 @@ impl Asking<'_> {
 
     /// The socket could not be made.
     fn fail(&self, transport: Transport, real: SocketAddr, error: &io::Error) -> NoReply {
-        let sent = self.begin(transport, real, None);
+        let sent = self.begin(transport, real, None, self.peer.opt.get());
         self.broken(&sent, error)
     }
 
     fn broken(&self, sent: &Sent, error: &io::Error) -> NoReply {
         let transport = self.log.borrow()[sent.nth].transport.as_str();
-        let address = format!("{} over {transport}", self.server.address);
+        let address = format!("{} over {transport}", self.peer.server.address);
         let (told, reason, what) = match error.kind() {
             io::ErrorKind::ConnectionRefused => (
                 Told::NothingListens,
@@ -303,11 +472,19 @@ impl Asking<'_> {
 }
 
 /// A query as it is sent, with an id of its own.
-pub(super) fn query_message(query: &Query, recursion_desired: bool, trace: Option<TraceId>) -> Message {
+pub(super) fn query_message(query: &Query, recursion_desired: bool, trace: Option<TraceId>, opt: Opt) -> Message {
     let mut message = Message::new(rand::random(), MessageType::Query, OpCode::Query);
     message.metadata.recursion_desired = recursion_desired;
     message.add_query(query.clone());
-    message.edns = Some(options::of_query(trace));
+    message.edns = match opt {
+        Opt::Full => Some(options::of_query(trace)),
+        Opt::Bare => {
+            let mut edns = Edns::new();
+            edns.set_max_payload(options::UDP_PAYLOAD).set_version(0);
+            Some(edns)
+        }
+        Opt::Absent => None,
+    };
     message
 }
 
@@ -321,18 +498,16 @@ pub(super) fn failed(error: &io::Error) -> (String, NoUse) {
 
 /// What answers nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Unfit {
+pub struct Unfit {
     /// Why, in words.
-    pub(super) why: String,
+    pub why: String,
     /// Why, for programs.
-    pub(super) failure: NoUse,
-    /// The transmission that it is the server's own word about, where it is one.
-    answers: Option<usize>,
+    pub failure: NoUse,
 }
 
 impl Unfit {
-    fn stray(failure: NoUse, why: impl Into<String>) -> Self {
-        Self { why: why.into(), failure, answers: None }
+    fn new(failure: NoUse, why: impl Into<String>) -> Self {
+        Self { why: why.into(), failure }
     }
 
     /// The same behind others that came before; for programs, what is true of all.
@@ -342,45 +517,48 @@ impl Unfit {
     }
 }
 
-/// A message's header (RFC 1035 §4.1.1); in fewer bytes there is no mark to look at.
+/// A message's header (RFC 1035 §4.1.1).
 const HEADER: usize = 12;
 
-/// The message in these bytes, and which of the transmissions with these ids it answers; or why it answers none.
-pub(super) fn fitting(bytes: &[u8], asked: &Query, ids: &[u16]) -> Result<(Message, usize), Unfit> {
-    // Id and mark first, as far as there are any: they tell whether what cannot be read is the server's own word, which
-    // ends the wait, or anybody's (RFC 5452 §9.1).
-    if let [a, b, flags, ..] = *bytes
+/// The message in these bytes, and which of the transmissions with these ids it answers; or why it answers none (RFC 5452
+/// §9.1). Pure: a peer may send any bytes.
+pub fn fitting(bytes: &[u8], asked: &Query, ids: &[u16]) -> Result<(Message, usize), Unfit> {
+    // The header first, as far as there is one: it says more of what cannot be read.
+    if let [_, _, flags, ..] = *bytes
         && bytes.len() >= HEADER
+        && flags & 0x80 == 0
     {
-        let id = u16::from_be_bytes([a, b]);
-        if flags & 0x80 == 0 {
-            return Err(Unfit::stray(NoUse::NotAResponse, "it is a query and not a reply"));
-        }
-        if !ids.contains(&id) {
-            return Err(Unfit::stray(NoUse::WrongId, format!("its id {id} is of no query sent")));
-        }
+        return Err(Unfit::new(NoUse::NotAResponse, "it is a query and not a reply"));
     }
-    let nth = bytes.first_chunk().and_then(|id| ids.iter().position(|sent| *sent == u16::from_be_bytes(*id)));
-    let message = Message::from_vec(bytes).map_err(|error| Unfit {
-        why: format!("{} bytes are no DNS message: {error}", bytes.len()),
-        failure: NoUse::Malformed,
-        answers: nth.filter(|_| bytes.len() > 2),
-    })?;
+    let id = bytes.first_chunk().map(|id| u16::from_be_bytes(*id));
+    let nth = id.and_then(|id| ids.iter().position(|sent| *sent == id));
+    if let (Some(id), None, true) = (id, nth, bytes.len() >= HEADER) {
+        return Err(Unfit::new(NoUse::WrongId, format!("its id {id} is of no query sent")));
+    }
+    let message = Message::from_vec(bytes)
+        .map_err(|error| Unfit::new(NoUse::Malformed, format!("{} bytes are no DNS message: {error}", bytes.len())))?;
     // What could be read has an id, which is one of these.
     let nth = nth.unwrap_or_default();
-    // Servers that cannot read the question may leave it out (RFC 1035 §4.1.1, FORMERR).
+    if message.metadata.op_code != OpCode::Query {
+        return Err(Unfit::new(NoUse::Other, format!("its opcode is {:?}", message.metadata.op_code)));
+    }
     match message.queries.as_slice() {
-        [] if message.answers.is_empty() => Ok((message, nth)),
-        [query] if query.query_type() == asked.query_type() && query.name() == asked.name() => Ok((message, nth)),
-        _ => Err(Unfit::stray(NoUse::Other, "it answers another question")),
+        // A server that cannot read the question may leave it out of its error (RFC 1035 §4.1.1, FORMERR); of no other
+        // reply can it be told what it answers.
+        [] if is_error(&message) => Ok((message, nth)),
+        [] => Err(Unfit::new(NoUse::Other, "it has no question, so that it answers none")),
+        // Names are compared without case (RFC 4343).
+        [query] if query == asked => Ok((message, nth)),
+        [query] if query.query_type() == asked.query_type() && query.name() == asked.name() => {
+            Err(Unfit::new(NoUse::Other, format!("it answers for the class {} and not for IN", query.query_class())))
+        }
+        _ => Err(Unfit::new(NoUse::Other, "it answers another question")),
     }
 }
 
-/// A transmission that may be answered.
-struct Sent {
-    nth: usize,
-    id: u16,
-    bytes: Vec<u8>,
+fn is_error(message: &Message) -> bool {
+    let code = message.metadata.response_code;
+    !matches!(code, ResponseCode::NoError | ResponseCode::NXDomain) && message.answers.is_empty()
 }
 
 fn times(count: usize) -> String {
@@ -397,40 +575,84 @@ pub fn address_question(name: &hickory_proto::rr::Name, rtype: RecordType) -> Qu
 
 #[cfg(test)]
 mod tests {
-    use hickory_proto::rr::Name;
+    use hickory_proto::rr::{DNSClass, Name};
 
     use super::*;
 
+    fn query(name: &str) -> Query {
+        Query::query(Name::from_ascii(name).unwrap(), RecordType::A)
+    }
+
     #[test]
-    fn what_answers_and_what_ends_a_wait() {
-        let asked = Query::query(Name::from_ascii("a.test.").unwrap(), RecordType::A);
+    fn only_a_reply_to_the_question_answers_it() {
+        let asked = query("a.test.");
         let message = |id, mtype, query: &Query| {
             let mut message = Message::new(id, mtype, OpCode::Query);
             message.add_query(query.clone());
+            message
+        };
+        let bytes = |id, mtype, query: &Query| message(id, mtype, query).to_vec().unwrap();
+        let reply = MessageType::Response;
+        let check = |bytes: &[u8], expected: Result<usize, NoUse>| {
+            let found = fitting(bytes, &asked, &[7, 8]);
+            assert_eq!(found.map(|(_, nth)| nth).map_err(|unfit| unfit.failure), expected, "{bytes:?}");
+        };
+        check(&bytes(8, reply, &asked), Ok(1));
+        check(&bytes(8, reply, &query("A.tEst.")), Ok(1));
+        check(&bytes(9, reply, &asked), Err(NoUse::WrongId));
+        check(&bytes(8, MessageType::Query, &asked), Err(NoUse::NotAResponse));
+        check(&bytes(8, reply, &query("b.test.")), Err(NoUse::Other));
+        let mut chaos = asked.clone();
+        chaos.set_query_class(DNSClass::CH);
+        check(&bytes(8, reply, &chaos), Err(NoUse::Other));
+        let mut other_type = asked.clone();
+        other_type.set_query_type(RecordType::AAAA);
+        check(&bytes(8, reply, &other_type), Err(NoUse::Other));
+        let mut notify = message(8, reply, &asked);
+        notify.metadata.op_code = OpCode::Notify;
+        check(&notify.to_vec().unwrap(), Err(NoUse::Other));
+        let mut twice = message(8, reply, &asked);
+        twice.add_query(asked.clone());
+        check(&twice.to_vec().unwrap(), Err(NoUse::Other));
+        // Only an error may leave the question out.
+        let without = |code| {
+            let mut message = Message::new(8, reply, OpCode::Query);
+            message.metadata.response_code = code;
             message.to_vec().unwrap()
         };
-        let (reply, query) = (MessageType::Response, MessageType::Query);
-        let check = |bytes: &[u8], expected: Result<usize, (NoUse, Option<usize>)>| {
-            let found = fitting(bytes, &asked, &[7, 8]);
-            let found = found.map(|(_, nth)| nth).map_err(|unfit| (unfit.failure, unfit.answers));
-            assert_eq!(found, expected, "{bytes:?}");
+        check(&without(ResponseCode::FormErr), Ok(1));
+        check(&without(ResponseCode::NoError), Err(NoUse::Other));
+        check(&without(ResponseCode::NXDomain), Err(NoUse::Other));
+        for short in [&[0, 8, 0x84, 0, 1, 1][..], &[0, 9, 0x84, 0, 1, 1], &[0, 8], &[]] {
+            check(short, Err(NoUse::Malformed));
+        }
+    }
+
+    #[test]
+    fn a_server_without_edns_is_asked_with_less() {
+        let check = |opt: Opt, code: ResponseCode, has_opt: bool, expected: Option<Opt>| {
+            let mut reply = Message::new(7, MessageType::Response, OpCode::Query);
+            reply.metadata.response_code = code;
+            reply.edns = has_opt.then(Edns::new);
+            assert_eq!(with_less(opt, &reply), expected, "{opt:?} {code:?} {has_opt}");
         };
-        check(&message(8, reply, &asked), Ok(1));
-        check(&message(9, reply, &asked), Err((NoUse::WrongId, None)));
-        check(&message(8, query, &asked), Err((NoUse::NotAResponse, None)));
-        let other = Query::query(Name::from_ascii("b.test.").unwrap(), RecordType::A);
-        check(&message(8, reply, &other), Err((NoUse::Other, None)));
-        // The server's own word, as far as a client can tell; and anybody's.
-        check(&[0, 8, 0x84, 0, 1, 1], Err((NoUse::Malformed, Some(1))));
-        // Less than a header has no id to be held against it.
-        check(&[0, 9, 0x84, 0, 1, 1], Err((NoUse::Malformed, None)));
-        check(&[0, 8], Err((NoUse::Malformed, None)));
-        check(&[], Err((NoUse::Malformed, None)));
+        for code in [ResponseCode::FormErr, ResponseCode::NotImp, ResponseCode::BADVERS] {
+            check(Opt::Full, code, false, Some(Opt::Absent));
+            check(Opt::Full, code, true, Some(Opt::Bare));
+            check(Opt::Bare, code, true, Some(Opt::Absent));
+            check(Opt::Absent, code, false, None);
+        }
+        check(Opt::Full, ResponseCode::ServFail, false, Some(Opt::Absent));
+        // It understands EDNS, so that is not why it fails.
+        check(Opt::Full, ResponseCode::ServFail, true, None);
+        check(Opt::Full, ResponseCode::Refused, false, None);
+        check(Opt::Full, ResponseCode::NoError, false, None);
+        check(Opt::Full, ResponseCode::NXDomain, false, None);
     }
 
     #[test]
     fn strays_of_several_kinds_are_told_as_none() {
-        let stray = |failure| Unfit::stray(failure, "");
+        let stray = |failure| Unfit::new(failure, "");
         assert_eq!(stray(NoUse::WrongId).after(None).failure, NoUse::WrongId);
         assert_eq!(stray(NoUse::WrongId).after(Some(stray(NoUse::WrongId))).failure, NoUse::WrongId);
         assert_eq!(stray(NoUse::WrongId).after(Some(stray(NoUse::NotAResponse))).failure, NoUse::Other);

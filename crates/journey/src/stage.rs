@@ -8,7 +8,7 @@ mod tcp_info;
 mod tls;
 
 pub use connect::{Attempt, Connect, Tried, Waited};
-pub use name::{Address, Exchange, Name, NameSource, Opening, Told};
+pub use name::{Address, Exchange, LessEdns, Name, NameSource, Opening, Opt, SearchCost, Told};
 pub use route::{Next, Own, Route, Way};
 pub use talk::{Close, Closer, Framing, Header, Interim, PeerEnd, Receive, Send, ServerTiming, Wait};
 pub use tcp_info::TcpInfo;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt,
     sync::{Arc, OnceLock},
 };
 
@@ -12,7 +13,9 @@ use hyper::{
     Method, Request, Response, StatusCode, Uri, Version,
     body::Incoming,
     client::conn::{http1, http2},
+    ext::ReasonPhrase,
     header::{ACCEPT, AGE, CONTENT_TYPE, HOST, HeaderMap},
+    http::response::Parts,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use journey::NoUse;
@@ -48,11 +51,45 @@ pub(super) enum Lost {
     #[error("it broke off in HTTP: {0}")]
     Http(String),
     /// An HTTP status other than 200.
-    #[error("it answers with the HTTP status {0}, so DNS is not served at this path")]
-    Status(StatusCode),
+    #[error("it answers with the HTTP status {0}")]
+    Status(Status),
     /// A body that is no DNS message by its own word.
     #[error("it answers with {0}, and not with {MESSAGE}, so DNS is not served at this path")]
     ContentType(String),
+    /// A body without a word on what it is.
+    #[error("it answers without a content type, and not with {MESSAGE}, so DNS is not served at this path")]
+    NoContentType,
+}
+
+/// An HTTP status, with what was sent of it: HTTP/2 has no reason phrase (RFC 9113 §8.3.2).
+#[derive(Clone, Debug)]
+pub(super) struct Status {
+    code: StatusCode,
+    phrase: String,
+}
+
+impl Status {
+    fn of(head: &Parts) -> Self {
+        // hyper keeps the phrase only where it is another than the registered one, also where it is empty.
+        let phrase = match (head.version, head.extensions.get::<ReasonPhrase>()) {
+            (Version::HTTP_2, _) => String::new(),
+            (_, Some(phrase)) => String::from_utf8_lossy(phrase.as_bytes()).into_owned(),
+            (_, None) => head.status.canonical_reason().unwrap_or_default().to_owned(),
+        };
+        Self { code: head.status, phrase }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code.as_str())?;
+        if !self.phrase.is_empty() {
+            write!(f, " {}", self.phrase)?;
+        }
+        // Other statuses may be of the moment, or of who asks.
+        let is_of_path = [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED, StatusCode::GONE].contains(&self.code);
+        f.write_str(if is_of_path { ", so DNS is not served at this path" } else { "" })
+    }
 }
 
 /// What is wrong with a message that answers no question: for programs, and in words.
@@ -180,12 +217,13 @@ impl Sender {
 async fn read(response: Response<Incoming>) -> Result<Came, Lost> {
     let (head, body) = response.into_parts();
     if head.status != StatusCode::OK {
-        return Err(Lost::Status(head.status));
+        return Err(Lost::Status(Status::of(&head)));
     }
-    let kind = text(&head.headers, CONTENT_TYPE.as_str()).unwrap_or("no content type");
+    let Some(kind) = head.headers.get(CONTENT_TYPE) else { return Err(Lost::NoContentType) };
+    let kind = String::from_utf8_lossy(kind.as_bytes());
     let bare = kind.split(';').next().unwrap_or_default().trim();
     if !bare.eq_ignore_ascii_case(MESSAGE) {
-        return Err(Lost::ContentType(kind.to_owned()));
+        return Err(Lost::ContentType(kind.into_owned()));
     }
     let age = text(&head.headers, AGE.as_str()).and_then(|age| age.parse().ok()).unwrap_or(0);
     let body = Limited::new(body, LONGEST).collect().await.map_err(|error| Lost::Http(error.to_string()))?;

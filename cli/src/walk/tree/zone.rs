@@ -126,7 +126,7 @@ impl Tree<'_> {
     async fn ask_at(&self, delegation: &Delegation, place: Place, name: &Name) -> (Asked, Option<Found>) {
         let (address, learned) = delegation.servers[place.0].addresses[place.1].clone();
         let zone = &delegation.zone;
-        let server = Server { address, waits: WAITS.to_vec(), recursion_desired: false };
+        let server = Server { address, waits: WAITS.to_vec(), recursion_desired: false, tcp_only: false };
         let log = Log::default();
         let mut asked = Asked {
             address,
@@ -182,7 +182,7 @@ impl Tree<'_> {
     async fn check_glue(&self, delegation: &Delegation, asked: &mut [(Place, Asked)]) {
         let is_good = |asked: &Asked| asked.said.as_ref().is_some_and(Said::is_usable);
         let Some((_, one)) = asked.iter_mut().find(|(_, asked)| is_good(asked)) else { return };
-        let server = Server { address: one.address, waits: WAITS.to_vec(), recursion_desired: false };
+        let server = Server { address: one.address, waits: WAITS.to_vec(), recursion_desired: false, tcp_only: false };
         let log = Log::default();
         for candidate in &delegation.servers {
             let of_glue = candidate.addresses.iter().filter(|(_, learned)| matches!(learned, Learned::Glue { .. }));

@@ -64,6 +64,63 @@ impl Name {
     }
 }
 
+/// A server that answered only a query with a smaller OPT record, or with none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LessEdns {
+    /// The server.
+    pub server: SocketAddr,
+    /// The OPT record that it answered to.
+    pub answered: Opt,
+    /// The response code of its reply to the query with more; null where no reply came.
+    pub refused_with: Option<String>,
+}
+
+/// What a search list added to a lookup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchCost {
+    /// Queries sent for names other than the one that the lookup ended with.
+    pub queries: usize,
+    /// All queries.
+    pub of: usize,
+    /// The name that the lookup ended with. Written like this, with its final dot, it is looked up without the search list.
+    pub direct: String,
+}
+
+impl Name {
+    /// The servers that do not handle EDNS as it was sent first.
+    pub fn less_edns(&self) -> Vec<LessEdns> {
+        let mut found: Vec<LessEdns> = Vec::new();
+        for exchange in self.exchanges.iter().filter(|exchange| exchange.opt != Opt::Full) {
+            let Told::Reply { reply } = &exchange.result else { continue };
+            let is_known = found.iter().any(|known| known.server == exchange.server);
+            if is_known || matches!(reply.rcode.as_str(), "FORMERR" | "NOTIMP" | "SERVFAIL") {
+                continue;
+            }
+            let before = self.exchanges.iter().filter(|before| {
+                before.server == exchange.server && before.question == exchange.question && before.opt < exchange.opt
+            });
+            let refused_with = before.filter_map(|before| match &before.result {
+                Told::Reply { reply } => Some(reply.rcode.clone()),
+                _ => None,
+            });
+            let refused_with = refused_with.last();
+            found.push(LessEdns { server: exchange.server, answered: exchange.opt, refused_with });
+        }
+        found
+    }
+
+    /// What the search list cost, where it made other names than the one that the lookup ended with.
+    pub fn search_cost(&self) -> Option<SearchCost> {
+        let typed = format!("{}.", self.asked.trim_end_matches('.'));
+        let named = |exchange: &&Exchange| matches!(&exchange.result, Told::Reply { reply } if reply.counts[0] > 0);
+        let answered = self.exchanges.iter().rev().find(named).filter(|_| !self.addresses.is_empty());
+        let direct = answered.map_or(typed, |exchange| exchange.question.name.clone());
+        let other = |exchange: &&Exchange| !exchange.question.name.eq_ignore_ascii_case(&direct);
+        let queries = self.exchanges.iter().filter(other).count();
+        (queries > 0).then(|| SearchCost { queries, of: self.exchanges.len(), direct })
+    }
+}
+
 /// Who answered for names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -123,6 +180,9 @@ pub struct Exchange {
     pub sent_us: Option<u64>,
     /// Bytes of the query.
     pub sent_bytes: usize,
+    /// The OPT record in the query.
+    #[serde(default, skip_serializing_if = "Opt::is_full")]
+    pub opt: Opt,
     /// What opening the connection took, where it was sent over TLS or HTTPS and opened one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opening: Option<Opening>,
@@ -132,6 +192,27 @@ pub struct Exchange {
     /// What became of it.
     #[serde(flatten)]
     pub result: Told,
+}
+
+/// The OPT record in a query (RFC 6891). A server that does not understand it is asked with less.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Opt {
+    /// With the options that this program sends.
+    #[default]
+    Full,
+    /// Without options.
+    Bare,
+    /// No OPT record.
+    Absent,
+}
+
+impl Opt {
+    /// The usual one.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_full(&self) -> bool {
+        *self == Self::Full
+    }
 }
 
 /// What opening a connection for queries took; it is part of the first query's time.

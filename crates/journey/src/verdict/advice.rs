@@ -1,9 +1,12 @@
 //! What to try next, by the stage that failed and its reason.
 
+use std::net::SocketAddr;
+
 use super::{Case, has_been_twice, has_status, nobody_asked, raw};
 use crate::{
     Hop, Observer, Place, Reason, Said, StageName,
-    stage::{Did, NameSource},
+    dns::Meaning,
+    stage::{Did, Exchange, NameSource, Told},
 };
 
 /// A lab of which no host answers any more is not a lab with a broken hop.
@@ -76,6 +79,7 @@ pub(super) fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Ho
         (Reason::QueryRefused, _) => {
             "this resolver does not serve you: ask one that does with --resolver ADDR".to_owned()
         }
+        (Reason::BadReply | Reason::Timeout, StageName::Name) if !nobody_asked(hop) => has_replied(hop, resolver),
         (Reason::ResolverDown, _)
         | (Reason::Timeout | Reason::BadReply | Reason::Reset | Reason::NotTls | Reason::TlsFailed, StageName::Name) => {
             match resolver {
@@ -164,6 +168,21 @@ pub(super) fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Ho
 fn is_http2(hop: &Hop) -> bool {
     let tls = hop.stage(StageName::Tls).map(|stage| &stage.did);
     matches!(tls, Some(Did::Tls(tls)) if tls.alpn.as_deref() == Some("h2"))
+}
+
+/// What to try where the resolver replied, and the reply was of no use: that a DNS server runs there is known.
+fn has_replied(hop: &Hop, resolver: Option<SocketAddr>) -> String {
+    let Some(Did::Name(name)) = hop.stage(StageName::Name).map(|stage| &stage.did) else { return String::new() };
+    let is_cut = |exchange: &Exchange| {
+        matches!(&exchange.result, Told::Reply { reply } if reply.meaning == Meaning::Truncated)
+            && Some(exchange.server) == resolver
+    };
+    match resolver.filter(|_| name.exchanges.iter().any(is_cut)) {
+        Some(address) => format!(
+            "does TCP reach {address}? A firewall may let UDP through only (RFC 7766 asks for both). Another resolver: --resolver ADDR"
+        ),
+        None => "ask another resolver with --resolver ADDR".to_owned(),
+    }
 }
 
 /// Whether another vendor's server plays the resolver: what it met is known from nobody.

@@ -174,6 +174,7 @@ impl Scene {
             duration_us: (ms.1 - ms.0) * 1_000,
             sent_us: Some((ms.0 + nth) * 1_000),
             sent_bytes: 40,
+            opt: stage::Opt::Full,
             opening: None,
             tls: None,
             result,

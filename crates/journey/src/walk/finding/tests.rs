@@ -186,6 +186,7 @@ fn exchange(name: &str, rtype: &str, aa: bool, meaning: Meaning, data: &[&str]) 
         duration_us: 1,
         sent_us: Some(0),
         sent_bytes: 40,
+        opt: crate::stage::Opt::Full,
         opening: None,
         tls: None,
         result: Told::Reply { reply },
