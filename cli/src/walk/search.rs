@@ -179,7 +179,8 @@ mod tests {
         // What cannot be a name ends the list of domains.
         check(&["..lan", "lan"], 1, "web", &["?", "web."]);
         check(&[&"x".repeat(64), "lan"], 1, "web", &["?", "web."]);
-        check(&["lan\r"], 1, "web", &["web.lan\\013.", "web."]);
+        // hickory writes the byte in octal.
+        check(&["lan\r"], 1, "web", &["web.lan\\015.", "web."]);
         let no_tld = Plan { tld_query: false, ..plan(&["lan"], 1) };
         assert_eq!(asked(&no_tld, "web", |_| Met::NoSuchName).0, ["web.lan."]);
         let no_tld = Plan { tld_query: false, ..plan(&[], 1) };
