@@ -1,4 +1,7 @@
-//! Which frames are lost, delayed or doubled. Pure: what chance says follows from a fault's seed and the frames before.
+//! Which frames are lost, delayed or doubled. Pure: what chance says follows from a fault's seed and the frames before it in
+//! the same flow ([`flow`]).
+
+mod flow;
 
 use std::{
     fmt,
@@ -56,22 +59,29 @@ impl Verdict {
 }
 
 /// What becomes of a frame that `from` sends and `to` would get, under these faults.
-pub fn judge(faults: &mut Set, now: Instant, from: &str, to: &[&str], frame: &Decoded) -> Verdict {
+pub fn judge(faults: &mut Set, now: Instant, from: &str, to: &[&str], frame: &Decoded, bytes: &[u8]) -> Verdict {
     let mut verdict = Verdict::default();
     for entry in faults.in_force(now) {
         // What is lost already comes to no further fault.
         if verdict.lost.is_none() {
-            meet(entry, from, to, frame, &mut verdict);
+            meet(entry, from, to, (frame, bytes), &mut verdict);
         }
     }
     verdict
 }
 
-fn meet(entry: &mut Entry, from: &str, to: &[&str], frame: &Decoded, verdict: &mut Verdict) {
+fn meet(entry: &mut Entry, from: &str, to: &[&str], (frame, bytes): (&Decoded, &[u8]), verdict: &mut Verdict) {
     let at = entry.fault().only.at.as_deref();
     let on_its_way_in = at.is_none_or(|at| at == from);
     let on_its_way_out = at.filter(|at| !on_its_way_in && to.contains(at)).map(str::to_owned);
-    if !(on_its_way_in || on_its_way_out.is_some()) || !is_of(entry.fault().only.frames, frame) || !entry.strikes() {
+    if !(on_its_way_in || on_its_way_out.is_some()) || !is_of(entry.fault().only.frames, frame) {
+        return;
+    }
+    let strikes = match entry.fault().when.chance {
+        Some(_) => entry.strikes_in(&flow::of(from, frame, bytes)),
+        None => entry.strikes(),
+    };
+    if !strikes {
         return;
     }
     let Fault { kind, amount, .. } = *entry.fault();
@@ -145,7 +155,7 @@ mod tests {
     /// What becomes of so many frames: `x` lost, `-` not to app1, `2` doubled, `d` delayed, `.` nothing.
     fn course(fault: &str, from: &str, frame: &Decoded, times: usize) -> String {
         let mut faults = set(&[fault]);
-        let one = |_| match judge(&mut faults, Instant::now(), from, &["app1", "router"], frame) {
+        let one = |_| match judge(&mut faults, Instant::now(), from, &["app1", "router"], frame, &[]) {
             Verdict { lost: Some(_), .. } => 'x',
             Verdict { not_to, .. } if !not_to.is_empty() => '-',
             verdict => match verdict.for_host("app1") {
@@ -179,10 +189,10 @@ mod tests {
     fn what_is_meant_for_one_host_leaves_the_others_alone() {
         let faults = ["wire:delay=5ms,at=app1", "wire:delay=1ms", "wire:duplicate,at=app1"];
         let mut faults = set(&faults);
-        let verdict = judge(&mut faults, Instant::now(), "you", &["app1", "router"], &udp());
+        let verdict = judge(&mut faults, Instant::now(), "you", &["app1", "router"], &udp(), &[]);
         assert_eq!(verdict.for_host("app1"), (Duration::from_millis(6), 1));
         assert_eq!(verdict.for_host("router"), (Duration::from_millis(1), 0));
-        let verdict = judge(&mut faults, Instant::now(), "app1", &["router"], &udp());
+        let verdict = judge(&mut faults, Instant::now(), "app1", &["router"], &udp(), &[]);
         assert_eq!(verdict.for_host("router"), (Duration::from_millis(6), 1));
     }
 
@@ -195,10 +205,37 @@ mod tests {
         assert!((150..250).contains(&lost), "{lost} of 1000");
     }
 
+    /// Which of the datagrams of one flow are lost, while others come between them.
+    fn lost_of_flow(port: u16, others: usize) -> Vec<bool> {
+        let mut faults = set(&["wire:loss=20%,seed=7"]);
+        let datagram = |source_port, destination_port| {
+            let udp = Udp { source_port, destination_port, payload_len: 9 };
+            Decoded { transport: Some(Transport::Udp(udp)), ..Decoded::default() }
+        };
+        let mut judged =
+            |frame: &Decoded| judge(&mut faults, Instant::now(), "you", &["app1"], frame, &[]).lost.is_some();
+        let mut one = |nth: usize| {
+            for other in 0..nth % (others + 1) {
+                judged(&datagram(50_000 + u16::try_from(other).unwrap(), 53));
+                judged(&syn());
+            }
+            judged(&datagram(port, 7))
+        };
+        (0..200).map(&mut one).collect()
+    }
+
+    #[test]
+    fn chance_loses_the_same_frames_of_a_flow_whatever_other_flows_do() {
+        let alone = lost_of_flow(40_000, 0);
+        assert!(alone.contains(&true) && alone.contains(&false));
+        assert_eq!(lost_of_flow(40_001, 1), alone);
+        assert_eq!(lost_of_flow(61_234, 5), alone);
+    }
+
     #[test]
     fn the_lost_meet_no_further_fault() {
         let mut faults = set(&["wire:loss,first=1", "wire:duplicate,first=1"]);
-        let mut next = || judge(&mut faults, Instant::now(), "you", &[], &udp());
+        let mut next = || judge(&mut faults, Instant::now(), "you", &[], &udp(), &[]);
         assert!(next().lost.is_some());
         assert_eq!(next().altered[0].why, "wire:duplicate,first=1");
     }

@@ -32,7 +32,7 @@ pub mod write;
 
 use std::{net::IpAddr, time::Duration};
 
-pub use course::Course;
+pub use course::{Course, Flow};
 pub use kind::{Kind, Role};
 pub use set::{Fit, Listed, Met, Set, Waits};
 pub use shared::Faults;

@@ -285,8 +285,8 @@ impl Switching {
         }
         let host = |port: &usize| self.shared.ports[*port].host.as_str();
         let to: Vec<&str> = to.iter().map(host).collect();
-        let frame = decode(LinkKind::Segment, frame, len);
-        rules::judge(&mut faults.lock(), Instant::now(), host(&from), &to, &frame)
+        let decoded = decode(LinkKind::Segment, frame, len);
+        rules::judge(&mut faults.lock(), Instant::now(), host(&from), &to, &decoded, frame)
     }
 
     fn fate(&self, verdict: &Verdict, forward: Forward, to: &[usize], len: usize) -> Fate {

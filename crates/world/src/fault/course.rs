@@ -1,7 +1,12 @@
 //! When: which of the occurrences that a fault is meant for it meets. Pure: what chance says follows from the seed and from
-//! what was met before.
+//! what was met before; of the network's frames, from what was met before in the same flow.
+
+mod flows;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+pub use flows::Flow;
+use flows::Flows;
 
 use super::When;
 
@@ -13,12 +18,13 @@ pub struct Course {
     met: u64,
     // What chance says of the next one, where somebody has asked already.
     drawn: Option<bool>,
+    flows: Flows,
 }
 
 impl Course {
     /// From the beginning.
     pub fn new(when: When) -> Self {
-        Self { when, chance: StdRng::seed_from_u64(when.seed), met: 0, drawn: None }
+        Self { when, chance: StdRng::seed_from_u64(when.seed), met: 0, drawn: None, flows: Flows::default() }
     }
 
     /// Whether the fault strikes at this occurrence, the next of those that it is meant for.
@@ -27,6 +33,15 @@ impl Course {
         self.met += 1;
         self.drawn = None;
         strikes
+    }
+
+    /// The same for an occurrence in a flow of many that go on at once: chance says the same of it in every run, in whichever
+    /// order the flows come.
+    pub fn strikes_in(&mut self, flow: &Flow) -> bool {
+        if let Some(chance) = self.when.chance {
+            self.drawn = Some(self.flows.draw(self.when.seed, flow) < chance);
+        }
+        self.strikes()
     }
 
     /// Whether it will, if what is looked at turns out to be such an occurrence.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Course, Fault};
+use super::{Course, Fault, Flow};
 
 /// The faults in force, each with its course.
 #[derive(Debug, Default)]
@@ -81,6 +81,13 @@ impl Entry {
     /// Whether it strikes at this occurrence, which it is meant for; counts it.
     pub fn strikes(&mut self) -> bool {
         let strikes = self.course.strikes();
+        self.struck += u64::from(strikes);
+        strikes
+    }
+
+    /// The same for an occurrence in a flow.
+    pub fn strikes_in(&mut self, flow: &Flow) -> bool {
+        let strikes = self.course.strikes_in(flow);
         self.struck += u64::from(strikes);
         strikes
     }
