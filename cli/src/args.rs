@@ -88,7 +88,9 @@ Environment:
   VISIT_WORLD     as --world
   VISIT_LAB       how the lab runs: wire, loopback, auto
   VISIT_LAB_NET   as --lab-net
+  VISIT_ADMIN_TOKEN  what the hosts of VISIT_WORLD=lab/world.toml ask for
   VISIT_DATA      where the lab keeps its authority (~/.local/share/visit)
+  RUST_LOG        what `lab serve` logs to stderr: info, app=debug
   SSLKEYLOGFILE   the file that the keys of TLS sessions are written to
   SSL_CERT_FILE   certificates to trust instead of this machine's store
   NO_COLOR        no colours
@@ -313,6 +315,9 @@ pub struct Ready {
 #[derive(Clone, Debug, Args)]
 pub struct Serve {
     /// Print the address book as JSON; `VISIT_WORLD` reads it
+    ///
+    /// It has the token that the hosts' admin ports ask for: whoever reads it can set faults. A file that stdout goes to gets
+    /// mode 0600; on a terminal the token is left out.
     #[arg(long)]
     pub json: bool,
     /// Give it a network of its own: every host a namespace with the world's addresses, behind switches and a router
@@ -342,15 +347,15 @@ pub struct Serve {
     ///
     /// Without it nothing listens beyond loopback. The usual ones are resolver/dns at 53 (UDP and TCP), resolver/dot at 853,
     /// app1/http at 80, app1/https at 443; the same services of a second host are 8100 above, app2/http at 8180 and app2/https
-    /// at 8543. Others are published one by one: app1/talk=0.0.0.0:8080, auth1/dns=0.0.0.0:5353. An admin port tells
-    /// everybody what it is asked of: leave it on loopback.
+    /// at 8543. Others are published one by one: app1/talk=0.0.0.0:8080, auth1/dns=0.0.0.0:5353. An admin port
+    /// cannot be published.
     ///
     /// Names still resolve to the lab's own addresses, which is why curl is told where to go: --connect-to ::ADDRESS:80. The
     /// resolver answers loopback, the lab's network and the private networks that it is published on, strangers not, unless
     /// `allow` in the world's file says whom.
     #[arg(long, value_name = "WHAT", num_args = 0..=1, default_missing_value = publish::EVERYWHERE, conflicts_with = "wire")]
     pub publish: Vec<publish::Said>,
-    /// Write the address book as JSON to this file when all hosts are ready; it goes when the lab ends
+    /// Write the address book as JSON to this file (mode 0600) when all hosts are ready; it goes when the lab ends
     #[arg(long, value_name = "FILE")]
     pub book: Option<PathBuf>,
     /// Break something in it (repeatable), as in `visit --fault`

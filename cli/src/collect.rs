@@ -12,6 +12,7 @@ use journey::{
     evidence::Placed,
     report::{AcceptQueue, Report, Reported},
 };
+use reqwest::StatusCode;
 use world::{AddressBook, BookHost, Protocol};
 
 use crate::walk::clock::Clock;
@@ -37,7 +38,7 @@ pub struct Recorded(HashMap<String, u64>);
 /// Asks every host of the book how many events it has recorded so far: what is recorded later can be of a visit that
 /// begins now.
 pub async fn recorded(book: &AddressBook) -> Recorded {
-    let Ok(client) = service::admin::client(PATIENCE) else { return Recorded::default() };
+    let Ok(client) = service::admin::client(PATIENCE, book.token.as_ref()) else { return Recorded::default() };
     let asked = book.hosts.iter().filter(|host| host.played_by.is_none()).map(|host| {
         let client = &client;
         // A socket that nobody has: the count alone is wanted.
@@ -56,7 +57,7 @@ pub async fn collect(
     conversation: Option<&Conversation>,
     before: &Recorded,
 ) -> Collected {
-    let Ok(client) = service::admin::client(PATIENCE) else { return Collected::default() };
+    let Ok(client) = service::admin::client(PATIENCE, book.token.as_ref()) else { return Collected::default() };
     let asked = book.hosts.iter().map(|host| {
         let client = &client;
         let conversation = conversation.filter(|conversation| conversation.host == host.name);
@@ -117,6 +118,9 @@ async fn ask(client: &reqwest::Client, host: &BookHost, query: &str) -> Result<R
     let admin = host.service("admin", Protocol::Tcp).ok_or("it has no admin port in the address book")?;
     let url = format!("http://{}/events?{query}", admin.socket);
     let mut response = client.get(url).send().await.map_err(|error| words(&error))?;
+    if response.status() == StatusCode::UNAUTHORIZED {
+        return Err("its admin port asks for a token that the address book lacks, or has another one".to_owned());
+    }
     if !response.status().is_success() {
         return Err(format!("its admin port answered {}", response.status()));
     }

@@ -7,10 +7,10 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::{Context, anyhow};
 use futures_util::future::join_all;
 use journey::Outcome;
-use service::admin::remote::Remote;
+use service::admin::remote::{Remote, RemoteError};
 use tokio::task::JoinHandle;
 use world::{
-    AddressBook, BookHost, Protocol,
+    AddressBook, BookHost, Protocol, Token,
     fault::{Fault, Place},
 };
 
@@ -31,6 +31,15 @@ pub struct Target {
     pub host: String,
     /// Its admin port.
     pub admin: SocketAddr,
+    /// What that asks for.
+    pub token: Option<Token>,
+}
+
+impl Target {
+    /// Its admin port, to be asked.
+    pub fn remote(&self) -> Result<Remote, RemoteError> {
+        Remote::new(self.admin, self.token.as_ref())
+    }
 }
 
 /// Whether that lab can have these faults, as far as its address book tells.
@@ -43,7 +52,7 @@ pub fn targets(book: &AddressBook, fault: &Fault) -> anyhow::Result<Vec<Target>>
     fault.check_in(book).map_err(explained)?;
     let Place::Host(place) = &fault.place else { return Ok(vec![network(book, fault)?]) };
     let meant = book.hosts.iter().filter(|host| fault.place.is(&host.name));
-    let found: Vec<Target> = meant.filter_map(target).collect();
+    let found: Vec<Target> = meant.filter_map(|host| target(book, host)).collect();
     if found.is_empty() {
         let running = all_targets(book).into_iter().map(|target| target.host).collect::<Vec<_>>().join(", ");
         return Err(anyhow!("{place} does not run in this lab, and can have no fault; what runs: {running}"));
@@ -53,13 +62,13 @@ pub fn targets(book: &AddressBook, fault: &Fault) -> anyhow::Result<Vec<Target>>
 
 /// Everything that has faults in this lab.
 pub fn all_targets(book: &AddressBook) -> Vec<Target> {
-    let network = book.control.map(|admin| Target { host: WIRE.to_owned(), admin });
-    book.hosts.iter().filter_map(target).chain(network).collect()
+    let network = book.control.map(|admin| Target { host: WIRE.to_owned(), admin, token: book.token.clone() });
+    book.hosts.iter().filter_map(|host| target(book, host)).chain(network).collect()
 }
 
-fn target(host: &BookHost) -> Option<Target> {
+fn target(book: &AddressBook, host: &BookHost) -> Option<Target> {
     let admin = host.service("admin", Protocol::Tcp)?;
-    Some(Target { host: host.name.clone(), admin: admin.socket })
+    Some(Target { host: host.name.clone(), admin: admin.socket, token: book.token.clone() })
 }
 
 fn network(book: &AddressBook, fault: &Fault) -> anyhow::Result<Target> {
@@ -73,7 +82,7 @@ fn network(book: &AddressBook, fault: &Fault) -> anyhow::Result<Target> {
              lab serve --wire`"
         ),
     })?;
-    Ok(Target { host: WIRE.to_owned(), admin })
+    Ok(Target { host: WIRE.to_owned(), admin, token: book.token.clone() })
 }
 
 /// A fault that was put in force.
@@ -90,11 +99,12 @@ pub struct Set {
 /// Puts a fault in force wherever it is meant to be; where that fails half-way, what was done is undone.
 pub async fn set(book: &AddressBook, fault: &Fault, lease: Option<Duration>) -> anyhow::Result<Vec<Set>> {
     let (mut done, text) = (Vec::new(), fault.to_string());
-    for Target { host, admin } in targets(book, fault)? {
+    for target in targets(book, fault)? {
+        let host = target.host.clone();
         let set = async {
-            let remote = Remote::new(admin)?;
+            let remote = target.remote()?;
             let id = remote.add(&text, lease).await?;
-            Ok::<_, service::admin::remote::RemoteError>(Set { host: host.clone(), id, fault: fault.clone(), remote })
+            Ok::<_, RemoteError>(Set { host: host.clone(), id, fault: fault.clone(), remote })
         };
         match set.await {
             Ok(set) => done.push(set),

@@ -92,6 +92,9 @@ pub enum PlanError {
     /// The certificate of the lab's authority cannot be used.
     #[error(transparent)]
     Authority(#[from] ca::Error),
+    /// The token in the environment cannot be used.
+    #[error(transparent)]
+    Token(#[from] service::admin::BadToken),
     /// It is a world, but not a right one.
     #[error(transparent)]
     World(#[from] world::WorldError),
@@ -119,6 +122,7 @@ pub fn running_lab(file: Option<&Path>, lab_net: Option<LabNet>) -> Result<Optio
             Some(lab_net) => world.renumbered(lab_net),
             None => world,
         });
+        book.token = service::admin::token_from_environment()?;
         // Its servers keep their authority where this user's labs do, or share a directory with this program.
         if let Some(directory) = ca::data_dir(|name| std::env::var_os(name)) {
             book.ca = ca::certificate_of(&directory)?;

@@ -1,11 +1,18 @@
 //! `visit lab serve`: the embedded lab in the foreground.
 
-use std::{fs, num::NonZero, path::Path, thread};
+use std::{
+    fs::{self, File, Permissions},
+    io::{self, IsTerminal},
+    num::NonZero,
+    os::{fd::AsFd, unix::fs::PermissionsExt},
+    path::Path,
+    thread,
+};
 
 use anyhow::anyhow;
 use journey::outcome::exit;
 use lab::{Lab, Options};
-use service::start::stop_on_signals;
+use service::start::{log_to_stderr, stop_on_signals};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use world::{AddressBook, Files, World};
@@ -22,6 +29,10 @@ use crate::{
 
 /// Runs the lab until Ctrl-C or SIGTERM; returns the exit code.
 pub fn run(serve: &Serve) -> Result<u8, Stopped> {
+    // What the hosts log is for whoever asks for it: the screen is the address book's.
+    if std::env::var_os("RUST_LOG").is_some_and(|filter| !filter.is_empty()) {
+        log_to_stderr();
+    }
     let clients = usize::from(serve.clients);
     if let Some(repeat) = serve.repeat
         && let Err((what, code)) = load::check(&serve.url, clients, repeat)
@@ -52,7 +63,7 @@ pub fn run(serve: &Serve) -> Result<u8, Stopped> {
         let mut book = lab.book().clone();
         book.inside = footing.inside(&lab);
         let text = if serve.json {
-            report::book_json(&book)
+            printed(&book)?
         } else {
             report::book(&book, lab.ready_in(), &reach, &report::Style::detect(serve.color))
         };
@@ -64,13 +75,30 @@ pub fn run(serve: &Serve) -> Result<u8, Stopped> {
     })
 }
 
+/// The book for stdout. It has the token of the admin ports: a file that it goes to is its owner's alone, and a terminal shows
+/// the book without it.
+fn printed(book: &AddressBook) -> io::Result<String> {
+    let stdout = io::stdout();
+    if stdout.is_terminal() {
+        complain(
+            "the address book on a terminal lacks the token of the lab's admin ports; --book FILE, or > FILE, has it",
+        );
+        return Ok(report::book_json(&AddressBook { token: None, ..book.clone() }));
+    }
+    let file = File::from(stdout.as_fd().try_clone_to_owned()?);
+    if file.metadata()?.is_file() {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(report::book_json(book))
+}
+
 /// An address book in a file, which goes when this is dropped.
 struct Book<'a>(&'a Path);
 
 impl<'a> Book<'a> {
     fn keep(file: &'a Path, book: &AddressBook) -> Result<Self, Stopped> {
         let cannot = |source| Stopped::Save { file: file.display().to_string(), option: "--book", source };
-        kept::save(file, report::book_json(book)).map_err(cannot)?;
+        kept::save_private(file, report::book_json(book).as_bytes()).map_err(cannot)?;
         Ok(Self(file))
     }
 }

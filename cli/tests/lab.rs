@@ -3,8 +3,13 @@
 mod peer;
 
 use std::{
-    io::{BufReader, Read},
+    fs::File,
+    io::{BufReader, Read, Write},
+    net::TcpStream,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use peer::{run, visit};
@@ -152,7 +157,7 @@ fn what_cannot_be_used_is_refused_with_words() {
     check(&["--max-time=-1", "a.test"], "a number of seconds above 0");
     check(&[], "required arguments were not provided");
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    std::io::Write::write_all(&mut file, b"[network]\nv4 = \"10.78.0.0/16\"\nv6 = \"fd10::/64\"\nvlan = 3\n").unwrap();
+    file.write_all(b"[network]\nv4 = \"10.78.0.0/16\"\nv6 = \"fd10::/64\"\nvlan = 3\n").unwrap();
     let path = file.path().to_str().unwrap();
     check(&["--world", path, "a.test"], "unknown field `vlan`");
     check(&["lab", "serve", "--world", path], "line 4");
@@ -170,4 +175,85 @@ fn a_reader_who_has_seen_enough_is_no_error() {
     let mut said = String::new();
     process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!((process.wait().unwrap().code(), said.as_str()), (Some(0), ""));
+}
+
+/// What a port answers to this request; the whole of it.
+fn said_to(socket: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(socket).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < end, "in vain: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn only_who_has_the_address_book_can_read_events_and_set_faults() {
+    let folder = tempfile::tempdir().unwrap();
+    let [printed, kept, log] = ["printed.json", "kept.json", "log"].map(|name| folder.path().join(name));
+    // As a shell makes it for `> printed.json`.
+    let stdout = File::options().create(true).write(true).truncate(true).mode(0o644).open(&printed).unwrap();
+    let process = peer::program()
+        .args(["lab", "serve", "--json", "--book", kept.to_str().unwrap()])
+        .env("RUST_LOG", "trace")
+        .stdout(stdout)
+        .stderr(File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let read = || std::fs::read_to_string(&printed).ok().filter(|text| text.ends_with("}\n"));
+    let book: Value = serde_json::from_str(&eventually("the book is printed", read)).unwrap();
+    let lab = Served { process, book };
+    for file in [&printed, &kept] {
+        assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
+    }
+    let token = lab.book["token"].as_str().unwrap().to_owned();
+    assert_eq!(token.len(), 32);
+
+    let admin = lab.socket("auth1", "admin", "tcp");
+    let get = |path: &str, more: &str| {
+        said_to(&admin, &format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n{more}\r\n"))
+    };
+    assert!(get("/events", "").starts_with("HTTP/1.1 401 "));
+    assert!(get("/events", &format!("Authorization: Bearer {token}\r\n")).starts_with("HTTP/1.1 200 "));
+    assert!(get("/ready", "").starts_with("HTTP/1.1 200 ") && get("/metrics", "").starts_with("HTTP/1.1 200 "));
+
+    let world = kept.to_str().unwrap();
+    let mut said = String::new();
+    for (arguments, code) in [
+        (vec!["-v", "www.example.local"], 0),
+        (vec!["--fault", "auth:servfail", "--json", "missing.example.local"], 6),
+        (vec!["lab", "fault", "add", "auth1:drop"], 0),
+        (vec!["lab", "fault", "list"], 0),
+        (vec!["lab", "fault", "clear"], 0),
+        (vec!["lab", "ready"], 0),
+    ] {
+        let output = peer::program().args(&arguments).env("VISIT_WORLD", world).output().unwrap();
+        said += &String::from_utf8_lossy(&[output.stdout, output.stderr].concat());
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{said}");
+    }
+    // The book without it: hosts report nothing, and that is said.
+    let mut without = lab.book.clone();
+    without.as_object_mut().unwrap().remove("token");
+    let stranger = folder.path().join("stranger.json");
+    std::fs::write(&stranger, without.to_string()).unwrap();
+    let (code, journey) = visit(&["--world", stranger.to_str().unwrap(), "www.example.local"]);
+    assert_eq!(code, 0);
+    assert!(journey["observers"].to_string().contains("asks for a token"), "{journey:#}");
+
+    assert_eq!(lab.stop("-TERM"), Some(0));
+    let logged = std::fs::read_to_string(&log).unwrap();
+    assert!(logged.contains("stopping"), "RUST_LOG is heard: {logged}");
+    for text in [said, logged] {
+        assert!(!text.contains(&token), "{text}");
+    }
 }

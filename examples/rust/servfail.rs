@@ -1,8 +1,13 @@
 //! How a test of a client looks that wants a network that fails: here, what a client of DNS sees while an authoritative
 //! server answers SERVFAIL, and that it recovers.
 //!
-//! `cargo test -p lab --example servfail` runs it. In a package of one's own the same stands in `tests/`, with `lab` among
-//! the development dependencies.
+//! `cargo test -p lab --example servfail` runs it. In a package of one's own the same stands in `tests/`, and this in
+//! `Cargo.toml`; `lab` re-exports what else is needed:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! lab = { path = "../visit/crates/lab" }
+//! ```
 
 use std::{
     error::Error,
@@ -10,11 +15,13 @@ use std::{
     time::Duration,
 };
 
-use hickory_proto::{
-    op::{Message, MessageType, OpCode, Query},
-    rr::{Name, RecordType},
+use lab::{
+    Lab,
+    hickory_proto::{
+        op::{Message, MessageType, OpCode, Query},
+        rr::{Name, RecordType},
+    },
 };
-use lab::Lab;
 
 /// The client under test: it asks a resolver for an address.
 fn ask(resolver: SocketAddr, name: &str) -> Result<Message, Box<dyn Error>> {
@@ -44,8 +51,7 @@ fn println(text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use hickory_proto::op::ResponseCode;
-    use journey::What;
+    use lab::{What, hickory_proto::op::ResponseCode};
 
     use super::*;
 

@@ -6,7 +6,6 @@ use anyhow::{anyhow, ensure};
 use futures_util::future::join_all;
 use journey::outcome::exit;
 use serde::Serialize;
-use service::admin::remote::Remote;
 use world::{
     AddressBook,
     fault::{Fault, Listed},
@@ -81,8 +80,8 @@ async fn add(book: &AddressBook, fault: &Fault, lease: Option<Duration>) -> Resu
 /// What every host says. An error where nobody says anything: then nothing is known of faults.
 async fn ask(book: &AddressBook) -> anyhow::Result<(Vec<Row>, Vec<anyhow::Error>)> {
     let one = |target: Target| async move {
-        let asked = async { Remote::new(target.admin)?.faults().await };
-        (target.host, asked.await)
+        let asked = async { target.remote()?.faults().await }.await;
+        (target.host, asked)
     };
     let (mut rows, mut silent) = (Vec::new(), Vec::new());
     for (host, said) in join_all(all_targets(book).into_iter().map(one)).await {
@@ -113,7 +112,7 @@ async fn clear(book: &AddressBook, which: &[String]) -> Result<u8, Stopped> {
     for row in &chosen {
         let target = all_targets(book).into_iter().find(|target| target.host == row.host);
         let Some(target) = target else { continue };
-        let end = async { Remote::new(target.admin)?.remove(row.fault.id).await };
+        let end = async { target.remote()?.remove(row.fault.id).await };
         end.await.map_err(|error| anyhow!("{}/{} could not be ended: {error}", row.host, row.fault.id))?;
     }
     let ended: Vec<String> = chosen.iter().map(|row| ended(row)).collect();

@@ -111,7 +111,7 @@ impl Place {
             let mut all = Vec::new();
             for target in faults::all_targets(book) {
                 // One that does not answer will be missed by the visits, and told of there.
-                let said = async { Remote::new(target.admin)?.faults().await }.await.unwrap_or_default();
+                let said = async { target.remote()?.faults().await }.await.unwrap_or_default();
                 all.extend(said.into_iter().map(|one| format!("{} at {}", one.fault, target.host)));
             }
             Ok(all)
@@ -184,7 +184,7 @@ fn running<'a>(
     let in_force = within(inside, runtime, async {
         for host in book.hosts.iter().filter(|host| host.role() == Some(Role::Resolver)) {
             let Some(admin) = host.service("admin", world::Protocol::Tcp) else { continue };
-            let flush = async { Remote::new(admin.socket)?.reload().await };
+            let flush = async { Remote::new(admin.socket, book.token.as_ref())?.reload().await };
             flush.await.with_context(|| format!("the cache of {} cannot be emptied", host.name))?;
         }
         InForce::begin(book, &faults).await
@@ -255,7 +255,7 @@ impl Stage<'_> {
             }
             Kind::Running { book, inside, .. } => within(inside.as_ref(), self.runtime, async {
                 for target in faults::all_targets(book) {
-                    let advance = async { Remote::new(target.admin)?.advance(by).await };
+                    let advance = async { target.remote()?.advance(by).await };
                     advance.await.with_context(|| format!("the clock of {} cannot be put forward", target.host))?;
                 }
                 Ok(())

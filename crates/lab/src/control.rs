@@ -13,7 +13,7 @@ use service::{
     admin::{self, Admin},
 };
 use wire::sys::namespace::Namespace;
-use world::fault::Faults;
+use world::{Token, fault::Faults};
 
 /// The name that the network has there.
 const NAME: &str = "wire";
@@ -28,12 +28,12 @@ pub(crate) struct Control {
 
 impl Control {
     /// On the loopback interface of whoever visits.
-    pub(crate) fn start(faults: &Faults, at: &Arc<Namespace>) -> io::Result<Self> {
+    pub(crate) fn start(faults: &Faults, token: Option<Token>, at: &Arc<Namespace>) -> io::Result<Self> {
         let listener = at.run(|| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))??;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let signals = Signals { faults: faults.clone(), ..Signals::default() };
+        let signals = Signals { faults: faults.clone(), token, ..Signals::default() };
         signals.ready.set(true);
         let admin = Admin { recorder: Recorder::new(NAME, NAME, 1), registry: Registry::default(), signals };
         let stop = Stop::new();

@@ -217,7 +217,7 @@ impl Lab {
         if let (None, Some(net)) = (&self.control, self.ground.net())
             && let Some(you) = net.host(YOU)
         {
-            let control = Control::start(net.faults(), you).map_err(LabError::Control)?;
+            let control = Control::start(net.faults(), self.book.token.clone(), you).map_err(LabError::Control)?;
             self.book.control = Some(control.address());
             self.control = Some(control);
         }

@@ -20,7 +20,7 @@
 //!
 //! // What the server saw of it.
 //! let events = lab.history("app1")?;
-//! assert!(events.iter().any(|event| matches!(&event.what, journey::What::RequestRead { target, .. } if target == "/status/204")));
+//! assert!(events.iter().any(|event| matches!(&event.what, lab::What::RequestRead { target, .. } if target == "/status/204")));
 //!
 //! // From here on the authorities of the zone answer SERVFAIL, until the guard is dropped.
 //! let guard = lab.fault("auth:servfail")?;
@@ -54,7 +54,7 @@ use ipnet::Ipv4Net;
 use service::{Signals, Told, bind::BindError};
 use wire::net::{Net, NetError};
 use world::{
-    AddressBook, Changed, FileError, Files, World, WorldError,
+    AddressBook, Changed, FileError, Files, Token, World, WorldError,
     fault::{Fault, FaultError, Place},
 };
 
@@ -65,6 +65,10 @@ use publish::Publish;
 
 pub use builder::Builder;
 pub use disturb::{FaultGuard, InForce};
+/// For tests whose client speaks DNS: messages, names and records, in the version that the lab's servers have.
+pub use hickory_proto;
+/// What hosts record: [`Lab::history`].
+pub use journey::{What, report::Reported};
 pub use plan::{ROUTER, YOU};
 
 /// A service that is not ready by then never will be.
@@ -214,6 +218,14 @@ pub enum LabError {
         /// Why not, and what there is.
         why: String,
     },
+    /// An address to publish at could not be bound.
+    #[error("{source}; at ports that need no rights: visit lab serve {instead}")]
+    NotPublished {
+        /// Which, and why.
+        source: BindError,
+        /// What to say instead.
+        instead: String,
+    },
     /// A host did not come up.
     #[error("host {host} did not start: {why}")]
     NotReady {
@@ -337,6 +349,9 @@ impl Lab {
             }
         });
         book.ca = Some(authority.certificate_pem().to_owned());
+        // On loopback every user of this machine reaches its admin ports.
+        let token = Token::random();
+        book.token = Some(token.clone());
         for host in &mut book.hosts {
             host.published = published.remove(&host.name).unwrap_or_default();
         }
@@ -349,7 +364,7 @@ impl Lab {
                 files: Files::Changed(files.clone()),
                 authority: Some(Arc::clone(&authority)),
             };
-            let signals = Signals::default();
+            let signals = Signals { token: Some(token.clone()), ..Signals::default() };
             // Before it starts: a fault that is a state of its sockets is there from the first moment.
             for fault in faults.iter().filter(|fault| fault.place.is(&name)) {
                 signals.faults.add(fault.clone(), None);

@@ -83,11 +83,26 @@ pub(crate) fn open(
             ways.iter().copied().find(|(service, how)| *service == one.service && *how == protocol)
         }) {
             // Over TCP the port is the one that UDP has.
-            socket = sockets.bound.bind(service, protocol, socket, false)?;
+            socket = sockets
+                .bound
+                .bind(service, protocol, socket, false)
+                .map_err(|source| LabError::NotPublished { source, instead: instead(publish) })?;
             opened.push(Published { name: service.to_owned(), protocol, socket });
         }
     }
     Ok(opened)
+}
+
+/// The same services at ports that every user may have, and that no usual service has: 8053 for 53, 8080 for 80.
+fn instead(publish: &[Publish]) -> String {
+    let high = |one: &Publish| {
+        let mut one = one.clone();
+        if (1..1024).contains(&one.socket.port()) {
+            one.socket.set_port(8000 + one.socket.port());
+        }
+        format!("--publish {one}")
+    };
+    publish.iter().map(high).collect::<Vec<_>>().join(" ")
 }
 
 /// Whether all of it is there to be published; the error lists what is.
@@ -100,8 +115,8 @@ pub(crate) fn check(publish: &[Publish], world: &World, without: &[String]) -> R
             return Err(wrong(format!("this lab runs no host {:?}; hosts: {}", one.host, known.join(", "))));
         };
         if one.service == ADMIN {
-            let why = "whoever reaches it breaks the host and puts its clock forward, and it asks nobody who they are; it \
-                       stays on this machine, where `visit lab fault` and GET /metrics find it by the address book";
+            let why = "whoever reaches it can break the host and put its clock forward; it stays on this machine, where `visit \
+                       lab fault` finds it by the address book";
             return Err(wrong(format!("the admin port is not published: {why}")));
         }
         let all = host.listens(&world.network).into_iter().map(|(service, ..)| service);
@@ -134,6 +149,16 @@ mod tests {
     }
 
     #[test]
+    fn ports_that_cannot_be_had_have_others_in_their_place() {
+        let usual = usual(&World::built_in(), &["app2".to_owned()], [0, 0, 0, 0].into());
+        let said = "--publish app1/http=0.0.0.0:8080 --publish app1/https=0.0.0.0:8443 --publish resolver/dns=0.0.0.0:8053 \
+                    --publish resolver/dot=0.0.0.0:8853";
+        assert_eq!(instead(&usual), said);
+        let free: Publish = "app1/talk=[::]:0".parse().unwrap();
+        assert_eq!(instead(&[free]), "--publish app1/talk=[::]:0");
+    }
+
+    #[test]
     fn read_and_checked() {
         let world = World::built_in();
         let told = |text: &str| {
@@ -149,7 +174,7 @@ mod tests {
         refused("resolver/dns=53", "\"53\" is no ADDRESS:PORT");
         refused("app2/http=0.0.0.0:80", "this lab runs no host \"app2\"; hosts: app1, auth1");
         refused("app1/dns=0.0.0.0:53", "app1 has no service \"dns\"; services: echo, http, https, stall, talk");
-        refused("app1/admin=0.0.0.0:9080", "the admin port is not published: whoever reaches it breaks the host");
+        refused("app1/admin=0.0.0.0:9080", "the admin port is not published: whoever reaches it can break the host");
         refused("resolver/admin=127.0.0.1:0", "the admin port is not published");
     }
 }

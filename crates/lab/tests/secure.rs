@@ -107,7 +107,9 @@ fn dig_asks_the_resolver_over_tls_and_https() {
         assert!(big.contains("status: NOERROR") && big.contains("ANSWER: 6"), "{big}");
 
         let events = format!("http://{}/events?trace={id}", socket_of_admin(&lab));
-        let events = run("curl", &["--silent", "--noproxy", "*", &events]);
+        let token = lab.book().token.as_ref().expect("a lab's admin ports ask for one").authorization();
+        let token = format!("Authorization: {token}");
+        let events = run("curl", &["--silent", "--noproxy", "*", "--header", &token, &events]);
         let said = |kind: &str| {
             let of = |event: &&serde_json::Value| event["kind"] == kind && event["transport"] == transport;
             let events: serde_json::Value = serde_json::from_str(&events).unwrap();

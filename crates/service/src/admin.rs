@@ -17,6 +17,10 @@
 //! therefore taken without an `Origin` alone, which browsers always send with it, and bodies are `application/json`, which a
 //! page may not send elsewhere without asking first. Who asks for events or faults by a name other than `localhost` has 421: a page
 //! could have been given its name's address anew, this one.
+//!
+//! On a machine with several users, each of them reaches a port on loopback. Where [`Signals::token`] is set, everything but
+//! `/live`, `/ready` and `/metrics` is therefore answered with 401 unless `Authorization: Bearer TOKEN` comes with it
+//! (RFC 6750). Those three tell nothing of what clients asked for, and are for health checks and scrapers.
 
 mod change;
 pub mod remote;
@@ -33,36 +37,66 @@ use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
-    header::{CONTENT_TYPE, HOST},
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, WWW_AUTHENTICATE},
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::{encoding::text, registry::Registry};
 use serde::Serialize;
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 use tracing::debug;
+use world::{NoToken, Token};
 
-use crate::{Recorder, Signals, Stop, queues, ring::Wanted};
+use crate::{Recorder, Seats, Signals, Stop, queues, ring::Wanted, seats::Seat};
 
-/// More connections than this wait in the accept queue.
-const MAX_CONNECTIONS: usize = 16;
+/// Connections at once; for a further one, the oldest is closed that has asked nothing.
+const MAX_CONNECTIONS: usize = 64;
 /// A client that has not sent its request's head by then is closed.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection lives no longer than this.
 const LIFE: Duration = Duration::from_secs(10);
 
-/// A client for admin ports: plain HTTP, without proxies, each answer within this time. Where TLS is compiled in, the
+/// The variable of the environment that has the token, for services that are programs of their own and for `visit` where a
+/// world file describes their lab. Empty is none.
+pub const TOKEN: &str = "VISIT_ADMIN_TOKEN";
+
+/// The token that the environment has for admin ports.
+pub fn token_from_environment() -> Result<Option<Token>, BadToken> {
+    match std::env::var(TOKEN) {
+        Ok(text) if text.is_empty() => Ok(None),
+        Ok(text) => text.parse().map(Some).map_err(BadToken),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(BadToken(NoToken)),
+    }
+}
+
+/// The environment has what cannot be a token. It is not quoted: it is meant to be secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{TOKEN}: {0}")]
+pub struct BadToken(NoToken);
+
+/// A client for admin ports that ask for this token: plain HTTP, without proxies, each answer within this time. Where TLS is compiled in, the
 /// library reads the machine's store for every client unless it is given something else, and fails where there is none;
 /// this one trusts nobody and speaks no TLS.
-pub fn client(patience: Duration) -> reqwest::Result<reqwest::Client> {
+pub fn client(patience: Duration, token: Option<&Token>) -> reqwest::Result<reqwest::Client> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("ring speaks TLS 1.2 and 1.3")
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
-    reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().timeout(patience).build()
+    let mut fields = HeaderMap::new();
+    // A token has no character that a field cannot have.
+    if let Some(mut value) = token.and_then(|token| HeaderValue::try_from(token.authorization()).ok()) {
+        value.set_sensitive(true);
+        fields.insert(AUTHORIZATION, value);
+    }
+    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).default_headers(fields);
+    client.no_proxy().timeout(patience).build()
 }
 
 /// What the admin port tells, and what it changes.
@@ -86,11 +120,9 @@ pub async fn serve(listeners: Vec<TcpListener>, admin: Admin, stop: Stop) {
 
 /// Serves until `stop`; open connections are then dropped, as nothing here is worth waiting for.
 async fn serve_one(listener: TcpListener, admin: Arc<Admin>, stop: Stop) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let seats = Seats::new(MAX_CONNECTIONS);
     let mut connections = JoinSet::new();
     loop {
-        // The semaphore is never closed.
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => return,
@@ -105,35 +137,71 @@ async fn serve_one(listener: TcpListener, admin: Arc<Admin>, stop: Stop) {
                 continue;
             }
         };
+        let seat = tokio::select! {
+            seat = seats.take(peer.ip()) => seat,
+            () = stop.cancelled() => return,
+        };
         let admin = Arc::clone(&admin);
+        // Until it has had its first turn, its seat is nobody else's.
+        let arriving = seat.busy();
         connections.spawn(async move {
-            let _permit = permit;
-            let service = service_fn(|request| {
-                let admin = Arc::clone(&admin);
-                async move { Ok::<_, Infallible>(answer(&admin, request).await) }
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
-                .max_buf_size(16 * 1024)
-                .serve_connection(TokioIo::new(stream), service);
-            if let Ok(Err(error)) = tokio::time::timeout(LIFE, connection).await {
-                debug!(%peer, %error, "admin connection ended");
+            let wanted = async {
+                drop(arriving);
+                seat.is_wanted().await;
+            };
+            tokio::select! {
+                biased;
+                () = converse(stream, &admin, &seat) => {}
+                () = wanted => debug!(%peer, "admin connection closed for another one"),
+                () = tokio::time::sleep(LIFE) => debug!(%peer, "admin connection closed: it is open for too long"),
             }
         });
     }
 }
 
+async fn converse(stream: TcpStream, admin: &Admin, seat: &Seat) {
+    let service = service_fn(|request| async move {
+        let _busy = seat.busy();
+        Ok::<_, Infallible>(answer(admin, request).await)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(16 * 1024)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        debug!(%error, "admin connection ended");
+    }
+}
+
+/// Whether a request has the token, where one is asked for. Several fields are not one (RFC 9110 §5.3).
+fn is_allowed(token: Option<&Token>, fields: &HeaderMap) -> bool {
+    let Some(token) = token else { return true };
+    let mut given = fields.get_all(AUTHORIZATION).iter();
+    matches!((given.next(), given.next()), (Some(one), None) if token.is_in(one.as_bytes()))
+}
+
+fn unauthorized() -> Response<Full<Bytes>> {
+    let words = "this lab's address book has the token that is asked for here: Authorization: Bearer TOKEN\n";
+    let mut response = plain(StatusCode::UNAUTHORIZED, words);
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
 async fn answer(admin: &Admin, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     // What everybody may know is told by any name, as a scraper of metrics uses the host's.
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let is_open = matches!(path, "/live" | "/ready" | "/metrics");
     if let Some(host) = request.headers().get(HOST).filter(|_| !is_open)
         && !host.to_str().is_ok_and(is_here)
     {
         return plain(StatusCode::MISDIRECTED_REQUEST, "ask by IP address or localhost, and by no other name\n");
     }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    if !(is_open && is_read) && !is_allowed(admin.signals.token.as_ref(), request.headers()) {
+        return unauthorized();
+    }
+    if !is_read {
         return change::answer(admin, request).await;
     }
     match path {

@@ -6,8 +6,18 @@ use ca::Authority;
 use clap::Parser;
 use world::{FileError, Files, Host, LabNet, World, WorldError};
 
+/// What has no place on a command line, which every user of the machine can read.
+const ENVIRONMENT: &str = "\
+Environment:
+  VISIT_ADMIN_TOKEN  what the admin port asks for (Authorization: Bearer TOKEN), but for /live, /ready and /metrics;
+                     without it, it answers everybody who reaches it
+  VISIT_DATA         where the lab's certificate authority is kept
+  RUST_LOG           what is logged to stderr
+";
+
 /// What a service is told on its command line.
 #[derive(Clone, Debug, Parser)]
+#[command(after_help = ENVIRONMENT)]
 pub struct Args {
     /// What to do; nothing: serve until SIGTERM or SIGINT
     #[command(subcommand)]
@@ -18,8 +28,9 @@ pub struct Args {
     /// Which of its hosts this is
     #[arg(long, global = true, env = "VISIT_HOST", value_name = "NAME", default_value = "")]
     pub host: String,
-    /// The lab on another private /16 network, given by its first two numbers
-    #[arg(long, global = true, env = "VISIT_LAB_NET", value_name = "N.N")]
+    /// The lab on another private /16 network, given by its first two numbers; and behind a comma on another IPv6 /64, given
+    /// by its begin: 10.99,fd10:99:1ab
+    #[arg(long, global = true, env = "VISIT_LAB_NET", value_name = "N.N[,PREFIX]")]
     pub lab_net: Option<LabNet>,
 }
 

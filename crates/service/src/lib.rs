@@ -11,6 +11,7 @@
 //! | [`bind`] | sockets, bound before anything else is started |
 //! | [`clock`] | the clock that times to live run on, which can be put forward |
 //! | [`door`] | a listening socket that faults shut |
+//! | [`seats`] | who of many clients is let in, and who has to go for it |
 //! | [`queues`] | the queues of TCP sockets, asked of the kernel |
 //! | [`mod@linger`] | closing a connection so that its last words arrive |
 //! | [`tls`] | a service's certificate, and handshakes |
@@ -29,6 +30,7 @@ pub mod queues;
 pub mod ready;
 pub mod reload;
 pub mod ring;
+pub mod seats;
 pub mod start;
 pub mod text;
 pub mod tls;
@@ -42,6 +44,7 @@ pub use linger::linger;
 pub use ready::Ready;
 pub use reload::{NotReloaded, Reload};
 pub use ring::Recorder;
+pub use seats::Seats;
 pub use start::{Ended, Service, Signals};
 pub use text::{printable, printable_lines};
 pub use tokio_util::sync::CancellationToken as Stop;

@@ -16,9 +16,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
-use world::{Protocol, fault::Faults};
+use world::{Protocol, Token, fault::Faults};
 
-use crate::{Args, Bound, Clock, Command, History, Ready, Reload, Stop, Told, printable_lines, tls};
+use crate::{Args, Bound, Clock, Command, History, Ready, Reload, Stop, Told, admin, printable_lines, tls};
 
 /// How long a service may finish what it has begun once it was told to stop.
 pub const GRACE: Duration = Duration::from_secs(3);
@@ -76,7 +76,7 @@ pub enum Unhealthy {
 /// no shell to do it with.
 pub async fn healthcheck(admin: SocketAddr) -> Result<(), Unhealthy> {
     let no_answer = |source| Unhealthy::NoAnswer { admin, source };
-    let client = crate::admin::client(Duration::from_secs(2)).map_err(no_answer)?;
+    let client = admin::client(Duration::from_secs(2), None).map_err(no_answer)?;
     let status = client.get(format!("http://{admin}/ready")).send().await.map_err(no_answer)?.status();
     if status.is_success() { Ok(()) } else { Err(Unhealthy::NotReady { admin, status: status.as_u16() }) }
 }
@@ -114,6 +114,8 @@ pub struct Signals {
     pub clock: Clock,
     /// What it recorded, for whoever started it in the same process.
     pub history: History,
+    /// What its admin port asks for before it tells or changes anything; none: it answers everybody.
+    pub token: Option<Token>,
 }
 
 /// How a service ended.
@@ -182,6 +184,7 @@ fn serve<S: Service>(told: &mut Told) -> Result<(), Box<dyn std::error::Error>> 
     if told.host.speaks_tls() {
         told.authority = Some(authority(told)?);
     }
+    let token = admin::token_from_environment()?;
     let config = S::configure(told)?;
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut sockets = Bound::default();
@@ -199,7 +202,7 @@ fn serve<S: Service>(told: &mut Told) -> Result<(), Box<dyn std::error::Error>> 
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     let ended = runtime.block_on(async {
-        let signals = Signals::default();
+        let signals = Signals { token, ..Signals::default() };
         tokio::spawn(stop_on_signals(signals.stop.clone())?);
         tokio::spawn(reload_on_signal(signals.reload.clone(), S::RELOADS)?);
         S::run(sockets, config, signals).await

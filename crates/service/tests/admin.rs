@@ -12,6 +12,7 @@ use service::{
     },
 };
 use tokio::net::TcpListener;
+use world::Token;
 
 /// An admin port that is served as long as the test's runtime lives.
 async fn port(host: &str, service: &'static str) -> (SocketAddr, Signals) {
@@ -26,7 +27,7 @@ async fn port(host: &str, service: &'static str) -> (SocketAddr, Signals) {
 #[tokio::test]
 async fn faults_come_and_go() {
     let (address, signals) = port("auth1", "nameserver").await;
-    let remote = Remote::new(address).unwrap();
+    let remote = Remote::new(address, None).unwrap();
     let first = remote.add("auth:servfail,type=A", None).await.unwrap();
     let second = remote.add("auth1:drop", Some(Duration::from_secs(60))).await.unwrap();
     let listed = remote.faults().await.unwrap();
@@ -45,7 +46,7 @@ async fn faults_come_and_go() {
 async fn what_cannot_be_here_is_said() {
     let check = async |host: &str, service, fault: &str, words: &str| {
         let (address, signals) = port(host, service).await;
-        match Remote::new(address).unwrap().add(fault, None).await {
+        match Remote::new(address, None).unwrap().add(fault, None).await {
             Err(RemoteError::Refused { status: 422, words: seen }) => assert!(seen.contains(words), "{fault}: {seen}"),
             other => panic!("{fault}: {other:?}"),
         }
@@ -62,7 +63,7 @@ async fn what_cannot_be_here_is_said() {
 #[tokio::test]
 async fn the_clock_and_the_files() {
     let (address, signals) = port("resolver", "resolver").await;
-    let remote = Remote::new(address).unwrap();
+    let remote = Remote::new(address, None).unwrap();
     let before = signals.clock.now();
     remote.advance(Duration::from_secs(3_600)).await.unwrap();
     assert!(signals.clock.now() >= before + Duration::from_secs(3_600));
@@ -93,7 +94,7 @@ async fn the_clock_and_the_files() {
 #[tokio::test]
 async fn no_page_in_a_browser_and_no_long_body() {
     let (address, signals) = port("auth1", "nameserver").await;
-    let client = admin::client(Duration::from_secs(5)).unwrap();
+    let client = admin::client(Duration::from_secs(5), None).unwrap();
     let send = async |method: Method, path: &str, headers: &[(&str, &str)], body: &str| {
         let mut request = client.request(method, format!("http://{address}{path}")).body(body.to_owned());
         for (name, value) in headers {
@@ -125,4 +126,75 @@ async fn no_page_in_a_browser_and_no_long_body() {
     }
     assert_eq!(send(Method::POST, "/live", &[json], "{}").await, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(send(Method::DELETE, "/faults/x", &[], "").await, StatusCode::NOT_FOUND);
+}
+
+/// An admin port that asks for this token.
+async fn port_with(token: &Token) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let signals = Signals { token: Some(token.clone()), ..Signals::default() };
+    signals.ready.set(true);
+    let recorder = Recorder::new("auth1", "nameserver", 1);
+    let admin = Admin { recorder, registry: Registry::default(), signals };
+    tokio::spawn(admin::serve(vec![listener], admin, Stop::new()));
+    address
+}
+
+#[tokio::test]
+async fn without_the_token_a_port_says_only_that_it_runs() {
+    let (token, other) = (Token::random(), Token::random());
+    let address = port_with(&token).await;
+    let status = async |client: &reqwest::Client, method: Method, path: &str| {
+        let url = format!("http://{address}{path}");
+        let json = ("content-type", "application/json");
+        client.request(method, url).header(json.0, json.1).body("{}").send().await.unwrap().status()
+    };
+    let client = |token| admin::client(Duration::from_secs(5), token).unwrap();
+    for client in [client(None), client(Some(&other))] {
+        for path in ["/live", "/ready", "/metrics"] {
+            assert_eq!(status(&client, Method::GET, path).await, StatusCode::OK, "{path}");
+        }
+        for (method, path) in [
+            (Method::GET, "/events"),
+            (Method::GET, "/faults"),
+            (Method::GET, "/nothing"),
+            (Method::POST, "/faults"),
+            (Method::POST, "/clock"),
+            (Method::POST, "/reload"),
+            (Method::POST, "/metrics"),
+            (Method::DELETE, "/faults"),
+            (Method::PUT, "/faults/1"),
+        ] {
+            assert_eq!(status(&client, method.clone(), path).await, StatusCode::UNAUTHORIZED, "{method} {path}");
+        }
+        let response = client.get(format!("http://{address}/events")).send().await.unwrap();
+        assert_eq!(response.headers()["www-authenticate"], "Bearer");
+    }
+    assert_eq!(status(&client(Some(&token)), Method::GET, "/events").await, StatusCode::OK);
+    let remote = Remote::new(address, Some(&token)).unwrap();
+    let id = remote.add("auth1:drop", None).await.unwrap();
+    assert!(remote.remove(id).await.unwrap());
+    // Two fields are not one, even where both are right.
+    let twice = [("authorization", token.authorization()), ("authorization", token.authorization())];
+    let twice =
+        twice.into_iter().fold(client(None).get(format!("http://{address}/events")), |request, (name, value)| {
+            request.header(name, value)
+        });
+    assert_eq!(twice.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn silent_connections_do_not_keep_a_health_check_waiting() {
+    let (address, signals) = port("auth1", "nameserver").await;
+    signals.ready.set(true);
+    let mut held = Vec::new();
+    for round in 0..5 {
+        // More than there may be at once.
+        for _ in 0..100 {
+            held.push(tokio::net::TcpStream::connect(address).await.unwrap());
+        }
+        let asked = service::start::healthcheck(address);
+        let said = tokio::time::timeout(Duration::from_secs(4), asked).await;
+        assert!(matches!(said, Ok(Ok(()))), "round {round}: {said:?}");
+    }
 }

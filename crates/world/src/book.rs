@@ -9,7 +9,7 @@ use std::{
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-use crate::{World, fault::Role};
+use crate::{Token, World, fault::Role};
 
 /// Which real socket stands behind each of the world's addresses. Its JSON is what `visit lab serve --json` prints and
 /// `VISIT_WORLD` reads.
@@ -41,6 +41,10 @@ pub struct AddressBook {
     /// no such network, or nobody asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<SocketAddr>,
+    /// What admin ports ask for; null where they answer everybody who reaches them. Whoever has it can read what the hosts
+    /// recorded, set faults, and move clocks: a file with it is for its owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Token>,
 }
 
 /// Where a lab is that has a network of its own: files of its process in /proc, while it runs.
@@ -193,6 +197,7 @@ impl AddressBook {
             roots: world.roots(),
             ca: None,
             control: None,
+            token: None,
         }
     }
 

@@ -18,9 +18,11 @@ mod files;
 mod network;
 mod played;
 pub mod scenario;
+mod token;
 pub mod zone;
 
 pub use book::{AddressBook, BookHost, BookService, Closed, Enter, Inside, Protocol, Published, Route};
 pub use description::{App, Host, LabNet, Nameserver, Renumber, Resolver, World, WorldError};
 pub use files::{Changed, FileError, Files, SCENARIOS, read_text};
 pub use network::{Network, Segment};
+pub use token::{NoToken, Token};

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use reqwest::{Method, Response, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
-use world::fault::Listed;
+use world::{Token, fault::Listed};
 
 pub use super::change::{Add, Added, Advance, Renew};
 
@@ -50,9 +50,9 @@ pub enum RemoteError {
 }
 
 impl Remote {
-    /// The one at this address. Sockets are made where the calling thread stands.
-    pub fn new(address: SocketAddr) -> Result<Self, RemoteError> {
-        let client = super::client(PATIENCE).map_err(|source| RemoteError::NoAnswer { address, source })?;
+    /// The one at this address, which asks for this token. Sockets are made where the calling thread stands.
+    pub fn new(address: SocketAddr, token: Option<&Token>) -> Result<Self, RemoteError> {
+        let client = super::client(PATIENCE, token).map_err(|source| RemoteError::NoAnswer { address, source })?;
         Ok(Self { client, address })
     }
 

@@ -38,6 +38,7 @@ pub(crate) fn book(hosts: Vec<BookHost>) -> AddressBook {
         roots: Vec::new(),
         ca: None,
         control: None,
+        token: None,
     }
 }
 
