@@ -4,6 +4,7 @@
 mod broken;
 mod clients;
 mod good;
+mod http2;
 mod message;
 mod pests;
 mod upstream;

@@ -96,10 +96,11 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Section> {
          process that has all hosts; peak: VmHWM"
             .into(),
         "served when full: so many connections are left that the server takes no more, and one client waits behind them: the \
-         resolver closes silent ones after 5 s, the application server after 10 s"
+         resolver closes silent ones after 5 s, the application server the oldest silent one for a new one"
             .into(),
         "left: 256 connections each to HTTP and HTTPS, 200 to the resolver, which takes 128; half requests: 128, 128 and 64; \
-         slow readers: 128, each of 1 MB"
+         slow readers: 128, each of 1 MB; HTTP/2 streams held: 45 connections with 64 requests of 450 fields, each of which \
+         waits for a minute"
             .into(),
     ];
     Ok(Section { part: PART.into(), title: "clients that misbehave".into(), notes, peer: None, rows })

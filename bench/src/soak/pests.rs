@@ -37,7 +37,7 @@ impl Pest {
 }
 
 /// None, and then all kinds.
-pub(crate) const ALL: [Pest; 9] = [
+pub(crate) const ALL: [Pest; 10] = [
     Pest { name: "nobody else", run: |_, over| wait(over) },
     Pest { name: "connections opened", run: opened },
     Pest { name: "connections left", run: left },
@@ -47,6 +47,7 @@ pub(crate) const ALL: [Pest; 9] = [
     Pest { name: "garbage, TCP", run: garbage_streams },
     Pest { name: "garbage, HTTP", run: garbage_requests },
     Pest { name: "pipelined queries", run: pipelined },
+    Pest { name: "HTTP/2 streams held", run: |targets, over| super::http2::held(targets.https, over) },
 ];
 
 fn wait(over: &AtomicBool) {

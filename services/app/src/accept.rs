@@ -2,10 +2,9 @@
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use service::{Door, Stop, start::GRACE};
+use service::{Door, Seats, Stop, seats::Seat, start::GRACE};
 use tokio::{
     net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -19,9 +18,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// watch `stop` themselves, then have [`GRACE`] to end. Returns how many did not.
 pub(crate) async fn serve<C>(
     mut door: Door,
-    permits: Arc<Semaphore>,
+    seats: Arc<Seats>,
     stop: Stop,
-    converse: impl Fn(TcpStream, SocketAddr) -> C,
+    converse: impl Fn(TcpStream, SocketAddr, Arc<Seat>) -> C,
 ) -> usize
 where
     C: Future<Output = ()> + Send + 'static,
@@ -30,17 +29,26 @@ where
     let mut pause = FIRST_PAUSE;
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&mut door, &permits) => accepted,
+            accepted = accept(&mut door, &seats) => accepted,
             () = stop.cancelled() => break,
         };
         while conversations.try_join_next().is_some() {}
         match accepted {
-            Ok((permit, stream, peer)) => {
+            Ok((seat, stream, peer)) => {
                 pause = FIRST_PAUSE;
-                let conversation = converse(stream, peer);
+                let conversation = converse(stream, peer, Arc::clone(&seat));
+                // Until it has had its first turn, its seat is nobody else's.
+                let arriving = seat.busy();
+                let wanted = async move {
+                    drop(arriving);
+                    seat.is_wanted().await;
+                };
                 conversations.spawn(async move {
-                    conversation.await;
-                    drop(permit);
+                    tokio::select! {
+                        biased;
+                        () = conversation => {}
+                        () = wanted => debug!(%peer, "closed for another client"),
+                    }
                 });
             }
             Err(error) if is_of_one_client(&error) => debug!(%error, "a client left the accept queue"),
@@ -62,21 +70,19 @@ where
     cut_off
 }
 
-/// A full house leaves clients in the kernel's accept queue, and one of each listener just out of it, instead of turning
-/// them away. The permit comes second: several listeners share the permits, and one without clients must not hold any.
-async fn accept(
-    door: &mut Door,
-    permits: &Arc<Semaphore>,
-) -> io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+/// A full house closes a connection that has nothing under way. Where all have, it leaves clients in the kernel's accept
+/// queue, and one of each listener just out of it, instead of turning them away. The seat comes second: several listeners
+/// share the seats, and one without clients must not hold any.
+async fn accept(door: &mut Door, seats: &Arc<Seats>) -> io::Result<(Arc<Seat>, TcpStream, SocketAddr)> {
     let (stream, peer) = door.accept().await?;
-    let permit = tokio::select! {
-        permit = Arc::clone(permits).acquire_owned() => permit.expect("the semaphore is never closed"),
+    let seat = tokio::select! {
+        seat = seats.take(peer.ip()) => seat,
         // A fault may end by itself in a full house.
         never = door.attend() => never,
     };
     // A response is one write; waiting to fill a segment would only delay it.
     stream.set_nodelay(true)?;
-    Ok((permit, stream, peer))
+    Ok((Arc::new(seat), stream, peer))
 }
 
 /// Errors that accept(2) passes on from the connection it would have returned.
@@ -100,7 +106,8 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(10);
 
     /// Says a byte, and is over when the client closes.
-    async fn greet(mut stream: TcpStream) {
+    async fn greet(mut stream: TcpStream, seat: Arc<Seat>) {
+        let _busy = seat.busy();
         stream.write_all(b"A").await.unwrap();
         stream.read_to_end(&mut Vec::new()).await.unwrap();
     }
@@ -112,13 +119,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_listener_without_clients_holds_up_no_other() {
-        let (permits, stop) = (Arc::new(Semaphore::new(1)), Stop::new());
+        let (seats, stop) = (Seats::new(1), Stop::new());
         let (mut serving, mut addresses) = (JoinSet::new(), Vec::new());
         for _ in 0..2 {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             addresses.push(listener.local_addr().unwrap());
             let door = Door::new(listener, &Faults::default(), |_| None).unwrap();
-            serving.spawn(serve(door, Arc::clone(&permits), stop.clone(), |stream, _| greet(stream)));
+            serving.spawn(serve(door, Arc::clone(&seats), stop.clone(), |stream, _, seat| greet(stream, seat)));
         }
         // Whichever of the two is served first, the other one has its turn.
         for at in [addresses[0], addresses[1], addresses[0]] {
@@ -144,5 +151,31 @@ mod tests {
         tokio::join!(turn(one), turn(other));
         stop.cancel();
         assert_eq!(serving.join_all().await, [0, 0]);
+    }
+
+    #[tokio::test]
+    async fn a_full_house_of_silent_clients_has_room_for_another_one() {
+        let (seats, stop) = (Seats::new(2), Stop::new());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let door = Door::new(listener, &Faults::default(), |_| None).unwrap();
+        let silent = |mut stream: TcpStream, _, _seat| async move {
+            stream.write_all(b"A").await.unwrap();
+            std::future::pending().await
+        };
+        let serving = tokio::spawn(serve(door, seats, stop.clone(), silent));
+        let mut clients = Vec::new();
+        for _ in 0..5 {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            is_greeted(&mut client).await;
+            clients.push(client);
+        }
+        for client in &mut clients[..3] {
+            let end = timeout(PATIENCE, client.read_u8()).await.expect("it is closed");
+            assert_eq!(end.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        }
+        stop.cancel();
+        // The two that are left would stay for ever.
+        assert_eq!(serving.await.unwrap(), 2);
     }
 }

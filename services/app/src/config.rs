@@ -9,7 +9,7 @@ use std::{
 use rustls::ServerConfig;
 use service::{Told, tls::Flawed};
 
-use crate::http::ALPN;
+use crate::http::{ALPN, MEMORY};
 
 /// Shorter limits could not hold the request line and `Host` of an ordinary client.
 const SMALLEST_HEAD: usize = 256;
@@ -54,6 +54,9 @@ pub struct Limits {
     pub read: Duration,
     /// For the next request on a kept-alive connection to begin.
     pub idle: Duration,
+    /// Bytes of memory for the requests of HTTP/2 that are under way, on all connections; the first of each connection comes
+    /// on top.
+    pub memory: usize,
 }
 
 /// Whoever visits, as the world calls him.
@@ -131,6 +134,7 @@ impl Config {
             body_bytes: app.max_body_bytes,
             read: Duration::from_millis(app.read_timeout_ms),
             idle: Duration::from_millis(app.idle_timeout_ms),
+            memory: MEMORY,
         };
         let tls =
             told.server_config(&ALPN).map_err(|source| ConfigError::Certificate { host: host.clone(), source })?;

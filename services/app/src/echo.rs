@@ -1,5 +1,7 @@
 //! The UDP echo port: whoever sends a datagram gets it back (RFC 862).
 
+mod allowance;
+
 use std::{io, net::SocketAddr, sync::Arc};
 
 use journey::What;
@@ -8,6 +10,7 @@ use tokio::net::UdpSocket;
 use tracing::{debug, warn};
 
 use crate::{Server, journal};
+use allowance::Allowances;
 
 /// The largest datagram that UDP can carry.
 const LARGEST: usize = 65_535;
@@ -16,7 +19,8 @@ const LARGEST: usize = 65_535;
 const BURST: usize = 64;
 
 /// Ports of the small services that answer whatever they get: echo (RFC 862), daytime (867), quote of the day (865),
-/// chargen (864), time (868). One forged datagram between two of them would go to and fro for ever.
+/// chargen (864), time (868). One forged datagram between two of them would go to and fro for ever. Others that answer at
+/// ports of their own are found by how often they send: see [`allowance`].
 const ANSWERS_ANYTHING: [u16; 5] = [7, 13, 17, 19, 37];
 
 /// Serves one socket until the server stops. Nothing can be left unfinished; the count is for [`crate::accept::serve`]'s
@@ -30,6 +34,7 @@ pub(crate) async fn serve(server: Arc<Server>, socket: UdpSocket) -> usize {
         }
     };
     let mut buffer = vec![0; LARGEST];
+    let mut allowances = Allowances::default();
     loop {
         tokio::select! {
             ready = socket.readable() => if let Err(error) = ready {
@@ -40,7 +45,15 @@ pub(crate) async fn serve(server: Arc<Server>, socket: UdpSocket) -> usize {
         }
         for _ in 0..BURST {
             match socket.try_recv_from(&mut buffer) {
-                Ok((length, peer)) => send_back(&server, &socket, own, peer, &buffer[..length]),
+                Ok((length, peer)) => {
+                    let read_ns = now_ns();
+                    if would_loop(peer.port(), own.port()) || !allowances.take(peer, read_ns) {
+                        server.metrics.echo_ignored.inc();
+                        debug!(%peer, bytes = length, "datagram ignored: its sender may answer the answer");
+                        continue;
+                    }
+                    send_back(&server, &socket, peer, &buffer[..length], read_ns);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // On Linux an unconnected socket does not see other machines' ICMP errors; what comes is passing.
                 Err(error) => {
@@ -55,14 +68,8 @@ pub(crate) async fn serve(server: Arc<Server>, socket: UdpSocket) -> usize {
 
 /// One datagram back, of the same size: a forged sender's address gains nothing. A full send buffer drops it, as the
 /// network might.
-fn send_back(server: &Server, socket: &UdpSocket, own: SocketAddr, peer: SocketAddr, datagram: &[u8]) {
-    let read_ns = now_ns();
+fn send_back(server: &Server, socket: &UdpSocket, peer: SocketAddr, datagram: &[u8], read_ns: u64) {
     let bytes = datagram.len() as u64;
-    if would_loop(peer.port(), own.port()) {
-        server.metrics.echo_ignored.inc();
-        debug!(%peer, bytes, "datagram ignored: its sender would answer the answer");
-        return;
-    }
     // Before the call: the client may have the datagram before it returns.
     let sent_ns = now_ns();
     if let Err(error) = socket.try_send_to(datagram, peer) {

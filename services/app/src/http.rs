@@ -8,7 +8,7 @@
 //! | `stream` | what a connection is carried by: a TCP socket, or TLS over one |
 //! | `metered` | the stream, measured |
 //! | `heads` | where the heads of requests end in what was read |
-//! | `h2` | HTTP/2; where its frames end, the crate `frames` tells |
+//! | `h2` | HTTP/2, on the crate h2; where its frames end, the crate `frames` tells |
 //! | `request` | what a request asks for, and its body |
 //! | `route` | what a path asks for |
 //! | `exchange` | one request and its answer |
@@ -19,7 +19,8 @@
 //! | `reply` | the body on its way out |
 //! | `pace` | content that a fault holds back |
 //!
-//! hyper parses requests and frames responses; limits in time and the closing of connections are done here.
+//! hyper parses requests and frames responses of HTTP/1.1, h2 those of HTTP/2; limits in time and in memory, and the
+//! closing of connections, are done here.
 
 mod answer;
 mod breaking;
@@ -40,7 +41,8 @@ mod tls;
 
 use breaking::{How, say};
 pub(crate) use connection::Connection;
-use connection::{Accepted, Expired, Life};
+use connection::{Accepted, Arrived, Expired, Life};
+pub(crate) use h2::MEMORY;
 use metered::Metered;
 pub(crate) use pages::{Others, Pages, without_port};
 pub(crate) use route::RouteName;
@@ -58,7 +60,7 @@ use hyper::{StatusCode, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use journey::event::ClosedBy;
 use rustls::ServerConfig;
-use service::{linger, ring::now_ns};
+use service::{linger, ring::now_ns, seats::Seat};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tracing::debug;
 
@@ -81,11 +83,11 @@ enum Over {
 }
 
 /// Serves one client of the HTTP port to the end of its connection.
-pub(crate) async fn converse(server: Arc<Server>, stream: TcpStream, peer: SocketAddr) {
+pub(crate) async fn converse(server: Arc<Server>, stream: TcpStream, peer: SocketAddr, seat: Arc<Seat>) {
     let at_ns = now_ns();
     let Ok(local) = stream.local_addr() else { return };
     server.metrics.http.opened();
-    let life = Life(Arc::new(Connection::new(server, Accepted { peer, local, is_https: false, at_ns }, None)));
+    let life = Life(Arc::new(Connection::new(server, Accepted { peer, local, is_https: false, at_ns }, None, seat)));
     speak(stream, &life.0).await;
 }
 
@@ -95,6 +97,7 @@ pub(crate) async fn converse_over_tls(
     config: Arc<ServerConfig>,
     stream: TcpStream,
     peer: SocketAddr,
+    seat: Arc<Seat>,
 ) {
     let at_ns = now_ns();
     let Ok(local) = stream.local_addr() else { return };
@@ -102,7 +105,7 @@ pub(crate) async fn converse_over_tls(
     let accepted = Accepted { peer, local, is_https: true, at_ns };
     if disturb::connection(&server, peer).is_some() {
         // What a server without TLS does: it takes what comes for HTTP.
-        let life = Life(Arc::new(Connection::new(server, accepted, None)));
+        let life = Life(Arc::new(Connection::new(server, accepted, None, seat)));
         return speak(stream, &life.0).await;
     }
     let Some((stream, tls)) = tls::handshake(&server, config, stream, accepted).await else {
@@ -110,7 +113,7 @@ pub(crate) async fn converse_over_tls(
         server.metrics.https.closed(0, 0);
         return;
     };
-    let life = Life(Arc::new(Connection::new(server, accepted, Some(tls))));
+    let life = Life(Arc::new(Connection::new(server, accepted, Some(tls), seat)));
     if life.0.is_multiplexed() {
         h2::converse(stream, &life.0).await;
     } else {
@@ -123,10 +126,7 @@ async fn speak<S: Stream>(stream: S, connection: &Arc<Connection>) {
     let limits = connection.server.config.limits;
     let service = {
         let connection = Arc::clone(connection);
-        service_fn(move |request| {
-            let arrived = connection.arrives();
-            exchange::exchange(Arc::clone(&connection), arrived, request)
-        })
+        service_fn(move |request| exchange::exchange(Arc::clone(&connection), Arrived::default(), request))
     };
     let io = TokioIo::new(Metered::new(stream, Arc::clone(connection)));
     let mut http = http1::Builder::new()

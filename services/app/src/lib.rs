@@ -5,7 +5,7 @@
 //! | `config` | what the server is told, checked |
 //! | `disturb` | what the faults in force do to doors, connections and requests |
 //! | `accept` | TCP connections: a limit, patience with errors, draining |
-//! | `http` | HTTP/1.1 and HTTP/2 on hyper: TLS, the measured socket, the routes, the pages |
+//! | `http` | HTTP/1.1 on hyper and HTTP/2 on h2: TLS, the measured socket, the routes, the pages |
 //! | `talk` | a TCP port that answers whatever bytes it gets |
 //! | `echo` | a UDP port that sends back what it gets (RFC 862) |
 //! | `journal` | what is recorded for `/events`, and how much of it |
@@ -41,7 +41,7 @@ pub use config::{Config, ConfigError, Limits};
 use std::{io, sync::Arc};
 
 use prometheus_client::registry::Registry;
-use service::{Bound, Door, Ended, Recorder, Service, Signals, Stop, Told, admin::Admin, ring};
+use service::{Bound, Door, Ended, Recorder, Seats, Service, Signals, Stop, Told, admin::Admin, ring};
 use socket2::SockRef;
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 use tracing::info;
@@ -63,6 +63,8 @@ pub(crate) struct Server {
     pub(crate) pages: http::Pages,
     pub(crate) stop: Stop,
     pub(crate) faults: Faults,
+    /// Bytes for the requests of HTTP/2 that are under way.
+    pub(crate) memory: Arc<Semaphore>,
 }
 
 impl Service for App {
@@ -91,6 +93,7 @@ impl Service for App {
             pages: http::Pages::new(&config, others),
             stop: stop.clone(),
             faults: signals.faults.clone(),
+            memory: Arc::new(Semaphore::new(config.limits.memory)),
             config,
         });
         let [plain, secure, talks, admins] = ["http", "https", "talk", "admin"].map(|name| sockets.take_tcp(name));
@@ -103,27 +106,28 @@ impl Service for App {
         let _stalled = stalled(sockets.take_tcp("stall")?)?;
 
         let mut serving = JoinSet::new();
-        let permits = Arc::new(Semaphore::new(server.config.limits.connections));
+        let seats = Seats::new(server.config.limits.connections);
         for listener in plain {
             let server = Arc::clone(&server);
-            let converse = move |stream, peer| http::converse(Arc::clone(&server), stream, peer);
-            serving.spawn(accept::serve(door(listener)?, Arc::clone(&permits), stop.clone(), converse));
+            let converse = move |stream, peer, seat| http::converse(Arc::clone(&server), stream, peer, seat);
+            serving.spawn(accept::serve(door(listener)?, Arc::clone(&seats), stop.clone(), converse));
         }
-        let permits = Arc::new(Semaphore::new(server.config.limits.connections));
+        let seats = Seats::new(server.config.limits.connections);
         for listener in secure {
             let server = Arc::clone(&server);
             let Some(tls) = server.config.tls.clone() else {
                 return Err(io::Error::other("there is a socket for HTTPS, and no authority for its certificate"));
             };
-            let converse =
-                move |stream, peer| http::converse_over_tls(Arc::clone(&server), Arc::clone(&tls), stream, peer);
-            serving.spawn(accept::serve(door(listener)?, Arc::clone(&permits), stop.clone(), converse));
+            let converse = move |stream, peer, seat| {
+                http::converse_over_tls(Arc::clone(&server), Arc::clone(&tls), stream, peer, seat)
+            };
+            serving.spawn(accept::serve(door(listener)?, Arc::clone(&seats), stop.clone(), converse));
         }
-        let permits = Arc::new(Semaphore::new(server.config.limits.connections));
+        let seats = Seats::new(server.config.limits.connections);
         for listener in talks {
             let server = Arc::clone(&server);
-            let converse = move |stream, peer| talk::converse(Arc::clone(&server), stream, peer);
-            serving.spawn(accept::serve(door(listener)?, Arc::clone(&permits), stop.clone(), converse));
+            let converse = move |stream, peer, seat| talk::converse(Arc::clone(&server), stream, peer, seat);
+            serving.spawn(accept::serve(door(listener)?, Arc::clone(&seats), stop.clone(), converse));
         }
         for socket in echoes {
             serving.spawn(echo::serve(Arc::clone(&server), socket));

@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use journey::{What, event::ClosedBy};
-use service::ring::now_ns;
+use service::{ring::now_ns, seats::Seat};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -21,7 +21,7 @@ const TAKEN: usize = 960;
 const RECORDED: u32 = 16;
 
 /// Talks with one client to the end.
-pub(crate) async fn converse(server: Arc<Server>, stream: TcpStream, peer: SocketAddr) {
+pub(crate) async fn converse(server: Arc<Server>, stream: TcpStream, peer: SocketAddr, seat: Arc<Seat>) {
     let accepted_ns = now_ns();
     let Ok(local) = stream.local_addr() else { return };
     // A connection is recorded from its beginning to its end, or not at all.
@@ -32,7 +32,7 @@ pub(crate) async fn converse(server: Arc<Server>, stream: TcpStream, peer: Socke
     }
     server.metrics.talk.opened();
     let mut talk = Talk { server, stream, peer, recorded, exchanges: 0, bytes_in: 0, bytes_out: 0, by: ClosedBy::Me };
-    talk.by = talk.exchange_all().await;
+    talk.by = talk.exchange_all(&seat).await;
 }
 
 struct Talk {
@@ -48,9 +48,11 @@ struct Talk {
 }
 
 impl Talk {
-    /// Answers every read until one side ends it; says which.
-    async fn exchange_all(&mut self) -> ClosedBy {
+    /// Answers every read until one side ends it; says which. A client that has said something is not closed for another one
+    /// before its time is over.
+    async fn exchange_all(&mut self, seat: &Seat) -> ClosedBy {
         let limit = self.server.config.limits.read;
+        let mut busy = None;
         let mut taken = [0; TAKEN];
         loop {
             let read = tokio::select! {
@@ -64,6 +66,7 @@ impl Talk {
                 Ok(Ok(0)) => return ClosedBy::Peer,
                 Ok(Ok(length)) => length,
             };
+            busy.get_or_insert_with(|| seat.busy());
             if let Err(by) = self.answer(&taken[..length], limit).await {
                 return by;
             }

@@ -155,6 +155,25 @@ fn get(path: &str, trace: Option<TraceId>) -> Vec<u8> {
     fields
 }
 
+/// Fields that are too long together: h2 answers 431 itself.
+fn oversized() -> Vec<u8> {
+    let mut fields = get("/json", None);
+    // A field for the table (RFC 7541 §6.2.1), which counts 132 bytes, and then its index (§6.1) again and again.
+    fields.extend([0x40, 1, b'x', 99]);
+    fields.extend([b'v'; 99]);
+    fields.extend([0xbe; 130]);
+    fields
+}
+
+/// So many fields besides the usual ones, each of a few bytes.
+fn with_fields(path: &str, trace: Option<TraceId>, count: usize) -> Vec<u8> {
+    let mut fields = get(path, trace);
+    for _ in 0..count {
+        fields.extend([0, 1, b'x', 1, b'y']);
+    }
+    fields
+}
+
 fn written(events: &[(u64, What)]) -> Vec<(Option<u16>, u64)> {
     let written = |(_, what): &(u64, What)| match what {
         What::ResponseWritten { status, bytes, .. } => Some((*status, *bytes)),
@@ -518,4 +537,361 @@ fn faults_of_an_answer_leave_the_connection_alone() {
     raw.send(WINDOW_UPDATE, 0, 0, &65_535_u32.to_be_bytes());
     raw.get(stream + 2, "/bytes/1", None);
     while raw.next().expect("the connection goes on").stream != stream + 2 {}
+}
+
+/// Sends a head of any length, in as many frames as it takes.
+fn head(raw: &mut Raw, stream: u32, fields: &[u8], flags: u8) -> u64 {
+    let mut pieces = fields.chunks(16_000).peekable();
+    let (mut bytes, mut kind, mut flags) = (0, HEADERS, flags);
+    while let Some(piece) = pieces.next() {
+        let end = if pieces.peek().is_none() { END_HEADERS } else { 0 };
+        bytes += raw.send(kind, flags | end, stream, piece);
+        (kind, flags) = (CONTINUATION, 0);
+    }
+    bytes
+}
+
+/// A POST of this length, as it says; its content follows.
+fn post(raw: &mut Raw, stream: u32, path: &str, length: usize, trace: Option<TraceId>) {
+    let mut fields = get(path, trace);
+    fields[0] = 0x83;
+    let length = length.to_string();
+    fields.extend([0, 14]);
+    fields.extend(b"content-length");
+    fields.push(u8::try_from(length.len()).unwrap());
+    fields.extend(length.as_bytes());
+    raw.send(HEADERS, END_HEADERS, stream, &fields);
+}
+
+/// Waits for the status 431 of a stream, or for its RST_STREAM: the first frame on it.
+fn answered(raw: &mut Raw, stream: u32) -> Frame {
+    loop {
+        let frame = raw.next().expect("the connection goes on");
+        raw.acknowledge(&frame);
+        assert_ne!(frame.kind, GOAWAY, "{frame:?}");
+        if frame.stream == stream && matches!(frame.kind, HEADERS | RST_STREAM) {
+            return frame;
+        }
+    }
+}
+
+/// A way in which streams end, from stream 1 on; gives the next stream.
+type End = fn(&mut Raw) -> u32;
+
+const ENDS: [(&str, End); 22] = [
+    ("END_STREAM", |raw| {
+        raw.get(1, "/bytes/5", None);
+        raw.stream(1);
+        3
+    }),
+    ("RST behind the head", |raw| {
+        raw.get(1, "/delay/60000", None);
+        raw.send(RST_STREAM, 0, 1, &8_u32.to_be_bytes());
+        3
+    }),
+    ("RST while the handler works", |raw| {
+        raw.get(1, "/delay/60000", None);
+        raw.get(3, "/bytes/1", None);
+        raw.stream(3);
+        raw.send(RST_STREAM, 0, 1, &8_u32.to_be_bytes());
+        5
+    }),
+    ("RST within the response", |raw| {
+        raw.get(1, "/bytes/1000000", None);
+        raw.until(DATA);
+        raw.send(RST_STREAM, 0, 1, &8_u32.to_be_bytes());
+        raw.allow(0, 1_000_000);
+        3
+    }),
+    ("RST behind the response", |raw| {
+        raw.get(1, "/bytes/5", None);
+        raw.stream(1);
+        raw.send(RST_STREAM, 0, 1, &8_u32.to_be_bytes());
+        3
+    }),
+    ("fields too long together", |raw| {
+        head(raw, 1, &oversized(), END_STREAM);
+        assert_eq!(answered(raw, 1).kind, HEADERS, "431");
+        3
+    }),
+    ("fields too long together, and content to come", |raw| {
+        head(raw, 1, &oversized(), 0);
+        answered(raw, 1);
+        3
+    }),
+    ("fields too long together, and the next head at once", |raw| {
+        head(raw, 1, &oversized(), END_STREAM);
+        raw.get(3, "/delay/60000", None);
+        raw.send(RST_STREAM, 0, 3, &8_u32.to_be_bytes());
+        5
+    }),
+    ("too many fields", |raw| {
+        head(raw, 1, &with_fields("/json", None, 101), END_STREAM);
+        assert_eq!(answered(raw, 1).kind, HEADERS, "431");
+        3
+    }),
+    ("more streams than may be", |raw| {
+        for nth in 0..65 {
+            raw.get(2 * nth + 1, "/delay/60000", None);
+        }
+        assert_eq!(answered(raw, 129).payload, 7_u32.to_be_bytes(), "REFUSED_STREAM");
+        raw.send(RST_STREAM, 0, 1, &8_u32.to_be_bytes());
+        131
+    }),
+    ("content longer than content-length", |raw| {
+        post(raw, 1, "/headers", 1, None);
+        raw.send(DATA, END_STREAM, 1, b"two");
+        assert_eq!(answered(raw, 1).kind, RST_STREAM);
+        3
+    }),
+    ("content shorter than content-length", |raw| {
+        post(raw, 1, "/headers", 9, None);
+        raw.send(DATA, END_STREAM, 1, b"two");
+        assert_eq!(answered(raw, 1).kind, RST_STREAM);
+        3
+    }),
+    ("no content, and a content-length", |raw| {
+        post(raw, 1, "/headers", 9, None);
+        raw.send(DATA, END_STREAM, 1, b"");
+        answered(raw, 1);
+        3
+    }),
+    ("a field that HTTP/2 does not have", |raw| {
+        let mut fields = get("/json", None);
+        fields.extend([&[0, 10][..], b"connection", &[5], b"close"].concat());
+        raw.send(HEADERS, END_STREAM | END_HEADERS, 1, &fields);
+        assert_eq!(answered(raw, 1).kind, RST_STREAM);
+        3
+    }),
+    ("no path", |raw| {
+        raw.send(HEADERS, END_STREAM | END_HEADERS, 1, &[0x82, 0x87]);
+        answered(raw, 1);
+        3
+    }),
+    ("trailers", |raw| {
+        post(raw, 1, "/headers", 3, None);
+        raw.send(DATA, 0, 1, b"abc");
+        raw.send(HEADERS, END_STREAM | END_HEADERS, 1, &[0, 1, b'x', 1, b'y']);
+        raw.stream(1);
+        3
+    }),
+    ("content that is not read", |raw| {
+        post(raw, 1, "/headers", 2_000_000, None);
+        raw.stream(1);
+        3
+    }),
+    ("content that does not come", |raw| {
+        post(raw, 1, "/headers", 5, None);
+        raw.stream(1);
+        3
+    }),
+    ("HEAD", |raw| {
+        let mut fields = get("/bytes/1000", None);
+        // A literal with the name `:method` (RFC 7541 §6.2.2, appendix A).
+        fields.splice(0..1, [&[2, 4][..], b"HEAD"].concat());
+        raw.send(HEADERS, END_STREAM | END_HEADERS, 1, &fields);
+        answered(raw, 1);
+        3
+    }),
+    ("CONNECT", |raw| {
+        let fields = [&[0x02, 7][..], b"CONNECT", &[0, 10], b":authority", &[4], b"a:80"].concat();
+        raw.send(HEADERS, END_HEADERS, 1, &fields);
+        answered(raw, 1);
+        raw.send(RST_STREAM, 0, 1, &8_u32.to_be_bytes());
+        3
+    }),
+    ("a window that never opens", |raw| {
+        raw.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+        raw.get(1, "/bytes/10", None);
+        answered(raw, 1);
+        raw.send(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]);
+        raw.stream(1);
+        3
+    }),
+    ("streams that are left out", |raw| {
+        raw.get(1, "/bytes/1", None);
+        raw.stream(1);
+        101
+    }),
+];
+
+#[test]
+fn after_any_end_of_a_stream_the_next_one_has_its_own_events() {
+    // For content that does not come.
+    let app = start_with(|config| config.limits.read = Duration::from_secs(2));
+    for (nth, (what, end)) in ENDS.iter().enumerate() {
+        let trace = trace(u8::try_from(nth + 1).unwrap());
+        let mut raw = Raw::open(&app);
+        let stream = end(&mut raw);
+        let head = raw.get(stream, "/bytes/33", Some(trace));
+        let (all, content) = raw.stream(stream);
+        assert_eq!(content, 33, "{what}");
+        let events = eventually(what, || Some(app.events(trace)).filter(|events| !written(events).is_empty()));
+        assert_eq!(read(&events), [("/bytes/33".to_owned(), head)], "{what}");
+        assert_eq!(written(&events), [(Some(200), all)], "{what}");
+    }
+}
+
+/// What a client does again and again, which never asks for anything or never takes it.
+type Act = fn(&mut Raw) -> io::Result<()>;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+fn try_send(raw: &mut Raw, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
+    raw.client.stream.write_all(&frame(kind, flags, stream, payload))
+}
+
+fn nothing(_: &mut Raw) -> io::Result<()> {
+    Ok(())
+}
+
+const ENDLESS: [(&str, fn(&mut Raw), Act); 15] = [
+    ("the preface and nothing else", |_| {}, nothing),
+    ("half a frame's header", |raw| raw.bytes(&[0, 0, 8, PING]), nothing),
+    ("half a frame", |raw| raw.bytes(&[0, 0, 8, PING, 0, 0, 0, 0, 0, 1, 2]), nothing),
+    ("PING", |_| {}, |raw| try_send(raw, PING, 0, 0, &[0; 8])),
+    ("SETTINGS", |_| {}, |raw| try_send(raw, SETTINGS, 0, 0, &[])),
+    ("WINDOW_UPDATE", |_| {}, |raw| try_send(raw, WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes())),
+    ("PRIORITY", |_| {}, |raw| try_send(raw, 2, 0, 1, &[0, 0, 0, 0, 1])),
+    ("frames of an unknown type", |_| {}, |raw| try_send(raw, 0xbe, 0, 0, b"grease")),
+    (
+        "half a head",
+        |raw| {
+            raw.send(HEADERS, 0, 1, &get("/", None)[..10]);
+        },
+        nothing,
+    ),
+    (
+        "a head in drops",
+        |raw| {
+            raw.send(HEADERS, 0, 1, &get("/", None));
+        },
+        |raw| try_send(raw, CONTINUATION, 0, 1, &[0, 1, b'x', 1, b'y']),
+    ),
+    ("content in drops", |raw| post(raw, 1, "/headers", 1000, None), |raw| try_send(raw, DATA, 0, 1, b"x")),
+    (
+        "a window that stays shut",
+        |raw| {
+            raw.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+            raw.get(1, "/bytes/10", None);
+        },
+        |raw| try_send(raw, PING, 0, 0, &[0; 8]),
+    ),
+    (
+        "a window that opens byte by byte",
+        |raw| {
+            raw.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+            raw.get(1, "/bytes/100000", None);
+        },
+        |raw| try_send(raw, WINDOW_UPDATE, 0, 1, &1_u32.to_be_bytes()),
+    ),
+    (
+        "fields too long together, and a stream given up behind them",
+        |raw| {
+            head(raw, 1, &oversized(), END_STREAM);
+            answered(raw, 1);
+            raw.get(3, "/delay/60000", None);
+            raw.send(RST_STREAM, 0, 3, &8_u32.to_be_bytes());
+        },
+        nothing,
+    ),
+    (
+        "streams given up, again and again",
+        |raw| {
+            for nth in 0..15 {
+                raw.get(2 * nth + 1, "/delay/60000", None);
+                raw.send(RST_STREAM, 0, 2 * nth + 1, &8_u32.to_be_bytes());
+            }
+        },
+        nothing,
+    ),
+];
+
+#[test]
+fn whatever_a_client_does_without_asking_its_connection_ends() {
+    let app = start_with(|config| {
+        (config.limits.read, config.limits.idle) = (Duration::from_millis(300), Duration::from_millis(300));
+    });
+    let is_over = || app.metric("app_connections_open{port=\"https\"}") == 0;
+    for (what, begin, act) in ENDLESS {
+        let mut raw = Raw::open(&app);
+        begin(&mut raw);
+        // It takes nothing: what the server says stays in the kernel.
+        eventually(what, || {
+            // Fails where the connection is closed already.
+            let _ = act(&mut raw);
+            std::thread::sleep(Duration::from_millis(10));
+            is_over().then_some(())
+        });
+    }
+    for begin in ["", "PRI * HTTP/2.0\r\n"] {
+        let mut client = app.secure(&["h2"]);
+        client.send(begin);
+        eventually("a preface that is not whole", || is_over().then_some(()));
+    }
+}
+
+#[test]
+fn memory_for_many_requests_is_limited_and_each_connection_has_some() {
+    let app = start_with(|config| config.limits.memory = 64 * 1024);
+    let mut greedy = Raw::open(&app);
+    for nth in 0..64 {
+        greedy.get(2 * nth + 1, "/delay/60000", None);
+    }
+    // One without being asked, and 15 of 4 KiB and some more.
+    let mut refused = 0;
+    while refused < 48 {
+        let frame = greedy.next().expect("the connection goes on");
+        greedy.acknowledge(&frame);
+        refused += usize::from(frame.kind == RST_STREAM && frame.payload == 7_u32.to_be_bytes());
+    }
+    let mut modest = Raw::open(&app);
+    for nth in 0..3 {
+        modest.get(2 * nth + 1, "/bytes/5", None);
+        assert_eq!(modest.stream(2 * nth + 1).1, 5);
+    }
+    for nth in 0..16 {
+        greedy.send(RST_STREAM, 0, 2 * nth + 1, &8_u32.to_be_bytes());
+    }
+    let mut stream = 201;
+    eventually("memory is free again", || {
+        for nth in 0..16 {
+            greedy.get(stream + 2 * nth, "/delay/1", None);
+        }
+        let mut kinds = Vec::new();
+        while kinds.len() < 16 {
+            let frame = greedy.next().expect("the connection goes on");
+            greedy.acknowledge(&frame);
+            kinds
+                .extend(Some(frame.kind).filter(|kind| frame.stream >= stream && [HEADERS, RST_STREAM].contains(kind)));
+        }
+        stream += 32;
+        (!kinds.contains(&RST_STREAM)).then_some(())
+    });
+}
+
+#[test]
+fn a_request_keeps_what_its_answer_needs_while_it_waits() {
+    let app = start();
+    let mut raw = Raw::open(&app);
+    let mut fields = with_fields("/delay/1?x=1", Some(trace(1)), 80);
+    for (name, value) in [("accept-encoding", "gzip"), ("accept", "text/html")] {
+        fields.extend([0, u8::try_from(name.len()).unwrap()]);
+        fields.extend(name.as_bytes());
+        fields.push(u8::try_from(value.len()).unwrap());
+        fields.extend(value.as_bytes());
+    }
+    head(&mut raw, 1, &fields, END_STREAM);
+    raw.stream(1);
+    eventually("it is recorded under its visit", || (written(&app.events(trace(1))).len() == 1).then_some(()));
+    head(&mut raw, 3, &with_fields("/headers", None, 80), END_STREAM);
+    raw.until(HEADERS);
+    let json: serde_json::Value = serde_json::from_slice(&raw.until(DATA).payload).unwrap();
+    assert_eq!(json["headers"].as_array().unwrap().len(), 84, "{json}");
 }

@@ -4,7 +4,7 @@ mod support;
 
 use std::{io::Write, time::Duration};
 
-use support::{Client, start, start_with};
+use support::{Client, eventually, start, start_with, trace, traced};
 
 #[test]
 fn many_requests_on_one_connection() {
@@ -298,17 +298,22 @@ fn a_client_that_has_sent_its_last_byte_gets_its_answer() {
 fn full_house() {
     let app = start_with(|config| config.limits.connections = 2);
     let mut guests = [app.client(), app.client()];
-    for guest in &mut guests {
-        assert_eq!(guest.get("/").status, 200);
+    for (guest, number) in guests.iter_mut().zip([1, 2]) {
+        guest.send(traced("/delay/60000", trace(number)));
+        eventually("it is under way", || (app.events(trace(number)).len() == 2).then_some(()));
     }
     // The third is connected by the kernel, and waits.
     let mut third = Client::connect(app.http);
     third.send("GET /bytes/3 HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(guests[0].get("/").status, 200);
     assert_eq!(app.metric("app_connections_open{port=\"http\"}"), 2);
     assert_eq!(app.metric("app_connections_accepted_total{port=\"http\"}"), 2);
     drop(guests);
     assert_eq!(third.response().body, b"ABC");
+    // What has nothing under way is closed for a new client, the oldest first.
+    let mut more: Vec<_> = (0..3).map(|_| app.client()).collect();
+    assert_eq!(more[2].get("/bytes/3").body, b"ABC");
+    assert!(third.is_closed() && more[0].is_closed());
+    assert_eq!(more[1].get("/bytes/3").body, b"ABC");
 }
 
 #[test]

@@ -168,3 +168,20 @@ fn no_echo_of_an_echo() {
     socket.send(b"x").unwrap();
     assert_eq!(socket.recv(&mut [0; 10]).unwrap(), 1);
 }
+
+#[test]
+fn two_echo_services_do_not_answer_each_other_for_ever() {
+    let app = start();
+    // Answers whatever it gets, at a port of its own: what a forged sender's address would have the server talk to.
+    let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+    other.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    other.send_to(b"for ever", app.echo).unwrap();
+    let (mut answered, mut buffer) = (0, [0; 64]);
+    while let Ok((length, from)) = other.recv_from(&mut buffer) {
+        answered += 1;
+        assert!(answered < 5_000, "it goes on and on");
+        other.send_to(&buffer[..length], from).unwrap();
+    }
+    assert!(answered >= 100, "a client that sends a burst is answered: {answered}");
+    assert!(app.metric("app_echo_ignored_total") >= 1);
+}

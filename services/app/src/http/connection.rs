@@ -22,7 +22,11 @@ use std::{
 
 use hyper::header::HeaderValue;
 use journey::{TraceId, What, event::ClosedBy};
-use service::{Stop, ring::now_ns};
+use service::{
+    Stop,
+    ring::now_ns,
+    seats::{Busy, Seat},
+};
 use tokio::sync::Notify;
 use tracing::debug;
 use world::fault::Transport;
@@ -33,6 +37,10 @@ use many::Many;
 use one::One;
 
 pub(crate) use many::Arrived;
+
+/// Bytes per second that a client must send of a request's body, and take of a response, on average. Kestrel's and IIS's
+/// limit is the same by default.
+const SLOWEST: u64 = 240;
 
 /// Visits that one connection is told to; each gets the connection's begin and end. More would be no visit's connection.
 const MAX_VISITS: usize = 8;
@@ -55,6 +63,7 @@ pub(crate) struct Connection {
     pub(crate) stop: Stop,
     is_https: bool,
     accepted_ns: u64,
+    seat: Arc<Seat>,
     // Whether a fault will end the connection, and the word that it does now.
     is_breaking: AtomicBool,
     breaking: Notify,
@@ -70,6 +79,8 @@ struct State {
     broken: Option<How>,
     requests: u64,
     visits: Vec<Option<TraceId>>,
+    // While a request is handled or answered: the connection is not closed for another one.
+    busy: Option<Busy>,
     bytes_in: u64,
     bytes_out: u64,
     // Who ended the connection and when: the first of them.
@@ -81,6 +92,15 @@ struct State {
 enum Course {
     One(One),
     Many(Many),
+}
+
+impl Course {
+    fn is_busy(&self) -> bool {
+        match self {
+            Self::One(one) => one.is_busy(),
+            Self::Many(many) => many.is_busy(),
+        }
+    }
 }
 
 /// Where a client came in.
@@ -161,7 +181,7 @@ pub(crate) enum Expired {
 
 impl Connection {
     /// A connection that is counted as open already.
-    pub(crate) fn new(server: Arc<Server>, accepted: Accepted, tls: Option<Tls>) -> Self {
+    pub(crate) fn new(server: Arc<Server>, accepted: Accepted, tls: Option<Tls>, seat: Arc<Seat>) -> Self {
         let Accepted { peer, local, is_https, at_ns: accepted_ns } = accepted;
         // A handshake has had a limit of its own.
         let now_ns = if tls.is_some() { now_ns() } else { accepted_ns };
@@ -175,6 +195,7 @@ impl Connection {
             broken: None,
             requests: 0,
             visits: Vec::new(),
+            busy: None,
             bytes_in: 0,
             bytes_out: 0,
             ended: None,
@@ -196,6 +217,7 @@ impl Connection {
             stop,
             is_https,
             accepted_ns,
+            seat,
             is_breaking,
             breaking,
             state,
@@ -217,11 +239,20 @@ impl Connection {
 
     // What the handler says.
 
-    /// hyper has a request. Said in the order of requests, before any of them is handled.
-    pub(crate) fn arrives(&self) -> Arrived {
+    /// h2 has a request, on this stream. Said in the order of requests, before any of them is handled.
+    pub(crate) fn arrives(&self, stream: u32) -> Arrived {
         match &mut self.state().course {
             Course::One(_) => Arrived::default(),
-            Course::Many(many) => many.arrives(),
+            Course::Many(many) => many.arrives(stream),
+        }
+    }
+
+    /// A request that has arrived is over without a whole response.
+    pub(crate) fn gives_up(&self, arrived: Arrived) {
+        let mut state = self.state();
+        if let Course::Many(many) = &mut state.course {
+            many.gives_up(arrived, now_ns());
+            self.note_busy(&mut state);
         }
     }
 
@@ -243,6 +274,7 @@ impl Connection {
             Course::One(one) => one.began(asked.framing, asked.keep_head),
             Course::Many(many) => (many.began(arrived), Vec::new()),
         };
+        self.note_busy(&mut state);
         let (trace, journal) = (asked.trace, &self.server.journal);
         if journal.wants(trace) {
             let peer = self.peer;
@@ -298,7 +330,10 @@ impl Connection {
         state.bytes_in += bytes.len() as u64;
         match &mut state.course {
             Course::One(one) => one.has_read(bytes, now_ns, &self.server.config.limits),
-            Course::Many(many) => many.has_read(bytes, now_ns()),
+            Course::Many(many) => {
+                many.has_read(bytes, now_ns());
+                self.note_busy(&mut state);
+            }
         }
     }
 
@@ -332,6 +367,7 @@ impl Connection {
                 for written in many.has_sent(sent) {
                     self.record(&written);
                 }
+                self.note_busy(state);
             }
         }
         self.note_broken(state);
@@ -344,8 +380,17 @@ impl Connection {
             && let Some(written) = one.has_flushed(&self.server.config.limits)
         {
             self.record(&written);
+            self.note_busy(&mut state);
         }
         self.note_broken(&mut state);
+    }
+
+    fn note_busy(&self, state: &mut State) {
+        if !state.course.is_busy() {
+            state.busy = None;
+        } else if state.busy.is_none() {
+            state.busy = Some(self.seat.busy());
+        }
     }
 
     /// Waits until hyper may be told of the client's FIN, which it takes for a client that has gone. One that has closed
@@ -372,10 +417,7 @@ impl Connection {
 
     /// Whether a request is being handled or answered.
     pub(crate) fn is_busy(&self) -> bool {
-        match &self.state().course {
-            Course::One(one) => one.is_busy(),
-            Course::Many(many) => many.is_busy(),
-        }
+        self.state().course.is_busy()
     }
 
     /// Whether it may have many requests under way at once.
@@ -459,6 +501,12 @@ impl Drop for Life {
     fn drop(&mut self) {
         self.0.record_end();
     }
+}
+
+/// How long a client may take for so many bytes, besides the time in which the next ones must come or go. A client that
+/// moves one byte before each time limit would otherwise keep its connection for years.
+pub(crate) fn earn(bytes: u64) -> Duration {
+    Duration::from_secs(bytes / SLOWEST)
 }
 
 fn after(now_ns: u64, limit: Duration) -> u64 {

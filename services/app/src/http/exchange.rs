@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use hyper::{
     Method, Request, Response, StatusCode, Version,
-    body::Incoming,
+    body::Body,
     header::{self, HeaderValue},
     http::request::Parts,
 };
@@ -46,11 +47,14 @@ struct Exchange<'a> {
 }
 
 /// Answers a request.
-pub(crate) async fn exchange(
+pub(crate) async fn exchange<B>(
     connection: Arc<Connection>,
     arrived: Arrived,
-    request: Request<Incoming>,
-) -> Result<Response<Reply>, Infallible> {
+    request: Request<B>,
+) -> Result<Response<Reply>, Infallible>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     poll_fn(|cx| connection.poll_turn(cx)).await;
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path();
@@ -64,6 +68,10 @@ pub(crate) async fn exchange(
         keep_head: route == Route::Headers,
     };
     let began = connection.began(arrived, asked);
+    if matches!(route, Route::Delay(_)) || !body.is_end_stream() {
+        request::lighten(&mut parts);
+    }
+    let path = parts.uri.path();
 
     let met = disturb::request(&connection.server, || disturbable(&connection, &parts));
     let (fault, waits) = match met {
@@ -103,7 +111,7 @@ fn disturbable<'a>(connection: &Connection, parts: &'a Parts) -> disturb::Asked<
 }
 
 impl Exchange<'_> {
-    async fn answer(&self, body: Incoming) -> Answer {
+    async fn answer(&self, body: impl Body<Data = Bytes> + Unpin) -> Answer {
         let refusal = request::refusal(self.parts, self.route);
         if let Some(refusal) = &refusal
             && request::waits_for_continue(self.parts)

@@ -1,20 +1,21 @@
-//! A connection that speaks HTTP/2 (RFC 9113).
+//! A connection that speaks HTTP/2 (RFC 9113), on h2 itself: hyper does not say which stream a request came on.
+
+mod body;
+mod streams;
 
 use std::{
-    future::Future,
     io::{self, IoSlice},
     pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
 };
 
-use hyper::{rt::Executor, server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use bytes::Bytes;
+use h2::server::{Builder, Connection as Http2};
 use journey::event::ClosedBy;
 use service::linger;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
-    task::JoinSet,
     time::timeout,
 };
 use tracing::debug;
@@ -22,11 +23,12 @@ use tracing::debug;
 use super::{
     breaking,
     connection::{Connection, Expired, Sent},
-    exchange,
     metered::Metered,
     stream::Stream,
 };
 use crate::metrics::Unread;
+pub(crate) use streams::MEMORY;
+use streams::Streams;
 
 /// Requests of one connection that are under way at once.
 const STREAMS: u32 = 64;
@@ -37,47 +39,85 @@ const WINDOW: u32 = 256 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 
 /// Serves one client to the end of its connection. A client that is told to leave gets GOAWAY (RFC 9113 §6.8) and the
-/// answers to what it has asked. hyper and h2 bound what their defaults bound: streams that a client opens and resets at
-/// once, CONTINUATION frames, errors that it makes us answer.
+/// answers to what it has asked. h2 limits streams that a client opens and resets at once, CONTINUATION frames, and
+/// errors that it makes us answer; limits in time and in memory are kept here.
 pub(super) async fn converse<S: Stream>(stream: S, connection: &Arc<Connection>) {
-    let service = {
-        let connection = Arc::clone(connection);
-        service_fn(move |request| {
-            // Called in the order of the requests; what it returns runs in any order.
-            let arrived = connection.arrives();
-            exchange::exchange(Arc::clone(&connection), arrived, request)
-        })
+    let lent = Lent(Arc::new(Mutex::new(stream)));
+    let over = match greet(lent.clone(), connection).await {
+        Some(http) => serve(http, connection).await,
+        None => Over::LeftBehind,
     };
-    let stream = Lent(Arc::new(Mutex::new(stream)));
-    let io = TokioIo::new(Metered::new(stream.clone(), Arc::clone(connection)));
-    let head_bytes = u32::try_from(connection.server.config.limits.head_bytes).unwrap_or(u32::MAX);
-    let mut http = Box::pin(
-        http2::Builder::new(Tasks::default())
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(STREAMS)
-            .max_header_list_size(head_bytes)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(WINDOW)
-            .max_send_buf_size(SEND_BUFFER)
-            .serve_connection(io, service),
-    );
+    let Some(stream) = lent.back() else { return };
+    match over {
+        Over::Done => close(stream, connection, true).await,
+        Over::LeftBehind => close(stream, connection, false).await,
+        Over::Broken(how) => breaking::end(stream, connection, how).await,
+    }
+}
 
+/// Why a connection is over.
+#[derive(Clone, Copy, Debug)]
+enum Over {
+    /// Both sides have said what they had to say, or h2 found an error.
+    Done,
+    /// The client has let a time limit pass.
+    LeftBehind,
+    /// A fault ends it.
+    Broken(breaking::How),
+}
+
+type Http<S> = Http2<Metered<Lent<S>>, Bytes>;
+
+/// Exchanges the prefaces (RFC 9113 §3.4).
+async fn greet<S: Stream>(stream: Lent<S>, connection: &Arc<Connection>) -> Option<Http<S>> {
+    let head_bytes = u32::try_from(connection.server.config.limits.head_bytes).unwrap_or(u32::MAX);
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(head_bytes)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_send_buffer_size(SEND_BUFFER);
+    tokio::select! {
+        biased;
+        http = builder.handshake(Metered::new(stream, Arc::clone(connection))) => match http {
+            Ok(http) => Some(http),
+            Err(error) => {
+                failed(connection, &error);
+                None
+            }
+        },
+        waited = connection.expired() => {
+            debug!(peer = %connection.peer, ?waited, "no preface in time");
+            connection.server.metrics.unread(Unread::Timeout);
+            connection.ended(ClosedBy::TimeLimit);
+            None
+        }
+        () = connection.stop.cancelled() => None,
+    }
+}
+
+/// Serves what the client asks until one side ends the connection.
+async fn serve<S: Stream>(mut http: Http<S>, connection: &Arc<Connection>) -> Over {
+    let mut streams = Streams::new(Arc::clone(connection));
     let mut expired = pin!(connection.expired());
     let mut stop = pin!(connection.stop.cancelled());
     let mut broken = pin!(connection.broken());
     let mut is_leaving = false;
-    let is_done = loop {
+    loop {
         tokio::select! {
             biased;
-            done = &mut http => {
-                if let Err(error) = done {
-                    debug!(peer = %connection.peer, %error, "connection failed");
-                    if !connection.is_ended_by_peer() {
-                        connection.server.metrics.unread(Unread::Malformed);
-                    }
+            accepted = http.accept() => match accepted {
+                Some(Ok((request, respond))) => {
+                    streams.begin(request, respond);
+                    continue;
                 }
-                break true;
-            }
+                Some(Err(error)) => {
+                    failed(connection, &error);
+                    return Over::Done;
+                }
+                None => return Over::Done,
+            },
             waited = &mut expired => {
                 debug!(peer = %connection.peer, ?waited, "time limit");
                 if is_leaving || waited != Expired::Idle {
@@ -85,28 +125,25 @@ pub(super) async fn converse<S: Stream>(stream: S, connection: &Arc<Connection>)
                         connection.server.metrics.unread(Unread::Timeout);
                     }
                     connection.ended(if waited == Expired::Idle { ClosedBy::Me } else { ClosedBy::TimeLimit });
-                    break false;
+                    return Over::LeftBehind;
                 }
                 connection.ended(ClosedBy::TimeLimit);
             }
-            how = &mut broken => {
-                drop(http);
-                if let Some(stream) = stream.back() {
-                    breaking::end(stream, connection, how).await;
-                }
-                return;
-            }
+            how = &mut broken => return Over::Broken(how),
             () = &mut stop, if !is_leaving => {}
         }
         connection.leaves();
-        http.as_mut().graceful_shutdown();
+        http.graceful_shutdown();
         is_leaving = true;
         // What it waited for has become another.
         expired.set(connection.expired());
-    };
-    drop(http);
-    if let Some(stream) = stream.back() {
-        close(stream, connection, is_done).await;
+    }
+}
+
+fn failed(connection: &Connection, error: &h2::Error) {
+    debug!(peer = %connection.peer, %error, "connection failed");
+    if !connection.is_ended_by_peer() {
+        connection.server.metrics.unread(Unread::Malformed);
     }
 }
 
@@ -123,12 +160,12 @@ async fn close<S: Stream>(mut stream: S, connection: &Connection, is_waited_for:
     }
 }
 
-/// A stream that hyper does not give back, lent to it.
+/// A stream that h2 does not give back, lent to it.
 #[derive(Debug)]
 struct Lent<S>(Arc<Mutex<S>>);
 
 impl<S> Lent<S> {
-    /// The stream, once hyper has let go of it.
+    /// The stream, once h2 has dropped it.
     fn back(self) -> Option<S> {
         Arc::into_inner(self.0).map(|stream| stream.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
@@ -183,20 +220,5 @@ impl<S: Stream> AsyncWrite for Lent<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.get()).poll_shutdown(cx)
-    }
-}
-
-/// The tasks of one connection's requests, which end with it.
-#[derive(Clone, Debug, Default)]
-struct Tasks(Arc<Mutex<JoinSet<()>>>);
-
-impl<F> Executor<F> for Tasks
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, request: F) {
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(request);
     }
 }

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::{
     HeaderMap, Method, Uri, Version,
-    body::{Body, Incoming},
-    header::{EXPECT, HOST},
+    body::Body,
+    header::{ACCEPT, ACCEPT_ENCODING, EXPECT, HOST, HeaderName, HeaderValue},
     http::{request::Parts, uri::Authority},
 };
 use journey::TraceId;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
+    connection::earn,
     heads::Framing,
     route::{Route, RouteName},
 };
@@ -20,6 +22,11 @@ use super::{
 /// The methods that a route answers, as `Allow` has them.
 const READ: &str = "GET, HEAD, OPTIONS";
 const ANY: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Fields that an answer may depend on, besides those that `/headers` tells.
+const NEEDED: [HeaderName; 5] = [HOST, TRACEPARENT, ACCEPT, ACCEPT_ENCODING, EXPECT];
 
 /// Why a request is not answered as its route would.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +57,7 @@ pub(crate) enum BodyRead {
 }
 
 /// How the request's body is delimited: hyper has decided.
-pub(crate) fn framing(body: &Incoming) -> Framing {
+pub(crate) fn framing(body: &impl Body) -> Framing {
     match body.size_hint().exact() {
         Some(0) => Framing::None,
         Some(length) => Framing::Length(length),
@@ -60,12 +67,31 @@ pub(crate) fn framing(body: &Incoming) -> Framing {
 
 /// The visit that the request belongs to.
 pub(crate) fn trace(headers: &HeaderMap) -> Option<TraceId> {
-    TraceId::from_traceparent(headers.get("traceparent")?.to_str().ok()?).ok()
+    TraceId::from_traceparent(headers.get(TRACEPARENT)?.to_str().ok()?).ok()
+}
+
+/// Forgets what no answer needs, before something is waited for: a request that waits for a minute would keep all its
+/// fields, and what they share with others in the reader's buffers.
+pub(crate) fn lighten(parts: &mut Parts) {
+    let copy = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
+    if Route::of(parts.uri.path()) == Route::Headers {
+        // These are the answer.
+        parts.headers.values_mut().for_each(|value| *value = copy(value).unwrap_or_else(|| value.clone()));
+    } else {
+        let all = std::mem::take(&mut parts.headers);
+        for name in NEEDED {
+            parts.headers.extend(all.get_all(&name).iter().filter_map(copy).map(|value| (name.clone(), value)));
+        }
+    }
+    parts.extensions.clear();
+    if let Ok(uri) = parts.uri.to_string().parse() {
+        parts.uri = uri;
+    }
 }
 
 /// Whether the client waits to be told to send the body (RFC 9110 §10.1.1).
 pub(crate) fn waits_for_continue(parts: &Parts) -> bool {
-    let is_continue = |value: &hyper::header::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    let is_continue = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
     parts.version > Version::HTTP_10 && parts.headers.get(EXPECT).is_some_and(is_continue)
 }
 
@@ -130,15 +156,22 @@ fn bad_host(parts: &Parts) -> Option<&'static str> {
     (!is_valid).then_some("the Host field is not a host and port (RFC 9110 section 7.2)")
 }
 
-/// Reads a body to its end and forgets all but the first `keep` bytes.
-pub(crate) async fn read_body(mut body: Incoming, most: u64, keep: usize, stall: Duration) -> BodyRead {
+/// Reads a body to its end and forgets all but the first `keep` bytes. The next bytes must come before `stall` is over, and
+/// on average fast enough.
+pub(crate) async fn read_body<B>(mut body: B, most: u64, keep: usize, stall: Duration) -> BodyRead
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     // Not even begun: the client is told before it sends it.
     if body.size_hint().lower() > most {
         return BodyRead::TooLarge;
     }
+    let began = Instant::now();
     let (mut bytes, mut begin) = (0, Vec::new());
     loop {
-        let frame = match timeout(stall, body.frame()).await {
+        let now = Instant::now();
+        let latest = (now + stall).min(began + stall + earn(bytes));
+        let frame = match timeout_at(latest, body.frame()).await {
             Err(_) => return BodyRead::Stalled,
             Ok(None) => return BodyRead::Whole { bytes, begin },
             Ok(Some(Err(_))) => return BodyRead::Broken,

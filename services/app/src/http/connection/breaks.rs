@@ -32,10 +32,11 @@ impl Connection {
 
     /// The client gets nothing for so long, and need not take anything.
     pub(crate) fn pauses(&self, pause: Duration) {
-        let until_ns = after(now_ns(), pause);
+        let now_ns = now_ns();
+        let until_ns = after(now_ns, pause);
         match &mut self.state().course {
-            Course::One(one) => one.pauses(until_ns, &self.server.config.limits),
-            Course::Many(many) => many.pauses(until_ns),
+            Course::One(one) => one.pauses(now_ns, until_ns, &self.server.config.limits),
+            Course::Many(many) => many.pauses(now_ns, until_ns),
         }
     }
 

@@ -1,26 +1,23 @@
 //! HTTP/2 on a connection: many streams at once.
 //!
-//! hyper says when a request is read and takes its answer, but not which stream it is nor when it is out. The frames say
-//! that, and requests are given to the handler in the order in which their heads end: the n-th request is the n-th head
-//! that hyper did not refuse. A client that sends what has to be refused may have its own later requests take each other's
-//! sizes; nobody else's.
+//! h2 says when a request is read, and on which stream, and takes its answer, but not how many bytes its head had nor when
+//! the answer is out. The frames say that. Both are told apart by the stream's number, so a stream that h2 refuses, answers
+//! itself or resets leaves the others as they are.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use frames::{Frames, Kind, Part};
 use service::linger;
 
-use super::{Answered, Expired, Sent, Written, after};
+use super::{Answered, Expired, Sent, Written, after, earn};
 use crate::{
     Limits,
     http::breaking::{At, Breaks, How},
 };
 
-/// Heads that wait for their request. hyper refuses more than this many streams at once, long before they are so many.
-const MOST_ARRIVED: usize = 1024;
+/// Heads that are read and wait for h2 to give their request. h2 refuses more than this many streams at once, long before
+/// they are so many.
+const MOST_HEADS: usize = 1024;
 
 /// Where the connection is.
 #[derive(Debug)]
@@ -29,15 +26,18 @@ pub(super) struct Many {
     to_client: Frames,
     // The highest stream that the client has opened.
     last: u32,
-    // A head that is not whole yet: its stream, its bytes so far, when it began.
-    head: Option<(u32, u64, u64)>,
-    arrived: VecDeque<Arrived>,
+    // A head that is not whole yet.
+    head: Option<Head>,
+    // Heads that are whole, and whose request h2 has not given yet: it may never do so.
+    heads: BTreeMap<u32, Arrived>,
     // What is begun and not over.
     streams: BTreeMap<u32, Stream>,
     // When the last stream ended; at first, when the connection began.
     quiet_ns: u64,
     // When the client last took something of a response.
     taken_ns: u64,
+    // So long faults have kept responses back, all together.
+    paused_ns: u64,
     // Something of a response is on its way to the kernel.
     is_sending: bool,
     had_requests: bool,
@@ -45,6 +45,13 @@ pub(super) struct Many {
     is_leaving: bool,
     // The client has said that it leaves (GOAWAY).
     client_leaves: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    stream: u32,
+    bytes: u64,
+    began_ns: u64,
 }
 
 /// A request's head that is read, and the request not yet begun.
@@ -66,6 +73,8 @@ struct Stream {
     // What is written of its response: all so far, also of the frame that has only begun, and content of whole frames.
     so_far: u64,
     content: u64,
+    // Content, also of the frame that has only begun: with a frame's header for each byte, a client would take as much again.
+    given: u64,
     breaks: Option<Breaks>,
 }
 
@@ -76,10 +85,11 @@ impl Many {
             to_client: Frames::from_server(),
             last: 0,
             head: None,
-            arrived: VecDeque::new(),
+            heads: BTreeMap::new(),
             streams: BTreeMap::new(),
             quiet_ns: now_ns,
             taken_ns: now_ns,
+            paused_ns: 0,
             is_sending: false,
             had_requests: false,
             is_leaving: false,
@@ -87,9 +97,12 @@ impl Many {
         }
     }
 
-    /// hyper has a request: the head that has waited longest.
-    pub(super) fn arrives(&mut self) -> Arrived {
-        self.arrived.pop_front().unwrap_or_default()
+    /// h2 has a request. It gives them in the order of their streams, so those before it that were not given never will be.
+    pub(super) fn arrives(&mut self, stream: u32) -> Arrived {
+        let later = self.heads.split_off(&(stream + 1));
+        let arrived = self.heads.remove(&stream).unwrap_or(Arrived { stream, ..Arrived::default() });
+        self.heads = later;
+        arrived
     }
 
     /// The request is begun; how long its head was.
@@ -109,33 +122,42 @@ impl Many {
         }
     }
 
+    /// The request is over without a whole response, whoever ended it.
+    pub(super) fn gives_up(&mut self, arrived: Arrived, now_ns: u64) {
+        if self.streams.remove(&arrived.stream).is_some() {
+            self.quiet_ns = now_ns;
+        }
+    }
+
     pub(super) fn has_read(&mut self, bytes: &[u8], now_ns: u64) {
-        let Self { from_client, last, head, arrived, streams, quiet_ns, client_leaves, .. } = self;
+        let Self { from_client, last, head, heads, streams, quiet_ns, client_leaves, .. } = self;
         from_client.feed(bytes, |frame| match frame.kind {
+            // A head begins with its first byte.
+            Kind::Headers { .. } if frame.stream > *last => {
+                let began_ns = head.filter(|head| head.stream == frame.stream).map_or(now_ns, |head| head.began_ns);
+                *head = Some(Head { stream: frame.stream, bytes: frame.bytes, began_ns });
+                if frame.is_end {
+                    *last = frame.stream;
+                }
+                arrive(&frame, head, heads);
+            }
             _ if !frame.is_end => {}
             Kind::GoAway => *client_leaves = true,
-            // What comes on a stream that is open already are trailers.
-            Kind::Headers { is_whole, .. } if frame.stream > *last => {
-                *last = frame.stream;
-                *head = Some((frame.stream, frame.bytes, now_ns));
-                arrive(is_whole, head, arrived);
-            }
-            Kind::Continuation { is_whole } => {
-                if let Some((stream, so_far, _)) = head
-                    && *stream == frame.stream
-                {
-                    *so_far += frame.bytes;
-                    arrive(is_whole, head, arrived);
+            Kind::Continuation { .. } => {
+                if let Some(head) = head.as_mut().filter(|head| head.stream == frame.stream) {
+                    head.bytes += frame.bytes;
                 }
+                arrive(&frame, head, heads);
             }
             Kind::Reset => {
-                if let Some(arrived) = arrived.iter_mut().find(|arrived| arrived.stream == frame.stream) {
+                if let Some(arrived) = heads.get_mut(&frame.stream) {
                     arrived.is_reset = true;
                 }
                 if streams.remove(&frame.stream).is_some() {
                     *quiet_ns = now_ns;
                 }
             }
+            // HEADERS on a stream that is open already are trailers.
             _ => {}
         });
     }
@@ -146,13 +168,14 @@ impl Many {
     }
 
     pub(super) fn has_written(&mut self, bytes: &[u8], now_ns: u64) {
-        let Self { to_client, arrived, streams, quiet_ns, is_sending, .. } = self;
+        let Self { to_client, heads, streams, quiet_ns, is_sending, .. } = self;
         to_client.feed(bytes, |part| {
             let Part { kind, stream: id, bytes, is_end, here, .. } = part;
             if part.is_message()
                 && let Some(stream) = streams.get_mut(&id)
             {
                 stream.so_far += here;
+                stream.given += if matches!(kind, Kind::Data { .. }) { here } else { 0 };
             }
             if !is_end {
                 return;
@@ -160,7 +183,7 @@ impl Many {
             if kind == Kind::Reset {
                 // Refused, or given up; but what is whole stays to be told of: a body that was not asked for to its end
                 // is reset after the response (RFC 9113 §8.1).
-                arrived.retain(|arrived| arrived.stream != id);
+                heads.remove(&id);
                 if streams.get(&id).is_some_and(|stream| !stream.is_whole) {
                     streams.remove(&id);
                     *quiet_ns = now_ns;
@@ -173,6 +196,7 @@ impl Many {
                     (stream.has_content, stream.is_whole) = (true, is_last);
                     stream.bytes += bytes;
                     stream.content += bytes.saturating_sub(frames::HEADER as u64);
+                    stream.given = stream.given.saturating_sub(frames::HEADER as u64);
                 }
                 Kind::Headers { is_last, .. } => {
                     // What precedes the final response is none of its bytes.
@@ -240,8 +264,9 @@ impl Many {
     }
 
     /// The client need not take anything for so long.
-    pub(super) fn pauses(&mut self, until_ns: u64) {
+    pub(super) fn pauses(&mut self, now_ns: u64, until_ns: u64) {
         self.taken_ns = self.taken_ns.max(until_ns);
+        self.paused_ns += until_ns.saturating_sub(now_ns);
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -254,22 +279,32 @@ impl Many {
         self.quiet_ns = now_ns;
     }
 
-    /// Until when something must come or go, and what: nothing while a handler is at work.
+    /// Until when something must come or go, and what. Frames that carry nothing of a request or a response (PING, SETTINGS,
+    /// WINDOW_UPDATE) put nothing off.
     pub(super) fn expires(&self, limits: &Limits) -> Option<(u64, Expired)> {
-        if self.streams.values().any(|stream| stream.answered.is_none()) {
-            return None;
-        }
-        if self.is_busy() {
-            return Some((after(self.taken_ns, limits.read), Expired::Response));
-        }
-        if self.is_leaving {
-            return Some((after(self.quiet_ns, linger::SILENT), Expired::Idle));
-        }
-        if let Some((_, _, began_ns)) = self.head {
-            return Some((after(began_ns, limits.read), Expired::Head));
-        }
-        let limit = if self.had_requests { limits.idle } else { limits.read };
-        Some((after(self.quiet_ns, limit), Expired::Idle))
+        // Between a head's frames there may be no others (RFC 9113 §6.10): it holds up all streams.
+        let head = self.head.map(|head| (after(head.began_ns, limits.read), Expired::Head));
+        let other = if self.is_busy() {
+            self.response_expires(limits).map(|at_ns| (at_ns, Expired::Response))
+        } else if self.is_leaving {
+            Some((after(self.quiet_ns, linger::SILENT), Expired::Idle))
+        } else {
+            let limit = if self.had_requests { limits.idle } else { limits.read };
+            Some((after(self.quiet_ns, limit), Expired::Idle))
+        };
+        [head, other].into_iter().flatten().min_by_key(|(at_ns, _)| *at_ns)
+    }
+
+    /// The client must take something of what is answered, and enough of each response. While a handler is at work, what it
+    /// waits for has a limit of its own.
+    fn response_expires(&self, limits: &Limits) -> Option<u64> {
+        let is_answered = self.streams.values().all(|stream| stream.answered.is_some());
+        let taken = is_answered.then(|| after(self.taken_ns, limits.read));
+        let earned = self.streams.values().filter_map(|stream| {
+            let began_ns = stream.answered?.at_ns.saturating_add(self.paused_ns);
+            Some(after(began_ns, limits.read + earn(stream.given)))
+        });
+        earned.chain(taken).min()
     }
 
     /// How soon something may expire that is not yet begun.
@@ -278,11 +313,16 @@ impl Many {
     }
 }
 
-fn arrive(is_whole: bool, head: &mut Option<(u32, u64, u64)>, arrived: &mut VecDeque<Arrived>) {
-    if is_whole
-        && let Some((stream, bytes, _)) = head.take()
-        && arrived.len() < MOST_ARRIVED
+/// Puts a head that is whole where h2's request finds it. Where there are too many, the oldest is one that h2 has refused.
+fn arrive(frame: &Part, head: &mut Option<Head>, heads: &mut BTreeMap<u32, Arrived>) {
+    let is_whole = matches!(frame.kind, Kind::Headers { is_whole: true, .. } | Kind::Continuation { is_whole: true });
+    if frame.is_end
+        && is_whole
+        && let Some(Head { stream, bytes, .. }) = head.take()
     {
-        arrived.push_back(Arrived { stream, bytes, is_reset: false });
+        if heads.len() == MOST_HEADS {
+            heads.pop_first();
+        }
+        heads.insert(stream, Arrived { stream, bytes, is_reset: false });
     }
 }

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, Waker};
 
-use super::{Answered, Expired, Written, after};
+use super::{Answered, Expired, Written, after, earn};
 use crate::{
     Limits,
     http::{
@@ -28,8 +28,9 @@ pub(super) struct One {
     // As much of its content is given as there will be.
     is_content_over: bool,
     is_flushed: bool,
-    // So long the client gets nothing to take.
+    // So long the client gets nothing to take, and got nothing within this response.
     paused_until_ns: u64,
+    paused_ns: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +68,7 @@ impl One {
             is_content_over: false,
             is_flushed: false,
             paused_until_ns: 0,
+            paused_ns: 0,
         }
     }
 
@@ -94,6 +96,7 @@ impl One {
     }
 
     pub(super) fn answered(&mut self, answered: Answered, limits: &Limits) {
+        self.paused_ns = 0;
         self.phase = Phase::Writing(Writing { answered, at_ns: answered.at_ns, bytes: 0, is_taken: false });
         self.expires_ns = Some(after(answered.at_ns, limits.read));
         self.is_unread |= answered.leaves_body;
@@ -129,8 +132,9 @@ impl One {
     }
 
     /// The client need not take anything for so long.
-    pub(super) fn pauses(&mut self, until_ns: u64, limits: &Limits) {
+    pub(super) fn pauses(&mut self, now_ns: u64, until_ns: u64, limits: &Limits) {
         self.paused_until_ns = until_ns;
+        self.paused_ns += until_ns.saturating_sub(now_ns);
         self.expires_ns = Some(after(until_ns, limits.read));
     }
 
@@ -159,7 +163,9 @@ impl One {
     pub(super) fn has_sent(&mut self, sent_ns: u64, limits: &Limits) {
         if let Phase::Writing(writing) = &mut self.phase {
             writing.at_ns = writing.at_ns.max(sent_ns);
-            self.expires_ns = Some(after(writing.at_ns.max(self.paused_until_ns), limits.read));
+            let next_ns = after(writing.at_ns.max(self.paused_until_ns), limits.read);
+            let began_ns = writing.answered.at_ns.saturating_add(self.paused_ns);
+            self.expires_ns = Some(next_ns.min(after(began_ns, limits.read + earn(writing.bytes))));
         }
     }
 
