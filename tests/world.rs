@@ -1,6 +1,6 @@
 //! The compose file and the world file agree.
 
-use std::fs;
+use std::{fs, net::IpAddr};
 
 use e2e::way::root;
 use serde_yaml_ng::Value;
@@ -15,7 +15,7 @@ fn compose() -> Value {
 
 /// As compose does without an environment.
 fn with_defaults(text: &str) -> String {
-    text.replace("${LAB_NET:-10.78}", "10.78")
+    text.replace("${LAB_NET:-10.78}", "10.78").replace("${LAB_NET6:-fd10:78:1ab}", "fd10:78:1ab")
 }
 
 #[test]
@@ -90,6 +90,34 @@ fn who_has_a_certificate_shares_the_authority() {
             published.iter().any(|published| published.ends_with(&format!("}}:{port}"))),
             "{port} in {published:?}"
         );
+    }
+}
+
+#[test]
+fn a_second_lab_has_other_networks_and_a_token_where_they_are_given() {
+    let (text, world) = (fs::read_to_string(root().join("docker-compose.yml")).unwrap(), World::built_in());
+    let settings = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect::<Vec<_>>().join("\n");
+    let other = settings.replace("${LAB_NET:-10.78}", "10.99").replace("${LAB_NET6:-fd10:78:1ab}", "fd10:99:1ab");
+    assert!(!other.contains("10.78") && !other.contains("fd10:78"), "every address begins as it is told");
+    let mut compose: Value = serde_yaml_ng::from_str(&other).unwrap();
+    compose.apply_merge().unwrap();
+    let environment = &compose["services"]["app1"]["environment"];
+    assert_eq!(environment["VISIT_ADMIN_TOKEN"].as_str(), Some("${LAB_ADMIN_TOKEN:-}"));
+    let there = world.renumbered(environment["VISIT_LAB_NET"].as_str().unwrap().parse().unwrap());
+    for (name, host) in &there.hosts {
+        let net = &compose["services"][name.as_str()]["networks"]["lab"];
+        let addresses =
+            ["ipv4_address", "ipv6_address"].map(|family| net[family].as_str().unwrap().parse::<IpAddr>().unwrap());
+        assert_eq!(host.addresses, addresses, "{name}");
+    }
+}
+
+#[test]
+fn a_host_that_dies_is_started_again_and_a_visit_is_not() {
+    for (name, service) in compose()["services"].as_mapping().unwrap() {
+        let name = name.as_str().unwrap();
+        let expected = if name == "visit" { "no" } else { "unless-stopped" };
+        assert_eq!(service["restart"].as_str(), Some(expected), "{name}");
     }
 }
 

@@ -14,7 +14,7 @@ use journey::MadeBy;
 use nix::{
     errno::Errno,
     time::{ClockId, clock_getres},
-    unistd::{AccessFlags, eaccess},
+    unistd::{AccessFlags, eaccess, getuid},
 };
 use serde::Serialize;
 use wire::{
@@ -151,11 +151,21 @@ fn capture() -> Check {
         }
         Err(error) => {
             let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("visit"));
+            let how = match getuid().is_root() {
+                // Root has no such right where somebody took it away.
+                true => "start the container with NET_RAW (docker run --cap-add NET_RAW), or run it outside".to_owned(),
+                false => {
+                    format!(
+                        "run it as root, or give the program the right: setcap cap_net_raw+ep {}",
+                        program.display()
+                    )
+                }
+            };
             Check::no(
                 check,
                 format!("socket(AF_PACKET): {}", errno(&error)),
                 "frames of visits outside the lab are not seen; the lab's own network does not need this",
-                format!("run it as root, or give the program the right: setcap cap_net_raw+ep {}", program.display()),
+                how,
             )
         }
     }

@@ -5,6 +5,7 @@ use std::{io, os::fd::AsRawFd, sync::Arc};
 use anyhow::{Context, anyhow, ensure};
 use journey::{LabNetwork, capture::Captured};
 use lab::{Lab, Options, ROUTER, Way, YOU};
+use nix::unistd::getuid;
 use wire::{
     net::Net,
     sys::namespace::{self, Allowed, Namespace, Refusal},
@@ -105,8 +106,8 @@ impl Footing {
         let options = Options { faults: at_hosts.into_iter().cloned().collect(), ..options };
         let lab = match self.try_start(options.clone(), clients, at_once) {
             Err(error) if self.is_auto => {
-                let how =
-                    "`--lab=wire` to insist, run it as root, or `docker compose up` and visit from there".to_owned();
+                let root = if getuid().is_root() { "" } else { " run it as root," };
+                let how = format!("`--lab=wire` to insist,{root} or `docker compose up` and visit from there");
                 let refusal = Some(Refused { why: error.to_string(), how });
                 *self = Self { refusal, ..Self::default() };
                 self.try_start(options, 0, 1)?

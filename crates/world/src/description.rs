@@ -2,12 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
     time::Duration,
 };
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::Deserialize;
 
 use crate::{Files, Network};
@@ -330,23 +330,23 @@ impl World {
         })
     }
 
-    /// The same world on another IPv4 network, for machines where the usual one is taken. Zone files keep their text; the
-    /// services change the addresses as they read them.
+    /// The same world on other networks, for machines where the usual ones are taken. Zone files keep their text; the services
+    /// change the addresses as they read them.
     #[must_use]
     pub fn renumbered(mut self, lab_net: LabNet) -> Self {
-        let renumber = Renumber { from: self.network.v4, to: lab_net.0 };
+        let v6 = (self.network.v6, lab_net.v6.unwrap_or(self.network.v6));
+        let renumber = Renumber { v4: (self.network.v4, lab_net.v4), v6 };
         for segment in self.network.segments.values_mut() {
-            segment.v4 = Ipv4Net::new_assert(renumber.map(segment.v4.addr()), segment.v4.prefix_len());
+            segment.v4 = Ipv4Net::new_assert(renumber.map_v4(segment.v4.addr()), segment.v4.prefix_len());
+            segment.v6 = Ipv6Net::new_assert(renumber.map_v6(segment.v6.addr()), segment.v6.prefix_len());
         }
         let routers = self.network.segments.values_mut().flat_map(|segment| &mut segment.router);
         let hosts = self.hosts.values_mut().flat_map(|host| &mut host.addresses);
         for address in hosts.chain(routers).chain(&mut self.network.you) {
-            if let IpAddr::V4(ip) = address {
-                *ip = renumber.map(*ip);
-            }
+            *address = renumber.map(*address);
         }
-        self.network.v4 = lab_net.0;
-        self.renumber = (renumber.from != renumber.to).then_some(renumber);
+        (self.network.v4, self.network.v6) = (renumber.v4.1, renumber.v6.1);
+        self.renumber = (!renumber.is_none()).then_some(renumber);
         self
     }
 
@@ -434,34 +434,73 @@ impl Host {
     }
 }
 
-/// A move of IPv4 addresses from one network to another of the same size.
+/// A move of addresses from networks to others of the same size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Renumber {
-    from: Ipv4Net,
-    to: Ipv4Net,
+    v4: (Ipv4Net, Ipv4Net),
+    v6: (Ipv6Net, Ipv6Net),
 }
 
 impl Renumber {
     /// The address at the same place in the other network; addresses outside are left alone.
-    pub fn map(&self, ip: Ipv4Addr) -> Ipv4Addr {
-        if !self.from.contains(&ip) {
+    pub fn map(&self, ip: IpAddr) -> IpAddr {
+        match ip {
+            IpAddr::V4(ip) => self.map_v4(ip).into(),
+            IpAddr::V6(ip) => self.map_v6(ip).into(),
+        }
+    }
+
+    /// The same for IPv4.
+    pub fn map_v4(&self, ip: Ipv4Addr) -> Ipv4Addr {
+        let (from, to) = self.v4;
+        if !from.contains(&ip) {
             return ip;
         }
-        Ipv4Addr::from_bits(self.to.network().to_bits() | (ip.to_bits() & self.from.hostmask().to_bits()))
+        Ipv4Addr::from_bits(to.network().to_bits() | (ip.to_bits() & from.hostmask().to_bits()))
+    }
+
+    /// The same for IPv6.
+    pub fn map_v6(&self, ip: Ipv6Addr) -> Ipv6Addr {
+        let (from, to) = self.v6;
+        if !from.contains(&ip) {
+            return ip;
+        }
+        Ipv6Addr::from_bits(to.network().to_bits() | (ip.to_bits() & from.hostmask().to_bits()))
+    }
+
+    fn is_none(&self) -> bool {
+        self.v4.0 == self.v4.1 && self.v6.0 == self.v6.1
     }
 }
 
-/// The first two numbers of another IPv4 network for the lab, `10.99`.
+/// Other networks for the lab: the first two numbers of the IPv4 one, `10.99`, and behind a comma the begin of the IPv6 one,
+/// `fd10:99:1ab`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LabNet(Ipv4Net);
+pub struct LabNet {
+    v4: Ipv4Net,
+    v6: Option<Ipv6Net>,
+}
 
 impl FromStr for LabNet {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let net: Ipv4Net =
-            format!("{text}.0.0/16").parse().map_err(|_| "the first two numbers of a /16, like 10.99")?;
-        if net.network().is_private() { Ok(Self(net)) } else { Err("only private networks (RFC 1918), like 10.99") }
+        let (v4, v6) = text.split_once(',').map_or((text, None), |(v4, v6)| (v4, Some(v6)));
+        let v4: Ipv4Net = format!("{v4}.0.0/16").parse().map_err(|_| "the first two numbers of a /16, like 10.99")?;
+        if !v4.network().is_private() {
+            return Err("only private networks (RFC 1918), like 10.99");
+        }
+        Ok(Self { v4, v6: v6.map(ipv6_net).transpose()? })
+    }
+}
+
+fn ipv6_net(text: &str) -> Result<Ipv6Net, &'static str> {
+    let net: Ipv6Net =
+        format!("{text}::/64").parse().map_err(|_| "behind the comma the begin of a /64, like fd10:99:1ab")?;
+    let is_begin = net.addr() == net.network();
+    match net.network().is_unique_local() && is_begin {
+        true => Ok(net),
+        false => Err("behind the comma only unique local networks (RFC 4193), like fd10:99:1ab"),
     }
 }
 
@@ -521,9 +560,28 @@ mod tests {
         assert_eq!(world.network.segments["servers"].v4.to_string(), "172.20.2.0/24");
         assert_eq!(world.network.segments["servers"].router[0].to_string(), "172.20.2.1");
         let renumber = world.renumber.unwrap();
-        assert_eq!(renumber.map([10, 78, 2, 10].into()), Ipv4Addr::new(172, 20, 2, 10));
-        assert_eq!(renumber.map([192, 0, 2, 1].into()), Ipv4Addr::new(192, 0, 2, 1));
-        assert!("8.8".parse::<LabNet>().is_err() && "10.78.3".parse::<LabNet>().is_err());
+        let mapped = |ip: &str| renumber.map(ip.parse().unwrap()).to_string();
+        assert_eq!((mapped("10.78.2.10"), mapped("192.0.2.1")), ("172.20.2.10".to_owned(), "192.0.2.1".to_owned()));
+        assert_eq!(mapped("fd10:78:1ab::2:10"), "fd10:78:1ab::2:10");
+        for wrong in ["8.8", "10.78.3", "10.99,", "10.99,2001:db8", "10.99,fd10:1:2:3:4", "10.99,x"] {
+            assert!(wrong.parse::<LabNet>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn both_families_are_renumbered() {
+        let world = World::built_in().renumbered("10.99,fd10:99:1ab".parse().unwrap());
+        assert_eq!(world.network.v6.to_string(), "fd10:99:1ab::/64");
+        assert_eq!(world.hosts["app1"].addresses[1].to_string(), "fd10:99:1ab::2:81");
+        let servers = &world.network.segments["servers"];
+        assert_eq!(
+            (servers.v6.to_string(), servers.router[1].to_string()),
+            ("fd10:99:1ab::2:0/112".to_owned(), "fd10:99:1ab::2:1".to_owned())
+        );
+        assert_eq!(world.renumber.unwrap().map("fd10:78:1ab::2:10".parse().unwrap()).to_string(), "fd10:99:1ab::2:10");
+        // Only IPv6 differs: that is another network, too.
+        assert!(World::built_in().renumbered("10.78,fd10:99:1ab".parse().unwrap()).renumber.is_some());
+        assert!(World::built_in().renumbered("10.78".parse().unwrap()).renumber.is_none());
     }
 
     #[test]

@@ -65,8 +65,10 @@ impl Source {
         }
         if let Some(renumber) = self.renumber {
             for line in &mut lines {
-                if let RData::A(address) = &mut line.record.data {
-                    address.0 = renumber.map(address.0);
+                match &mut line.record.data {
+                    RData::A(address) => address.0 = renumber.map_v4(address.0),
+                    RData::AAAA(address) => address.0 = renumber.map_v6(address.0),
+                    _ => {}
                 }
             }
         }

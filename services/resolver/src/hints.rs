@@ -110,10 +110,7 @@ impl Hints {
                 let why = format!("{name} has an address, but no NS record makes it a name server of the root");
                 return Err(HintsError::Line { path: path.to_owned(), line, why });
             }
-            let ip = match (ip, renumber) {
-                (IpAddr::V4(ip), Some(renumber)) => renumber.map(ip).into(),
-                (ip, _) => ip,
-            };
+            let ip = renumber.map_or(ip, |renumber| renumber.map(ip));
             if !roots.iter().any(|root: &Root| root.ip == ip) {
                 roots.push(Root { name, ip });
             }

@@ -120,20 +120,33 @@ impl Refusal {
 
     /// What would allow it, in words.
     pub fn ways_out(&self) -> String {
-        let here = match (self.step, self.errno) {
+        self.ways_out_of(self.cause().as_deref().unwrap_or_default(), getuid().is_root())
+    }
+
+    /// What helps depends on what refused it. Root needs no user namespace, but has been refused too where this is root: a
+    /// container has taken rights from it.
+    fn ways_out_of(&self, cause: &str, is_root: bool) -> String {
+        let is_container = match (self.step, self.errno) {
+            (Step::Forward, _) => true,
+            (Step::User, Errno::EPERM) => !cause.contains("userns_clone"),
+            _ => is_root,
+        };
+        let setting = match (self.step, self.errno) {
             (Step::User, Errno::ENOSPC) => Some("`sysctl user.max_user_namespaces=1000`"),
             (Step::Net, Errno::ENOSPC) => Some("`sysctl user.max_net_namespaces=1000`"),
-            (Step::User, Errno::EPERM) if self.cause().is_some_and(|cause| cause.contains("userns_clone")) => {
-                Some("`sysctl kernel.unprivileged_userns_clone=1`")
-            }
-            (Step::User, Errno::EPERM) | (Step::Forward, _) => Some("run it outside the container"),
-            _ if self.cause().is_some_and(|cause| cause.contains("apparmor")) => {
-                Some("`sysctl kernel.apparmor_restrict_unprivileged_userns=0`")
-            }
+            (Step::Probe, Errno::EAGAIN) => Some("raise `ulimit -u`"),
+            (Step::User, Errno::EPERM) if !is_container => Some("`sysctl kernel.unprivileged_userns_clone=1`"),
+            _ if cause.contains("AppArmor") => Some("`sysctl kernel.apparmor_restrict_unprivileged_userns=0`"),
             _ => None,
         };
-        let here = here.map_or_else(String::new, |here| format!("{here}, or "));
-        format!("{here}run it as root, or `docker compose up` and visit from there")
+        let root = match is_container {
+            true => "run it outside the container, or start the container with `docker run --privileged`",
+            false => "run it as root",
+        };
+        // The limit of network namespaces holds for root, too.
+        let root = Some(root).filter(|_| (self.step, self.errno) != (Step::Net, Errno::ENOSPC) || is_container);
+        let ways = [setting, root, Some("`docker compose up` and visit from there")];
+        ways.into_iter().flatten().collect::<Vec<_>>().join(", or ")
     }
 }
 
@@ -317,5 +330,33 @@ impl AsFd for Namespace {
 impl AsRawFd for Namespace {
     fn as_raw_fd(&self) -> i32 {
         self.0.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_advised_helps_at_that_step() {
+        let check = |step, errno, cause: &str, is_root, has: &[&str], lacks: &[&str]| {
+            let ways = Refusal { step, errno }.ways_out_of(cause, is_root);
+            let case = format!("{step:?} {errno:?} root {is_root}: {ways}");
+            assert!(has.iter().all(|word| ways.contains(word)), "{case}");
+            assert!(lacks.iter().all(|word| !ways.contains(word)), "{case}");
+        };
+        let (root, outside) = ("run it as root", "outside the container");
+        check(Step::User, Errno::ENOSPC, "", false, &["max_user_namespaces", root], &[outside]);
+        check(Step::User, Errno::ENOSPC, "", true, &["max_user_namespaces", outside], &[root]);
+        check(Step::User, Errno::EPERM, "a container's system call filter", false, &[outside], &[root, "userns_clone"]);
+        check(Step::User, Errno::EPERM, "a container's system call filter", true, &[outside], &[root]);
+        let clone = "kernel.unprivileged_userns_clone is 0";
+        check(Step::User, Errno::EPERM, clone, false, &["unprivileged_userns_clone=1", root], &[outside]);
+        check(Step::User, Errno::EINVAL, "this kernel has no user namespaces", false, &[root], &[outside]);
+        check(Step::Forward, Errno::EROFS, "/proc/sys is read-only", true, &[outside], &[root]);
+        check(Step::Forward, Errno::EROFS, "/proc/sys is read-only", false, &[outside], &[root]);
+        check(Step::Net, Errno::ENOSPC, "", false, &["max_net_namespaces"], &[root, outside]);
+        check(Step::UidMap, Errno::EPERM, "AppArmor restricts", false, &["apparmor_restrict", root], &[outside]);
+        check(Step::Probe, Errno::EAGAIN, "", false, &["ulimit -u", root], &[]);
     }
 }
