@@ -22,6 +22,8 @@ use crate::publish;
     version,
     max_term_width = 100,
     args_conflicts_with_subcommands = true,
+    // As in curl, an option may be repeated, and the last one counts: shell aliases bring their own.
+    args_override_self = true,
     disable_help_subcommand = true,
     subcommand_negates_reqs = true
 )]

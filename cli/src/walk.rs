@@ -248,6 +248,7 @@ impl Walk<'_> {
             }
             other => other,
         };
+        let result = result.map_err(|failure| http::not_tls(&mut did, failure, &tally.begin(), self.secrets));
         let did = Did::Tls(Box::new(did));
         match result {
             Ok(stream) => Ok((did, (Wire::Tls { stream: Box::new(stream), tally }, version))),

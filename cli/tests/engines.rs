@@ -142,8 +142,8 @@ fn failures_of_http() {
         "bad chunk",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
         End::WhenPeerCloses,
-        8,
-        "malformed_response",
+        56,
+        "broken_chunks",
     );
     let large = serve(b"HTTP/1.1 200 OK\r\ncontent-length: 2000\r\n\r\n", End::WhenPeerCloses);
     check("silent in the content", &["--max-time", "0.5", &large], 28, "max_time");

@@ -2,7 +2,7 @@
 
 mod peer;
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use peer::{End, Server, visit};
 use serde_json::Value;
@@ -122,8 +122,192 @@ fn bad_answers() {
         &outcome("receive", "malformed_response"),
     );
     let mut long = b"HTTP/1.1 200 OK\r\nx: ".to_vec();
-    long.resize(200_000, b'a');
+    long.resize(300_000, b'a');
     check("an endless head", &long, End::WhenPeerCloses, 63, &outcome("receive", "too_large"));
+}
+
+/// The note of the receive stage.
+fn note(journey: &Value) -> &str {
+    journey.pointer(&at(RECEIVE, "note")).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[test]
+fn field_lines_that_break_the_grammar_are_named_and_the_page_is_read() {
+    let visited = |line: &str| {
+        let answer = format!("HTTP/1.1 200 OK\r\n{line}\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+        check(line, answer.as_bytes(), End::Close, 0, &[(&at(RECEIVE, "content_bytes"), 2.into())])
+    };
+    let fields = |journey: &Value| journey.pointer(&at(RECEIVE, "headers")).unwrap().clone();
+    let first = |journey: &Value| fields(journey)[0].clone();
+    let folded = visited("X: a\r\n  b");
+    assert_eq!(first(&folded), serde_json::json!({"name": "X", "value": "a b"}));
+    assert!(note(&folded).contains("obs-fold"), "{}", note(&folded));
+    let spaced = visited("X-A : b");
+    assert_eq!(first(&spaced), serde_json::json!({"name": "X-A", "value": "b"}));
+    assert!(note(&spaced).contains(r#"the field "X-A : b" has a space"#), "{}", note(&spaced));
+    for line in ["PHP Warning: x", "no colon", ": v"] {
+        let skipped = visited(line);
+        assert_eq!(first(&skipped)["name"], "Content-Length", "{line}");
+        assert!(note(&skipped).contains(&format!("the line {line:?} has")), "{}", note(&skipped));
+    }
+    for line in ["X: \u{7f}", "X: a\u{1}b"] {
+        assert!(note(&visited(line)).contains("control character"), "{line:?}");
+    }
+    // A secret in such a line is not shown either.
+    let secret = visited("Set-Cookie : id=s3cr3t");
+    assert!(!secret.to_string().contains("s3cr3t"), "{secret:#}");
+}
+
+#[test]
+fn a_wrong_head_keeps_its_status_and_is_not_taken_for_another_protocol() {
+    for (what, lines, said) in [
+        ("two lengths", "Content-Length: 2\r\nContent-Length: 3\r\n", "different values of Content-Length: 2, 3"),
+        ("a sign", "Content-Length: +2\r\n", r#"the Content-Length "+2" is not a number"#),
+        ("NUL", "X: a\0b\r\n", r#"a line of the head has a NUL byte: "X: a\0b""#),
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{lines}\r\nok");
+        let journey = check(what, answer.as_bytes(), End::WhenPeerCloses, 8, &[(&at(RECEIVE, "status"), 200.into())]);
+        let outcome = &journey["outcome"];
+        assert!(outcome["verdict"].as_str().unwrap().contains(said), "{outcome:#}");
+        assert!(!outcome["next"].as_str().unwrap().contains("check the port"), "{outcome:#}");
+        assert_eq!(outcome["causes"][0]["trouble"], "bad_response", "{outcome:#}");
+    }
+    let journey = check("no code", b"HTTP/1.1 2000 OK\r\n\r\n", End::WhenPeerCloses, 8, &[]);
+    assert!(journey["outcome"]["verdict"].as_str().unwrap().contains(r#""HTTP/1.1 2000 OK" has no status code"#));
+    assert_eq!(journey["outcome"]["causes"][0]["trouble"], "bad_response");
+}
+
+#[test]
+fn what_speaks_something_else_is_recognised_and_quoted() {
+    for (sent, said, next) in [
+        (&b"SSH-2.0-OpenSSH_9.6\r\n"[..], r#"it sent "SSH-2.0-OpenSSH_9.6""#, "this port speaks SSH, not HTTP"),
+        (b"220 mail.test ESMTP\r\n", r#"it sent "220 mail.test ESMTP""#, "this port speaks SMTP, not HTTP"),
+        (b"\x15\x03\x03\x00\x02\x02\x46", "15 03 03 00 02 02 46", "this port speaks TLS: try https://127.0.0.1:"),
+        (b"\0\0\0\x04\0\0\0\0\0", "00 00 00 04", "this port speaks HTTP/2 without TLS"),
+        (b"J\0\0\0\x0a8.0.36\0", "4a 00 00 00 0a", "this port speaks the MySQL protocol"),
+        (b"\x1b[2Jhello", r#"it sent "\u{1b}[2Jhello""#, "what listens there does not speak HTTP: check the port"),
+    ] {
+        let journey = check(said, sent, End::WhenPeerCloses, 8, &[("/outcome/reason", "malformed_response".into())]);
+        let outcome = &journey["outcome"];
+        assert!(outcome["verdict"].as_str().unwrap().contains(said), "{outcome:#}");
+        assert!(outcome["next"].as_str().unwrap().starts_with(next), "{outcome:#}");
+    }
+    // What comes in pieces is quoted as a whole.
+    let server = Server::start_with(|mut stream| {
+        for piece in ["SSH", "-2.0-", "x\r\n"] {
+            let _ = stream.write_all(piece.as_bytes());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let (_, journey) = visit(&[&server.url("/")]);
+    assert!(journey["outcome"]["verdict"].as_str().unwrap().contains(r#""SSH-2.0-x""#), "{:#}", journey["outcome"]);
+    // Plain HTTP where TLS should be.
+    let server = Server::at_once(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    let (code, journey) = visit(&[&server.url("/").replace("http://", "https://")]);
+    let outcome = &journey["outcome"];
+    assert_eq!((code, &outcome["reason"]), (35, &"not_tls".into()), "{outcome:#}");
+    assert!(outcome["verdict"].as_str().unwrap().contains(r#"it sent "HTTP/1.1 400 Bad Request""#), "{outcome:#}");
+    assert!(outcome["next"].as_str().unwrap().starts_with("this port speaks plain HTTP: try http://"), "{outcome:#}");
+}
+
+#[test]
+fn framing_and_transfer_codings_are_told_as_they_are() {
+    let framing = at(RECEIVE, "framing");
+    let told = |head: &str, framed: &str| {
+        let answer = format!("HTTP/1.1 {head}\r\n\r\n");
+        check(head, answer.as_bytes(), End::Close, 0, &[(&framing, framed.into())]);
+    };
+    told("200 OK\r\nTransfer-Encoding: identity", "close");
+    told("204 No Content\r\nTransfer-Encoding: chunked", "none");
+    told("304 Not Modified\r\nTransfer-Encoding: chunked", "none");
+    told("304 Not Modified\r\nContent-Length: 9", "none");
+    let outcome = |reason: &str| [("/outcome/reason", Value::from(reason)), ("/hops/0/stages/7/status", 200.into())];
+    for coding in ["foo", "compress, chunked", "chunked, gzip", "chunked;q=1"] {
+        let answer = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\n\r\n0\r\n\r\n");
+        check(coding, answer.as_bytes(), End::Close, 61, &outcome("bad_transfer_coding"));
+    }
+    for chunks in ["zz\r\nhi", "2\r\nhix\r\n0\r\n\r\n", "+2\r\nhi\r\n0\r\n\r\n", "fffffffffffffffff\r\nhi"] {
+        let answer = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
+        check(chunks, answer.as_bytes(), End::Close, 56, &outcome("broken_chunks"));
+    }
+    let identity = check(
+        "identity is noted",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\nhi",
+        End::Close,
+        0,
+        &[(&at(RECEIVE, "content_bytes"), 2.into())],
+    );
+    assert!(note(&identity).contains("identity is not a transfer coding"), "{}", note(&identity));
+}
+
+#[test]
+fn protocols_are_switched_only_on_request() {
+    let answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let journey = check("unasked", answer, End::WhenPeerCloses, 8, &[(&at(RECEIVE, "status"), 101.into())]);
+    assert!(journey["outcome"]["verdict"].as_str().unwrap().contains("switched protocols"), "{journey:#}");
+    let server = Server::start(answer.to_vec(), End::WhenPeerCloses);
+    let asked = ["-H", "Connection: Upgrade", "-H", "Upgrade: websocket", &server.url("/")];
+    assert_eq!(visit(&asked).0, 0);
+}
+
+#[test]
+fn a_reason_phrase_that_is_not_ascii_is_kept() {
+    let journey = check(
+        "UTF-8",
+        "HTTP/1.1 404 Nicht gefunden \u{fc}\r\nContent-Length: 0\r\n\r\n".as_bytes(),
+        End::WhenPeerCloses,
+        0,
+        &[(&at(RECEIVE, "reason_phrase"), "Nicht gefunden \u{fc}".into())],
+    );
+    assert!(journey["outcome"]["verdict"].as_str().unwrap().contains("404 Nicht gefunden \u{fc}"));
+}
+
+#[test]
+fn a_response_that_comes_before_the_whole_request_is_sent_is_read() {
+    // The server answers, and closes with the rest of the request unread: its kernel sends RST, at once or when more comes.
+    let refusal = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), vec![b'a'; 3_000_000]).unwrap();
+    let body = format!("@{}", file.path().display());
+    for end in [End::Close, End::Reset] {
+        let server = Server::start(refusal.to_vec(), end);
+        for nth in 0..50 {
+            let (code, journey) = visit(&["--max-time", "20", "-d", &body, &server.url("/")]);
+            let status = journey.pointer(&at(RECEIVE, "status"));
+            assert_eq!((code, status), (0, Some(&413.into())), "{end:?} {nth}: {journey:#}");
+            assert_eq!(journey.pointer(&at(RECEIVE, "content_bytes")), Some(&3.into()), "{end:?} {nth}");
+            // A close may send FIN before what is not read any more makes the kernel send RST.
+            let close = journey.pointer(CLOSE).unwrap();
+            let is_told = close["peer"] == "reset" || (matches!(end, End::Close) && close["peer"] == "fin");
+            assert!(close["first"] == "server" && is_told, "{end:?} {nth}: {close:#}");
+        }
+    }
+}
+
+#[test]
+fn heads_and_lengths_have_limits_of_their_own() {
+    let length = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhej\n";
+    let server = Server::start(length.to_vec(), End::WhenPeerCloses);
+    assert_eq!(visit(&["--max-filesize", "4", &server.url("/")]).0, 0);
+    let (code, journey) = visit(&["--max-filesize", "3", &server.url("/")]);
+    assert_eq!((code, journey.pointer(&at(RECEIVE, "status"))), (63, Some(&200.into())), "{journey:#}");
+    let beyond = b"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616\r\n\r\nhi";
+    let journey = check("2^64", beyond, End::Close, 63, &[("/outcome/reason", "too_large".into())]);
+    assert!(journey["outcome"]["verdict"].as_str().unwrap().contains("18446744073709551616"), "{journey:#}");
+    let mut large = b"HTTP/1.1 200 OK\r\nX: ".to_vec();
+    large.resize(70_000, b'a');
+    large.extend_from_slice(b"\r\nContent-Length: 2\r\n\r\nhi");
+    for piece in [1400, large.len()] {
+        let large = large.clone();
+        let server = Server::start_with(move |mut stream| {
+            for piece in large.chunks(piece) {
+                let _ = stream.write_all(piece).and_then(|()| stream.flush());
+            }
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        assert_eq!(visit(&[&server.url("/")]).0, 0, "in pieces of {piece}");
+    }
 }
 
 #[test]

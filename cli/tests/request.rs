@@ -84,6 +84,52 @@ fn the_request_is_as_it_was_said() {
     check(&["-H", "X-One: 1", "-H", "x-one: 2", "-H", "Accept:"], &["x-one: 1\r\n", "x-one: 2\r\n"], &["accept:"]);
     check(&["-H", "Host: other.test"], &["host: other.test\r\n"], &["host: 127"]);
     check(&["-H", "Host:"], &[], &["host:"]);
+    check(&["-H", "Host: a.test", "-H", "Host: b.test"], &["host: a.test\r\n"], &["b.test"]);
+    check(&["-A", ""], &[], &["user-agent"]);
+    check(
+        &["-L", "-L", "-s", "-s", "-v", "-v", "-f", "-f", "-k", "-k", "-i", "-i", "-m", "9", "-m", "8"],
+        &["GET"],
+        &[],
+    );
+}
+
+#[test]
+fn what_is_shown_as_sent_was_sent() {
+    let check = |args: &[&str], sent: &str, fields: &[&str], absent: &[&str], content: Option<u64>| {
+        let (tell, told) = channel();
+        let server = Server::start_with(move |mut stream| {
+            // The head has been read; what follows within a moment is the body.
+            let _ = stream.set_read_timeout(Some(std::time::Duration::from_millis(300)));
+            let mut body = Vec::new();
+            let _ = stream.read_to_end(&mut body);
+            let _ = stream.write_all(&ok(""));
+            let _ = tell.send(String::from_utf8_lossy(&body).into_owned());
+        });
+        let (code, journey) = visit(&[args, &[&server.url("/")]].concat());
+        assert_eq!((code, told.recv().unwrap().as_str()), (0, sent), "{args:?}: {journey:#}");
+        let send = &journey["hops"][0]["stages"][5];
+        let names: Vec<String> =
+            send["headers"].as_array().unwrap().iter().map(|it| format!("{}: {}", it["name"], it["value"])).collect();
+        for field in fields {
+            assert!(names.iter().any(|name| name.replace('"', "") == *field), "{args:?}: no {field} in {names:?}");
+        }
+        for field in absent {
+            assert!(
+                !names.iter().any(|name| name.replace('"', "").starts_with(field)),
+                "{args:?}: {field} in {names:?}"
+            );
+        }
+        assert_eq!(send["content_bytes"].as_u64(), content, "{args:?}");
+    };
+    let chunked = "Transfer-Encoding: chunked";
+    let shown = "transfer-encoding: chunked";
+    check(&["-H", chunked], "0\r\n\r\n", &[shown], &["content-length"], None);
+    check(&["-H", chunked, "-d", "abc"], "3\r\nabc\r\n0\r\n\r\n", &[shown], &["content-length"], Some(3));
+    check(&["-H", "Content-Length: 2", "-d", "abc"], "abc", &["content-length: 2"], &[], Some(3));
+    check(&["-H", "Content-Length:", "-d", "abc"], "abc", &[], &["content-length"], Some(3));
+    let (code, journey) = visit(&["--engine", "reqwest", "-H", chunked, "-d", "abc", &Listening::start(ok).url("/")]);
+    let shown = journey["hops"][0]["stages"][5]["headers"].to_string();
+    assert!(code == 0 && !shown.contains("transfer-encoding"), "{journey:#}");
 }
 
 #[test]
@@ -199,7 +245,7 @@ fn what_was_not_sent_is_said() {
     fs::write(&file, vec![b'a'; 16 << 20]).unwrap();
     let (_, journey) = visit(&["-d", &format!("@{}", file.display()), &server.url("/")]);
     let send = journey["hops"][0]["stages"].as_array().unwrap().iter().find(|stage| stage["name"] == "send").unwrap();
-    assert!(send["note"].as_str().is_some_and(|note| note.contains("before it had all")), "{send:#}");
+    assert!(send["note"].as_str().is_some_and(|note| note.contains("before it had the whole request")), "{send:#}");
 }
 
 #[test]

@@ -221,8 +221,8 @@ fn it_does_not_speak_tls() {
         assert_eq!(outcome["failed_stage"], "tls");
         assert!(outcome["verdict"].as_str().unwrap().contains(words), "{outcome:#}");
     };
-    check(b"HTTP/1.1 400 Bad Request\r\n\r\n", false, &[], 35, "not_tls", "sent is no TLS");
-    check(b"SSH-2.0-OpenSSH_9.2p1\r\n", false, &[], 35, "not_tls", "sent is no TLS");
+    check(b"HTTP/1.1 400 Bad Request\r\n\r\n", false, &[], 35, "not_tls", r#"it sent "HTTP/1.1 400 Bad Request""#);
+    check(b"SSH-2.0-OpenSSH_9.2p1\r\n", false, &[], 35, "not_tls", r#"it sent "SSH-2.0-OpenSSH_9.2p1""#);
     check(b"", true, &[], 35, "tls_failed", "closed the connection in the handshake");
     check(b"", false, &["-m", "0.3"], 28, "max_time", "took the connection and said nothing of TLS");
     // The begin of a ServerHello, and no more.

@@ -221,8 +221,8 @@ pub struct Tls {
 pub struct Limits {
     /// Give up after so long, all stages together
     ///
-    /// Otherwise each stage gives up on its own, after 30 s at most in which nothing came; content that keeps coming, however slowly,
-    /// has no end of time. Starting the lab before the visit and collecting the hosts' reports after it are not counted.
+    /// Otherwise each stage gives up on its own, after 30 s at most in which nothing came, and a response that keeps coming,
+    /// however slowly, 120 s after its first byte. Starting the lab before the visit and collecting the hosts' reports after it are not counted.
     #[arg(short, long, value_name = "SECS", value_parser = seconds)]
     pub max_time: Option<f64>,
     /// Give up connecting after so long, all addresses together

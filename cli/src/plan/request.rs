@@ -5,7 +5,7 @@ use std::io::Read;
 use bytes::Bytes;
 use hyper::{
     HeaderMap, Method,
-    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT},
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT},
 };
 
 use crate::{
@@ -87,7 +87,12 @@ impl Request {
         }
         if let Some(given) = &said.user_agent {
             let value = given.parse().map_err(|_| RequestError::UserAgent { given: given.clone() })?;
-            fields.insert(USER_AGENT, value);
+            // As curl: an empty name is none. `-H 'User-Agent;'` sends the field without a value.
+            if given.is_empty() {
+                fields.remove(USER_AGENT);
+            } else {
+                fields.insert(USER_AGENT, value);
+            }
         }
         let mut request = Self {
             method,
@@ -127,7 +132,10 @@ impl Request {
         };
         let value: HeaderValue = value.parse().map_err(|_| wrong())?;
         if added.contains(&name) {
-            self.fields.append(name, value);
+            // RFC 9110 §7.2: a request has one Host. curl sends the first, too.
+            if name != HOST {
+                self.fields.append(name, value);
+            }
         } else {
             self.fields.insert(name.clone(), value);
             added.push(name);
@@ -227,6 +235,9 @@ mod tests {
         );
         check(&["-d", "", "-X", "PUT"], "PUT", &[], "");
         check(&["-A", "me"], "GET", &[("user-agent", Some("me"))], "");
+        check(&["-A", ""], "GET", &[("user-agent", None)], "");
+        check(&["-A", "", "-H", "User-Agent;"], "GET", &[("user-agent", Some(""))], "");
+        check(&["-H", "Host: a", "-H", "host: b"], "GET", &[("host", Some("a"))], "");
         check(&["-H", "Accept: text/plain", "-H", "accept:a/b"], "GET", &[("accept", Some("text/plain|a/b"))], "");
         check(&["-H", "Accept:", "-H", "X-Empty;"], "GET", &[("accept", None), ("x-empty", Some(""))], "");
     }

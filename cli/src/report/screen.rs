@@ -318,7 +318,7 @@ fn response(stage: &Stage, receive: &Receive) -> Vec<Piece> {
         _ => Ink::Plain,
     };
     let phrase = receive.reason_phrase.as_deref().unwrap_or("");
-    let kind = receive.headers.iter().find(|header| header.name == "content-type");
+    let kind = receive.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-type"));
     let kind = kind.map_or_else(String::new, |header| format!(" · {}", header.value));
     // Its first byte is then its last one.
     let at_once = if stage.duration_us == Some(0) { ", all at once" } else { "" };
@@ -327,10 +327,11 @@ fn response(stage: &Stage, receive: &Receive) -> Vec<Piece> {
         _ => "the head",
     };
     let content = words::bytes(receive.content_bytes.unwrap_or_default());
+    let codings = [&receive.codings[..], &receive.transfer_codings].concat().join(", ");
     let content = match receive.decoded_bytes {
-        Some(decoded) => format!("{} sent as {} {}", words::bytes(decoded), content, receive.codings.join(", ")),
-        None if receive.codings.is_empty() || receive.content_bytes == Some(0) => content,
-        None => format!("{content} of {}, not decoded", receive.codings.join(", ")),
+        Some(decoded) => format!("{} sent as {content} {codings}", words::bytes(decoded)),
+        None if codings.is_empty() || receive.content_bytes.unwrap_or(0) == 0 => content,
+        None => format!("{content} of {codings}, not decoded"),
     };
     vec![
         piece(ink, format!("{status} {phrase}").trim()),
@@ -347,7 +348,7 @@ fn request_line(send: &Send) -> String {
 
 fn received(page: &mut Page, stage: &Stage, receive: &Receive, detail: Detail) {
     let Some(status) = receive.status else { return };
-    if let Some(location) = receive.headers.iter().find(|header| header.name == "location") {
+    if let Some(location) = receive.headers.iter().find(|header| header.name.eq_ignore_ascii_case("location")) {
         page.line(INDENT + 2, &[plain(format!("{:INDENT$}it points to ", "")), piece(Ink::Bold, &location.value)]);
     }
     for interim in &receive.interim {
@@ -369,11 +370,16 @@ fn received(page: &mut Page, stage: &Stage, receive: &Receive, detail: Detail) {
             Some(Framing::Chunked) => "it comes in chunks",
             Some(Framing::Close) => "it ends with the connection",
             Some(Framing::EndStream) => "its last frame says so",
-            Some(Framing::None) | None => "it has no content",
+            Some(Framing::None) => "it has no content",
+            None => "where it ends is not known",
         };
         let version = receive.version.as_deref().unwrap_or("HTTP");
         let phrase = receive.reason_phrase.as_deref().unwrap_or("");
         headers(page, &format!("{version} {status} {phrase}  ({framing})"), &receive.headers);
+        // One of them is in the stage's note.
+        for oddity in receive.oddities.iter().filter(|_| receive.oddities.len() > 1) {
+            page.line(INDENT + 2, &[dim(format!("{:INDENT$}{}", "", oddity.what))]);
+        }
         if !receive.trailers.is_empty() {
             headers(page, "behind the content", &receive.trailers);
         }

@@ -184,11 +184,26 @@ pub fn shown(text: &str, secrets: Secrets) -> String {
     if secrets == Secrets::Shown {
         return full;
     }
-    // Where a password has a slash nobody can tell what belongs to it: all before the last @ goes.
     let (scheme, rest) = full.split_once(':').unwrap_or(("http", &full));
     let rest = rest.trim_start_matches(['/', '\\']);
-    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    let rest = match user_information(rest) {
+        Some(end) => &rest[end..],
+        None => rest,
+    };
     secrets.text(&format!("{scheme}://{rest}"))
+}
+
+/// Where the user information ends of what follows the scheme of a text that is no URL. It stands in front of an @ in the
+/// authority (RFC 3986 §3.2), and one in the path, the query or the fragment is none of it; unless the authority ends in
+/// something that is a password with a slash in it rather than a port.
+fn user_information(rest: &str) -> Option<usize> {
+    let authority = &rest[..rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len())];
+    if let Some(at) = authority.rfind('@') {
+        return Some(at + 1);
+    }
+    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let has_password = !authority.starts_with('[') && authority.split_once(':').is_some_and(|(_, port)| !is_port(port));
+    if has_password { rest.rfind('@').map(|at| at + 1) } else { None }
 }
 
 /// The URL that a reference in an answer to this URL means (RFC 3986 §5). Unlike what is typed, it is never guessed at: what
@@ -317,6 +332,13 @@ mod tests {
         check("http://me:pw@h.test/a", "http://h.test/a");
         check("me:pw@h.test", "http://h.test/");
         check("http://me:pw@h:99999/a", "http://h:99999/a");
+        // An @ behind the authority belongs to the URL.
+        check("http://a.1/p?x=@b", "http://a.1/p?x=@b");
+        check("http://a.1/@b", "http://a.1/@b");
+        check("http://a.1?@b", "http://a.1?@b");
+        check("http://h:99999/@b", "http://h:99999/@b");
+        check("http://[::1/@b", "http://[::1/@b");
+        check("http://me:pw@a.1/p?x=@b", "http://a.1/p?x=@b");
         check("h.test/a?b#c", "http://h.test/a?b");
         check("h.test/a?token=b#c", "http://h.test/a?token=(removed)");
         assert_eq!(shown("http://me:pw@h.test/?key=a#b", Secrets::Shown), "http://me:pw@h.test/?key=a");

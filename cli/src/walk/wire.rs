@@ -26,7 +26,12 @@ struct Both {
     read: AtomicU64,
     written: AtomicU64,
     last_write: Mutex<Option<Instant>>,
+    // The first bytes read.
+    begin: Mutex<Vec<u8>>,
 }
+
+/// Bytes that are kept of what comes first.
+const BEGIN: usize = 64;
 
 impl Tally {
     /// Bytes read.
@@ -42,6 +47,19 @@ impl Tally {
     /// When the last of them were given to the kernel: the time before that call.
     pub fn last_write(&self) -> Option<Instant> {
         *self.0.last_write.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first bytes read.
+    pub fn begin(&self) -> Vec<u8> {
+        self.0.begin.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn has_read(&self, bytes: &[u8]) {
+        if self.0.read.fetch_add(bytes.len() as u64, Ordering::Relaxed) < BEGIN as u64 {
+            let mut begin = self.0.begin.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = BEGIN.saturating_sub(begin.len()).min(bytes.len());
+            begin.extend_from_slice(&bytes[..room]);
+        }
     }
 
     fn has_written(&self, began: Instant, count: usize) {
@@ -74,7 +92,7 @@ impl AsyncRead for Counted {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        self.tally.0.read.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
+        self.tally.has_read(&buf.filled()[before..]);
         Poll::Ready(Ok(()))
     }
 }

@@ -149,6 +149,8 @@ pub enum Trouble {
     SlowContent,
     /// What came is not HTTP.
     NotHttp,
+    /// The response breaks the rules of HTTP.
+    BadResponse,
     /// The content cannot be decoded.
     BadContent,
     /// The answer has a status of 400 or above.

@@ -88,6 +88,10 @@ pub enum Reason {
     MalformedResponse,
     /// receive: the content cannot be decoded as its coding says.
     BadContentCoding,
+    /// receive: the response has a transfer coding that is not known, or not where it may be.
+    BadTransferCoding,
+    /// receive: the chunks of the content are broken.
+    BrokenChunks,
     /// receive: the content could not be written to where it was to go.
     WriteFailed,
     /// receive: the response is over a size limit.
@@ -147,7 +151,7 @@ pub mod exit {
             (_, StageName::Send) => 55,
             (Reason::BodyCut, _) => 18,
             (Reason::StreamFailed | Reason::Http1Required, _) => 92,
-            (Reason::BadContentCoding, _) => 61,
+            (Reason::BadContentCoding | Reason::BadTransferCoding, _) => 61,
             (Reason::WriteFailed, _) => WRITE,
             (Reason::MalformedResponse, _) => 8,
             (_, StageName::Wait | StageName::Receive | StageName::Close) => 56,

@@ -2,6 +2,7 @@
 
 mod connect;
 mod name;
+mod protocol;
 pub mod route;
 mod talk;
 mod tcp_info;
@@ -9,8 +10,9 @@ mod tls;
 
 pub use connect::{Attempt, Connect, Tried, Waited};
 pub use name::{Address, Exchange, LessEdns, Name, NameSource, Opening, Opt, SearchCost, Told};
+pub use protocol::Protocol;
 pub use route::{Next, Own, Route, Way};
-pub use talk::{Close, Closer, Framing, Header, Interim, PeerEnd, Receive, Send, ServerTiming, Wait};
+pub use talk::{Close, Closer, Framing, Header, Interim, Oddity, PeerEnd, Receive, Send, ServerTiming, Wait};
 pub use tcp_info::TcpInfo;
 pub use tls::{Certificate, Handshake, MOST_CERTIFICATES, MOST_NAMES, Tls, Trust, Verified};
 

@@ -208,8 +208,9 @@ fn has_status(hop: &Hop) -> bool {
 }
 
 fn points_elsewhere(hop: &Hop) -> bool {
+    let is_location = |header: &stage::Header| header.name.eq_ignore_ascii_case("location");
     receive_of(hop).is_some_and(|receive| {
-        receive.headers.iter().any(|header| header.name == "location" && !header.value.trim().is_empty())
+        receive.headers.iter().any(|header| is_location(header) && !header.value.trim().is_empty())
     })
 }
 

@@ -22,7 +22,7 @@ use futures_util::future::{Either, select};
 use http_body_util::BodyExt;
 use hyper::{
     Method, Response,
-    header::{HOST, HeaderMap, HeaderName, HeaderValue},
+    header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE},
 };
 use journey::{
     Evidence, Reason, Stage, StageName, StageState,
@@ -32,7 +32,7 @@ use journey::{
 use super::{
     super::{HANDSHAKE, Walk, bounds, observed, target::Scheme, target::Target, tls},
     FIRST_BYTE, MAX_FIELDS, Output, STALL, Versions,
-    content::Content,
+    content::{self, Content},
     head, http2,
 };
 use crate::{plan::request, redirect::is_redirect};
@@ -84,6 +84,11 @@ pub async fn exchange(
             .filter(|name| matches!(name.as_str(), "host" | "accept"))
             .map(|name| format!("reqwest sends {name} whatever -H says")),
     );
+    if frames_itself(asked) {
+        notes.push(
+            "reqwest frames the body itself: Transfer-Encoding and Content-Length of -H were not sent".to_owned(),
+        );
+    }
     let mut visit = Visit {
         walk,
         target,
@@ -93,6 +98,7 @@ pub async fn exchange(
         watch: Watch::default(),
         start_us,
         receive: stage::Receive::default(),
+        note: None,
         head_us: None,
         location: None,
     };
@@ -126,8 +132,17 @@ struct Visit<'a> {
     watch: Watch,
     start_us: u64,
     receive: stage::Receive,
+    // What one should know about the content besides.
+    note: Option<String>,
     head_us: Option<u64>,
     location: Option<String>,
+}
+
+/// Whether `-H` says of the body what the library would not send.
+fn frames_itself(asked: &request::Request) -> bool {
+    let length = asked.fields.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
+    asked.fields.contains_key(TRANSFER_ENCODING)
+        || length.is_some_and(|length| length != asked.body.len().to_string().as_bytes())
 }
 
 /// Where a visit ended, and why.
@@ -227,6 +242,10 @@ impl Visit<'_> {
                 HeaderValue::from_str(&trace.traceparent(rand::random())).expect("hexadecimal digits and dashes");
             fields.insert(HeaderName::from_static("traceparent"), value);
         }
+        if frames_itself(self.asked) {
+            fields.remove(TRANSFER_ENCODING);
+            fields.remove(CONTENT_LENGTH);
+        }
         super::with_length(self.asked, &mut fields);
         if self.way.is_renamed && !fields.contains_key(HOST) {
             let host = HeaderValue::from_str(&self.target.authority).unwrap_or(HeaderValue::from_static(""));
@@ -238,7 +257,8 @@ impl Visit<'_> {
     fn head<B: hyper::body::Body>(&mut self, response: &Response<B>) {
         let now_us = self.walk.clock.us();
         self.head_us = Some(now_us);
-        self.location = head::location(response.headers());
+        self.location = head::location(head::values(response.headers(), "location"));
+        let (framing, transfer_codings) = head::framing(self.as_asked(), response);
         self.receive = stage::Receive {
             status: Some(response.status().as_u16()),
             reason_phrase: head::reason_phrase(response),
@@ -246,18 +266,29 @@ impl Visit<'_> {
             headers: head::fields(self.walk.secrets, response.headers()),
             headers_at_us: Some(now_us),
             content_bytes: Some(0),
-            framing: Some(head::framing(response)),
-            server_timing: head::server_timing(self.walk.secrets, response.headers()),
+            framing,
+            transfer_codings,
+            server_timing: head::server_timing(self.walk.secrets, head::values(response.headers(), "server-timing")),
             ..stage::Receive::default()
         };
+    }
+
+    fn as_asked(&self) -> http1::Asked {
+        http1::Asked {
+            is_head: self.asked.method == Method::HEAD,
+            is_connect: self.asked.method == Method::CONNECT,
+            upgrades: self.asked.fields.contains_key(UPGRADE),
+        }
     }
 
     async fn content(&mut self, response: Response<reqwest::Body>) -> Result<(), Failure> {
         let is_last = !(self.asked.follows && self.location.is_some() && is_redirect(response.status().as_u16()));
         let output = self.walk.output.filter(|_| is_last);
-        let mut content = Content::new(response.headers(), self.walk.max_response, output)?;
+        let codings = content::codings_of(response.headers());
+        let mut content = Content::new(codings, &self.receive.transfer_codings, self.walk.max_response, output)?;
         self.receive.codings.clone_from(&content.codings);
         let result = self.body(response.into_body(), &mut content).await;
+        self.note = content.note();
         self.receive.decoded_bytes = content.is_decoded.then(|| content.count());
         result?;
         if let Some(Output::File(path)) = output {
@@ -293,7 +324,8 @@ impl Visit<'_> {
                 content.feed(data)?;
             } else if let Some(trailers) = frame.trailers_ref() {
                 self.receive.trailers = head::fields(self.walk.secrets, trailers);
-                self.receive.server_timing.extend(head::server_timing(self.walk.secrets, trailers));
+                let timings = head::values(trailers, "server-timing");
+                self.receive.server_timing.extend(head::server_timing(self.walk.secrets, timings));
             }
         }
     }
@@ -323,7 +355,8 @@ impl Visit<'_> {
         let is_done = received.is_none();
         let receive = observed(state, Did::Receive(Box::new(self.receive.clone())), head_us, now_us, received);
         let note = "from the complete head on: reqwest does not tell when the first byte came";
-        stages.push(Stage { note: Some(note.to_owned()), ..receive });
+        let note = [note].into_iter().chain(self.note.as_deref()).collect::<Vec<_>>().join("; ");
+        stages.push(Stage { note: Some(note), ..receive });
         if is_done {
             let why = "reqwest does not tell when it closes a connection, or which side does first";
             stages.push(Stage { evidence: unseen(why), ..Stage::skipped(StageName::Close, why) });

@@ -52,6 +52,11 @@ struct Ending {
 
 impl Ending {
     fn of(wire: &Wire, seen: &Seen) -> Self {
+        // The kernel tells a reset once, to the call that meets it; later ones meet an end.
+        let is_reset = seen.write_error.is_some() || seen.read_error == Some(io::ErrorKind::ConnectionReset);
+        if is_reset {
+            return Self { end: Some(PeerEnd::Reset), close_notify: None };
+        }
         let has_end = seen.peer_closed.is_some();
         match wire {
             Wire::Plain(_) => Self { end: has_end.then_some(PeerEnd::Fin), close_notify: None },

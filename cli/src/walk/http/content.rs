@@ -9,12 +9,10 @@ use std::{
     rc::Rc,
 };
 
-use brotli_decompressor::DecompressorWriter;
-use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use hyper::{HeaderMap, header::CONTENT_ENCODING};
 use journey::{Reason, stage::Failure};
-use zstd::stream::{raw, zio};
 
+use super::coding::{Coding, Decoded, Stage};
 use crate::report::clean;
 
 /// Where content is written to.
@@ -26,25 +24,20 @@ pub enum Output {
     Stdout,
 }
 
-/// Most memory that a zstd stream may ask for as its window, as a power of two: 8 MiB (RFC 9659 §3).
-const ZSTD_WINDOW_LOG: u32 = 23;
-/// Bytes that brotli's decoder takes and gives at a time.
-const BROTLI_BUFFER: usize = 16 * 1024;
+/// Codings that a response may have, as in curl: more only make work.
+const MOST_CODINGS: usize = 5;
 
 /// Content as it comes.
 pub(super) struct Content {
     end: Rc<RefCell<End>>,
     // The last coding that was applied is the first to be removed.
     first: Box<dyn Stage>,
+    // All codings, as the head says them.
+    told: String,
     /// The codings, in the order applied.
     pub(super) codings: Vec<String>,
-    /// Whether all of them are known here. Content with an unknown one is passed on as it is.
+    /// Whether something is decoded. Content with an unknown coding is passed on as it is.
     pub(super) is_decoded: bool,
-}
-
-/// A writer that can tell whether what it was given was complete.
-trait Stage: Write {
-    fn finish(&mut self) -> io::Result<()>;
 }
 
 /// Where decoded content arrives.
@@ -67,8 +60,14 @@ enum Sink {
 }
 
 impl Content {
-    /// Content behind this head; at most `limit` bytes of it, decoded.
-    pub(super) fn new(headers: &HeaderMap, limit: u64, output: Option<&Output>) -> Result<Self, Failure> {
+    /// Content with these codings (`Content-Encoding`) and transfer codings; at most `limit` bytes of it, decoded.
+    pub(super) fn new(
+        codings: Vec<String>,
+        transfer: &[String],
+        limit: u64,
+        output: Option<&Output>,
+    ) -> Result<Self, Failure> {
+        let known = known(&codings, transfer)?;
         let sink = match output {
             None => Sink::None,
             Some(Output::Stdout) if io::stdout().is_terminal() => Sink::Terminal(Vec::new()),
@@ -80,22 +79,23 @@ impl Content {
             }
         };
         let end = Rc::new(RefCell::new(End { count: 0, limit, is_over: false, sink, write_error: None }));
-        let values = headers.get_all(CONTENT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());
-        let codings: Vec<String> = values
-            .flat_map(|value| value.split(','))
-            .map(|coding| coding.trim().to_ascii_lowercase())
-            .filter(|coding| !coding.is_empty() && coding != "identity")
-            .collect();
         let mut first: Box<dyn Stage> = Box::new(Arrival(Rc::clone(&end)));
-        let known = codings.iter().all(|coding| is_known(coding));
-        // A server that claims more than a few would only want to see this program work.
-        let is_decoded = !codings.is_empty() && known && codings.len() <= 4;
-        if is_decoded {
-            for coding in &codings {
-                first = decoder(coding, first).map_err(|error| broken(coding, &error))?;
-            }
+        let is_decoded = !known.is_empty();
+        for coding in known {
+            first = Box::new(Decoded::new(coding, first));
         }
-        Ok(Self { end, first, codings, is_decoded })
+        let told = codings.iter().chain(transfer).map(String::as_str).collect::<Vec<_>>().join(", ");
+        Ok(Self { end, first, told, codings, is_decoded })
+    }
+
+    /// What one should know about the codings, in words.
+    pub(super) fn note(&self) -> Option<String> {
+        if let Some((count, coding)) = self.first.surplus() {
+            let bytes = if count == 1 { "1 byte follows" } else { &format!("{count} bytes follow") };
+            return Some(format!("{bytes} the end of the {coding} data: they are not content, and were passed over"));
+        }
+        let unknown = self.codings.iter().find(|coding| Coding::of(coding).is_none())?;
+        Some(format!("the content is passed on as it came: visit does not decode {unknown:?} (Content-Encoding)"))
     }
 
     /// Takes the next bytes, as transferred.
@@ -128,8 +128,39 @@ impl Content {
             };
             return cannot_write(name, &error);
         }
-        broken(&self.codings.join(", "), error)
+        broken(&self.told, error)
     }
+}
+
+/// The codings of a head (RFC 9110 §8.4), in lower case and in the order applied.
+pub(super) fn codings<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
+    let members = values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let names = members.map(|member| String::from_utf8_lossy(member).to_ascii_lowercase());
+    // `none` is not registered, and what some servers write for no coding.
+    names.filter(|name| !matches!(name.as_str(), "" | "identity" | "none")).collect()
+}
+
+/// The same of a library's head.
+pub(super) fn codings_of(headers: &HeaderMap) -> Vec<String> {
+    codings(headers.get_all(CONTENT_ENCODING).iter().map(hyper::header::HeaderValue::as_bytes))
+}
+
+/// What there is to decode, in the order applied. Nobody could read a transfer coding that is left, so an unknown one is
+/// an error (RFC 9112 §7); an unknown content coding is the reader's affair.
+fn known(codings: &[String], transfer: &[String]) -> Result<Vec<Coding>, Failure> {
+    if codings.len() + transfer.len() > MOST_CODINGS {
+        let what =
+            format!("the response has more than {MOST_CODINGS} codings: {}", [codings, transfer].concat().join(", "));
+        return Err(Failure { reason: Reason::BadContentCoding, what });
+    }
+    let unknown = |coding: &String| Failure {
+        reason: Reason::BadTransferCoding,
+        what: format!("visit does not know the transfer coding {coding:?}, which the response has"),
+    };
+    let transfer = transfer.iter().map(|coding| Coding::of(coding).ok_or_else(|| unknown(coding)));
+    let transfer = transfer.collect::<Result<Vec<_>, _>>()?;
+    let content = codings.iter().map(|coding| Coding::of(coding)).collect::<Option<Vec<_>>>().unwrap_or_default();
+    Ok([content, transfer].concat())
 }
 
 fn broken(coding: &str, error: &io::Error) -> Failure {
@@ -141,78 +172,6 @@ fn broken(coding: &str, error: &io::Error) -> Failure {
 
 fn cannot_write(name: &str, error: &io::Error) -> Failure {
     Failure { reason: Reason::WriteFailed, what: format!("the content cannot be written to {name}: {error}") }
-}
-
-/// RFC 9110 §8.4.1, RFC 7932, RFC 8878.
-fn is_known(coding: &str) -> bool {
-    matches!(coding, "gzip" | "x-gzip" | "deflate" | "br" | "zstd")
-}
-
-fn decoder(coding: &str, next: Box<dyn Stage>) -> io::Result<Box<dyn Stage>> {
-    Ok(match coding {
-        "gzip" | "x-gzip" => Box::new(MultiGzDecoder::new(next)),
-        "deflate" => Box::new(ZlibDecoder::new(next)),
-        "br" => Box::new(Brotli { decoder: DecompressorWriter::new(next, BROTLI_BUFFER) }),
-        _ => {
-            let mut decoder = raw::Decoder::new()?;
-            decoder.set_parameter(zstd::zstd_safe::DParameter::WindowLogMax(ZSTD_WINDOW_LOG))?;
-            Box::new(Zstd(zio::Writer::new(next, decoder)))
-        }
-    })
-}
-
-impl Stage for MultiGzDecoder<Box<dyn Stage>> {
-    fn finish(&mut self) -> io::Result<()> {
-        self.try_finish()?;
-        self.get_mut().finish()
-    }
-}
-
-impl Stage for ZlibDecoder<Box<dyn Stage>> {
-    fn finish(&mut self) -> io::Result<()> {
-        self.try_finish()?;
-        self.get_mut().finish()
-    }
-}
-
-struct Brotli {
-    decoder: DecompressorWriter<Box<dyn Stage>>,
-}
-
-impl Write for Brotli {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.decoder.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.decoder.flush()
-    }
-}
-
-impl Stage for Brotli {
-    fn finish(&mut self) -> io::Result<()> {
-        self.decoder.close()?;
-        self.decoder.get_mut().finish()
-    }
-}
-
-struct Zstd(zio::Writer<Box<dyn Stage>, raw::Decoder<'static>>);
-
-impl Write for Zstd {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl Stage for Zstd {
-    fn finish(&mut self) -> io::Result<()> {
-        self.0.finish()?;
-        self.0.writer_mut().finish()
-    }
 }
 
 /// The end of the chain.
@@ -245,6 +204,10 @@ impl Write for Arrival {
 }
 
 impl Stage for Arrival {
+    fn surplus(&self) -> Option<(u64, &'static str)> {
+        None
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         let mut end = self.0.borrow_mut();
         let written = match &end.sink {
@@ -285,7 +248,10 @@ fn for_terminal(content: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use flate2::{Compression, write::GzEncoder};
+    use flate2::{
+        Compression,
+        write::{DeflateEncoder, GzEncoder, ZlibEncoder},
+    };
 
     use super::*;
 
@@ -299,30 +265,72 @@ mod tests {
         zstd::encode_all(bytes, 3).unwrap()
     }
 
-    /// What comes of content with these codings, fed in small pieces: how many bytes, or why not.
-    fn decoded(codings: &str, bytes: &[u8], limit: u64) -> Result<u64, Reason> {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_ENCODING, codings.parse().unwrap());
-        let mut content = Content::new(&headers, limit, None).map_err(|failure| failure.reason)?;
-        for piece in bytes.chunks(7) {
+    /// What comes of content with these codings, fed in small pieces: the count and bytes behind the end, or why not.
+    fn decoded(codings: &str, bytes: &[u8], limit: u64) -> Result<(u64, bool), Reason> {
+        let seen: Vec<_> = [1, 7, bytes.len().max(1)].map(|size| fed(codings, bytes, limit, size)).into();
+        assert!(seen.iter().all(|one| *one == seen[0]), "{codings}: {seen:?}");
+        seen[0]
+    }
+
+    fn fed(codings: &str, bytes: &[u8], limit: u64, size: usize) -> Result<(u64, bool), Reason> {
+        let codings = super::codings([codings.as_bytes()].into_iter());
+        let mut content = Content::new(codings, &[], limit, None).map_err(|failure| failure.reason)?;
+        for piece in bytes.chunks(size) {
             content.feed(piece).map_err(|failure| failure.reason)?;
         }
         content.finish().map_err(|failure| failure.reason)?;
-        Ok(content.count())
+        Ok((content.count(), content.first.surplus().is_some()))
     }
+
+    fn deflated(bytes: &[u8], zlib: bool) -> Vec<u8> {
+        if zlib {
+            let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        } else {
+            let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        }
+    }
+
+    /// "hello brotli" by the reference encoder.
+    const BROTLI: &[u8] = b"\x8b\x05\x80hello brotli\x03";
 
     #[test]
     fn codings() {
         let plain = b"all that is sent twice is sent once, all that is sent twice is sent once".repeat(50);
         let (size, limit) = (plain.len() as u64, 1 << 20);
-        assert_eq!(decoded("gzip", &gzip(&plain), limit), Ok(size));
-        assert_eq!(decoded("GZIP, zstd", &zstd(&gzip(&plain)), limit), Ok(size));
-        assert_eq!(decoded("zstd", &zstd(&plain), limit), Ok(size));
-        assert_eq!(decoded("identity", &plain, limit), Ok(size));
-        // "hello brotli" by the reference encoder.
-        assert_eq!(decoded("br", b"\x8b\x05\x80hello brotli\x03", limit), Ok(12));
+        let whole = Ok((size, false));
+        assert_eq!(decoded("gzip", &gzip(&plain), limit), whole);
+        assert_eq!(decoded("x-gzip", &gzip(&plain), limit), whole);
+        assert_eq!(decoded("GZIP, zstd", &zstd(&gzip(&plain)), limit), whole);
+        assert_eq!(decoded("gzip,gzip,gzip,gzip,,gzip", &(0..5).fold(plain.clone(), |it, _| gzip(&it)), limit), whole);
+        assert_eq!(decoded("zstd", &zstd(&plain), limit), whole);
+        assert_eq!(decoded("identity", &plain, limit), whole);
+        assert_eq!(decoded("", &plain, limit), whole);
+        assert_eq!(decoded("deflate", &deflated(&plain, true), limit), whole);
+        assert_eq!(decoded("deflate", &deflated(&plain, false), limit), whole);
+        assert_eq!(decoded("br", BROTLI, limit), Ok((12, false)));
         // An unknown coding is passed on.
-        assert_eq!(decoded("dcb", &plain, limit), Ok(size));
+        assert_eq!(decoded("dcb", &plain, limit), whole);
+        assert_eq!(decoded("gzip, gzip, gzip, gzip, gzip, gzip", &plain, limit), Err(Reason::BadContentCoding));
+    }
+
+    #[test]
+    fn members_follow_each_other_and_bytes_behind_them_are_not_content() {
+        let (one, two) = (b"one ".repeat(100), b"two".repeat(100));
+        let both = Ok(((one.len() + two.len()) as u64, false));
+        assert_eq!(decoded("gzip", &[gzip(&one), gzip(&two)].concat(), 1 << 20), both);
+        assert_eq!(decoded("zstd", &[zstd(&one), zstd(&two)].concat(), 1 << 20), both);
+        let first = Ok((one.len() as u64, true));
+        for junk in [&b"\n"[..], b"\0", b"\0\0\0\0\0\0", b"junk", b"\x1f"] {
+            assert_eq!(decoded("gzip", &[&gzip(&one), junk].concat(), 1 << 20), first, "gzip {junk:?}");
+            assert_eq!(decoded("zstd", &[&zstd(&one), junk].concat(), 1 << 20), first, "zstd {junk:?}");
+            assert_eq!(decoded("deflate", &[&deflated(&one, true), junk].concat(), 1 << 20), first, "zlib {junk:?}");
+            assert_eq!(decoded("deflate", &[&deflated(&one, false), junk].concat(), 1 << 20), first, "raw {junk:?}");
+            assert_eq!(decoded("br", &[BROTLI, junk].concat(), 1 << 20), Ok((12, true)), "br {junk:?}");
+        }
     }
 
     #[test]
@@ -332,8 +340,39 @@ mod tests {
             assert_eq!(decoded(coding, &plain, 1 << 20), Err(Reason::BadContentCoding), "{coding}");
         }
         let (gzip, zstd) = (gzip(&plain), zstd(&plain));
-        assert_eq!(decoded("gzip", &gzip[..gzip.len() - 9], 1 << 20), Err(Reason::BadContentCoding));
-        assert_eq!(decoded("zstd", &zstd[..zstd.len() - 3], 1 << 20), Err(Reason::BadContentCoding));
+        for cut in [1, 2, 5, gzip.len() - 9, gzip.len() - 8, gzip.len() - 1] {
+            assert_eq!(decoded("gzip", &gzip[..cut], 1 << 20), Err(Reason::BadContentCoding), "{cut}");
+        }
+        for cut in [1, 4, 6, zstd.len() - 3, zstd.len() - 1] {
+            assert_eq!(decoded("zstd", &zstd[..cut], 1 << 20), Err(Reason::BadContentCoding), "{cut}");
+        }
+        for (zlib, cut) in [(true, 1), (true, 9), (true, 2), (false, 1), (false, 5)] {
+            let bytes = deflated(&plain, zlib);
+            let cut = bytes.len() - cut;
+            assert_eq!(decoded("deflate", &bytes[..cut], 1 << 20), Err(Reason::BadContentCoding), "{zlib} {cut}");
+        }
+        assert_eq!(decoded("br", &BROTLI[..BROTLI.len() - 1], 1 << 20), Err(Reason::BadContentCoding));
+        let mut wrong = gzip.clone();
+        let at = wrong.len() - 6;
+        wrong[at] ^= 1;
+        assert_eq!(decoded("gzip", &wrong, 1 << 20), Err(Reason::BadContentCoding));
+    }
+
+    #[test]
+    fn transfer_codings_are_removed_first_and_must_be_known() {
+        let plain = b"text".repeat(1000);
+        let read = |codings: &str, transfer: &[&str], bytes: &[u8]| {
+            let transfer: Vec<String> = transfer.iter().map(ToString::to_string).collect();
+            let mut content = Content::new(super::codings([codings.as_bytes()].into_iter()), &transfer, 1 << 20, None)
+                .map_err(|failure| failure.reason)?;
+            content.feed(bytes).and_then(|()| content.finish()).map_err(|failure| failure.reason)?;
+            Ok(content.count())
+        };
+        assert_eq!(read("", &["gzip"], &gzip(&plain)), Ok(4000));
+        assert_eq!(read("zstd", &["gzip"], &gzip(&zstd(&plain))), Ok(4000));
+        assert_eq!(read("dcb", &["gzip"], &gzip(&plain)), Ok(4000));
+        assert_eq!(read("", &["compress"], &plain), Err(Reason::BadTransferCoding));
+        assert_eq!(read("gzip", &["foo"], &gzip(&plain)), Err(Reason::BadTransferCoding));
     }
 
     #[test]

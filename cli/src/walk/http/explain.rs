@@ -84,7 +84,7 @@ fn tls_alert(error: &hyper::Error) -> Option<String> {
 
 /// The content-length of the head.
 pub(super) fn promised(receive: &Receive) -> Option<u64> {
-    let length = receive.headers.iter().find(|header| header.name == "content-length")?;
+    let length = receive.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"))?;
     length.value.parse().ok()
 }
 

@@ -4,15 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::{
     HeaderMap, Request, Response, Version,
-    body::Body,
-    header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION, TRANSFER_ENCODING},
+    header::{CONNECTION, HeaderName, HeaderValue},
 };
 use journey::stage::{Framing, Header, Interim, ServerTiming};
 
 use super::super::{clock::Clock, secrets::Secrets, target};
 
 /// Most answers before the final one that are kept.
-const MOST_INTERIM: usize = 16;
+pub(super) const MOST_INTERIM: usize = 16;
 
 /// Fields as they are shown and kept.
 pub(super) fn fields(secrets: Secrets, map: &HeaderMap) -> Vec<Header> {
@@ -24,9 +23,9 @@ pub(super) fn fields(secrets: Secrets, map: &HeaderMap) -> Vec<Header> {
 }
 
 /// Where a response points: the first `Location` that is not empty, as curl and browsers take it.
-pub(super) fn location(map: &HeaderMap) -> Option<String> {
-    let values = map.get_all(LOCATION).into_iter().map(|value| value.as_bytes().trim_ascii());
-    values.filter(|value| !value.is_empty()).map(target::of_field).next()
+pub(super) fn location<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<String> {
+    let mut values = values.map(<[u8]>::trim_ascii);
+    values.find(|value| !value.is_empty()).map(target::of_field)
 }
 
 /// The version as its RFC has it.
@@ -61,12 +60,15 @@ impl Informational {
     }
 }
 
-/// The phrase as it was sent; the library keeps it only where it differs from that of the code's definition.
+/// The phrase as it was sent; the library keeps it only where it differs from that of the code's definition, and nothing of
+/// one that is not ASCII.
 pub(super) fn reason_phrase<B>(response: &Response<B>) -> Option<String> {
     let sent = response.extensions().get::<hyper::ext::ReasonPhrase>();
     match sent {
         // RFC 9113 §8.3.2: there is none on the wire.
         _ if response.version() == Version::HTTP_2 => None,
+        // None was sent, or one that the library does not tell.
+        Some(phrase) if phrase.as_bytes().is_empty() => None,
         Some(phrase) => Some(String::from_utf8_lossy(phrase.as_bytes()).into_owned()),
         None => response.status().canonical_reason().map(str::to_owned),
     }
@@ -86,23 +88,33 @@ pub(super) fn keeps_alive<B>(response: &Response<B>) -> bool {
     if says("close") { false } else { response.version() == Version::HTTP_11 || says("keep-alive") }
 }
 
-pub(super) fn framing(response: &Response<impl Body>) -> Framing {
-    if response.version() == Version::HTTP_2 {
-        Framing::EndStream
-    } else if response.headers().contains_key(TRANSFER_ENCODING) {
-        Framing::Chunked
-    } else if response.headers().contains_key(CONTENT_LENGTH) {
-        Framing::ContentLength
-    } else if response.body().is_end_stream() {
-        Framing::None
-    } else {
-        Framing::Close
+/// How the content of a response that a library has read is framed, and its transfer codings.
+pub(super) fn framing<B>(asked: http1::Asked, response: &Response<B>) -> (Option<Framing>, Vec<String>) {
+    let version = match response.version() {
+        Version::HTTP_2 => return (Some(Framing::EndStream), Vec::new()),
+        Version::HTTP_10 => (1, 0),
+        _ => (1, 1),
+    };
+    let field = |(name, value): (&HeaderName, &HeaderValue)| http1::Field {
+        name: name.as_str().to_owned(),
+        value: value.as_bytes().to_vec(),
+    };
+    let fields: Vec<http1::Field> = response.headers().iter().map(field).collect();
+    let framing = http1::framing(asked, version, response.status().as_u16(), &fields, &mut Vec::new());
+    match framing {
+        Ok(framing) => (Some(super::one::told(framing.end)), framing.codings),
+        Err(_) => (None, Vec::new()),
     }
 }
 
+/// The values of the fields of that name.
+pub(super) fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    headers.get_all(name).into_iter().map(HeaderValue::as_bytes)
+}
+
 /// `Server-Timing` (W3C): metrics separated by commas, parameters by semicolons; the first of a repeated parameter counts.
-pub(super) fn server_timing(secrets: Secrets, headers: &HeaderMap) -> Vec<ServerTiming> {
-    let values = headers.get_all("server-timing").into_iter().filter_map(|value| value.to_str().ok());
+pub(super) fn server_timing<'a>(secrets: Secrets, values: impl Iterator<Item = &'a [u8]>) -> Vec<ServerTiming> {
+    let values = values.filter_map(|value| std::str::from_utf8(value).ok());
     let metric = move |text: &str| {
         let mut parts = outside_quotes(text, ';').into_iter().map(str::trim);
         let name = parts.next().filter(|name| !name.is_empty())?.to_owned();
@@ -165,9 +177,7 @@ mod tests {
     #[test]
     fn server_timings() {
         let check = |value: &str, expected: &[(&str, Option<u64>, Option<&str>)]| {
-            let mut map = HeaderMap::new();
-            map.insert("server-timing", value.parse().unwrap());
-            let seen = server_timing(Secrets::Removed, &map);
+            let seen = server_timing(Secrets::Removed, [value.as_bytes()].into_iter());
             let seen: Vec<_> =
                 seen.iter().map(|t| (t.name.as_str(), t.duration_us, t.description.as_deref())).collect();
             assert_eq!(seen, expected, "{value}");

@@ -1,20 +1,19 @@
-//! An exchange through hyper: what is spoken over the stream is its affair, what is seen of it is the stream's.
+//! The exchange in HTTP/2, by hyper: what is spoken over the stream is its affair, what is seen of it is the stream's.
 
 use std::io;
 
 use bytes::Bytes;
-use futures_util::future::Either;
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, Response, Uri,
     body::Incoming,
     client::conn,
-    header::{HOST, HeaderName, HeaderValue},
+    header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, TE},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use journey::{
     Reason,
-    stage::{self, Failure, Header},
+    stage::{self, Failure, Framing, Header},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -25,9 +24,9 @@ use super::{
         target::{Scheme, Target},
         wire::Wire,
     },
-    FIRST_BYTE, MAX_FIELDS, MAX_HEAD, Open, Output, STALL, Talk, Version,
+    FIRST_BYTE, LONGEST, Open, Output, STALL, Talk,
     close::LAST_FIN,
-    content::Content,
+    content::{self, Content},
     explain,
     head::{self, Informational},
     http2, with_length,
@@ -81,20 +80,11 @@ impl Talk<'_> {
     ) -> Result<Complete, Failure> {
         let interim = Informational::listen(&mut request, self.walk.clock, self.walk.secrets);
         let io = TokioIo::new(stream);
-        let (driver, responded) = match self.version {
-            Version::Http1 => {
-                let mut builder = conn::http1::Builder::new();
-                builder.max_buf_size(MAX_HEAD).max_headers(MAX_FIELDS);
-                let (mut sender, connection) = builder.handshake(io).await.map_err(|error| self.explain(&error))?;
-                (tokio::spawn(connection), Either::Left(async move { sender.send_request(request).await }))
-            }
-            Version::Http2 => {
-                let mut builder = conn::http2::Builder::new(TokioExecutor::new());
-                builder.max_header_list_size(http2::MAX_LIST);
-                let (mut sender, connection) = builder.handshake(io).await.map_err(|error| self.explain(&error))?;
-                (tokio::spawn(connection), Either::Right(async move { sender.send_request(request).await }))
-            }
-        };
+        let mut builder = conn::http2::Builder::new(TokioExecutor::new());
+        builder.max_header_list_size(http2::MAX_LIST);
+        let (mut sender, connection) = builder.handshake(io).await.map_err(|error| self.explain(&error))?;
+        let driver = tokio::spawn(connection);
+        let responded = async move { sender.send_request(request).await };
         let result = self.response(responded, &interim).await;
         self.receive.interim = interim.heard();
         match result {
@@ -118,9 +108,7 @@ impl Talk<'_> {
             Ok(Err(error)) => return Err(self.explain(&error)),
             Err(reason) => return Err(self.cut(reason, FIRST_BYTE)),
         };
-        if self.version == Version::Http2
-            && let Some(failure) = http2::too_large(response.headers())
-        {
+        if let Some(failure) = http2::too_large(response.headers()) {
             return Err(failure);
         }
         self.head(&response);
@@ -129,9 +117,10 @@ impl Talk<'_> {
         // What a redirect that is followed says besides is nobody's content.
         let is_last = !(self.follows && self.location.is_some() && is_redirect(response.status().as_u16()));
         let output = self.walk.output.filter(|_| is_last);
-        let mut content = Content::new(response.headers(), self.walk.max_response, output)?;
+        let mut content = Content::new(content::codings_of(response.headers()), &[], self.walk.max_response, output)?;
         self.receive.codings.clone_from(&content.codings);
         let result = self.body(response.into_body(), &mut content).await;
+        self.note = content.note();
         let has_content = self.receive.content_bytes > Some(0);
         self.receive.decoded_bytes = (content.is_decoded && has_content).then(|| content.count());
         result?;
@@ -142,7 +131,7 @@ impl Talk<'_> {
     }
 
     fn head(&mut self, response: &Response<Incoming>) {
-        self.location = head::location(response.headers());
+        self.location = head::location(head::values(response.headers(), "location"));
         // Where frames do not tell, the read that brought the end of the head is the last one so far: HTTP/1.1 is read in
         // turn with being understood.
         let seen = self.meter.seen();
@@ -154,8 +143,8 @@ impl Talk<'_> {
             headers: head::fields(self.walk.secrets, response.headers()),
             headers_at_us: headers_at,
             content_bytes: Some(0),
-            framing: Some(head::framing(response)),
-            server_timing: head::server_timing(self.walk.secrets, response.headers()),
+            framing: Some(Framing::EndStream),
+            server_timing: head::server_timing(self.walk.secrets, head::values(response.headers(), "server-timing")),
             ..stage::Receive::default()
         };
     }
@@ -163,44 +152,42 @@ impl Talk<'_> {
     async fn body(&mut self, mut body: Incoming, content: &mut Content) -> Result<(), Failure> {
         let limit = self.walk.max_response;
         loop {
-            let frame = match self.walk.bounds.within(STALL, body.frame()).await {
-                Ok(None) if !self.has_end() => return Err(http2::unfinished(&self.meter.seen().answer, &self.receive)),
+            let frame = match self.walk.bounds.within(STALL.min(self.time_left()), body.frame()).await {
+                Ok(None) if !self.meter.seen().answer.is_ended => {
+                    return Err(http2::unfinished(&self.meter.seen().answer, &self.receive));
+                }
                 // An answer to HEAD names a coding, and there is nothing to decode.
                 Ok(None) if self.receive.content_bytes == Some(0) => return Ok(()),
                 Ok(None) => return content.finish(),
                 Ok(Some(Ok(frame))) => frame,
                 Ok(Some(Err(error))) => return Err(self.explain(&error)),
-                Err(reason) => return Err(self.cut(reason, STALL)),
+                Err(reason) => {
+                    let limit = if self.time_left().is_zero() { LONGEST } else { STALL };
+                    return Err(self.cut(reason, limit));
+                }
             };
             if let Some(data) = frame.data_ref() {
                 *self.receive.content_bytes.get_or_insert(0) += data.len() as u64;
                 content.feed(data)?;
             } else if let Some(trailers) = frame.trailers_ref() {
                 self.receive.trailers = head::fields(self.walk.secrets, trailers);
-                self.receive.server_timing.extend(head::server_timing(self.walk.secrets, trailers));
+                let timings = head::values(trailers, "server-timing");
+                self.receive.server_timing.extend(head::server_timing(self.walk.secrets, timings));
             }
-            if self.meter.seen().read > limit {
-                let what = format!("the response is larger than the limit of {limit} bytes");
+            if self.receive.content_bytes > Some(limit) {
+                let what = format!("the content is larger than the limit of {limit} bytes");
                 return Err(Failure { reason: Reason::TooLarge, what });
             }
         }
     }
 
-    /// Whether the end of the content is an end of the response. The library takes a reset with NO_ERROR for one.
-    fn has_end(&self) -> bool {
-        self.version == Version::Http1 || self.meter.seen().answer.is_ended
-    }
-
     fn explain(&self, error: &hyper::Error) -> Failure {
-        match self.version {
-            Version::Http1 => explain::failure(error, &self.meter.seen(), &self.receive),
-            Version::Http2 => http2::failure(error, &self.meter.seen(), &self.receive),
-        }
+        http2::failure(error, &self.meter.seen(), &self.receive)
     }
 }
 
 /// The request as it goes to the library.
-pub(super) fn build(target: &Target, asked: &request::Request, open: &Open) -> Request<Full<Bytes>> {
+pub(super) fn build(target: &Target, asked: &request::Request, open: &Open) -> (Request<Full<Bytes>>, Vec<String>) {
     let mut request = Request::new(Full::new(asked.body.clone()));
     *request.method_mut() = asked.method.clone();
     *request.headers_mut() = asked.fields.clone();
@@ -209,26 +196,29 @@ pub(super) fn build(target: &Target, asked: &request::Request, open: &Open) -> R
         request.headers_mut().insert(HeaderName::from_static("traceparent"), value);
     }
     with_length(asked, request.headers_mut());
-    match open.version {
-        Version::Http1 => {
-            // Made by the URL parser, which leaves only what these types allow.
-            *request.uri_mut() = target.path.parse().unwrap_or_default();
-            if !request.headers().contains_key(HOST) && !asked.without.contains(&HOST) {
-                let host = HeaderValue::from_str(&target.authority).unwrap_or(HeaderValue::from_static(""));
-                request.headers_mut().insert(HOST, host);
-            }
-        }
-        Version::Http2 => {
-            *request.version_mut() = hyper::Version::HTTP_2;
-            // RFC 9113 §8.3.1: `:authority` says what `Host` says in HTTP/1.1.
-            let host = request.headers_mut().remove(HOST);
-            let authority = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or(&target.authority);
-            let scheme = if target.scheme == Scheme::Http { "http" } else { "https" };
-            let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(target.path.as_str()).build();
-            *request.uri_mut() = uri.unwrap_or_default();
-        }
+    *request.version_mut() = hyper::Version::HTTP_2;
+    // RFC 9113 §8.3.1: `:authority` says what `Host` says in HTTP/1.1.
+    let host = request.headers_mut().remove(HOST);
+    let authority = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or(&target.authority);
+    let scheme = if target.scheme == Scheme::Http { "http" } else { "https" };
+    let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(target.path.as_str()).build();
+    *request.uri_mut() = uri.unwrap_or_default();
+    let dropped = without_connection_fields(request.headers_mut());
+    (request, dropped)
+}
+
+/// Removes the fields that belong to a connection of HTTP/1.1 (RFC 9113 §8.2.2), and returns their names. The library would
+/// remove them without a word, and they would be shown as sent.
+fn without_connection_fields(fields: &mut HeaderMap) -> Vec<String> {
+    let named = fields.get_all(CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
+    let mut names: Vec<String> =
+        named.flat_map(|value| value.split(',')).map(|name| name.trim().to_ascii_lowercase()).collect();
+    names.extend(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"].map(str::to_owned));
+    if fields.get(TE).is_some_and(|value| value != "trailers") {
+        names.push("te".to_owned());
     }
-    request
+    names.retain(|name| fields.remove(name.as_str()).is_some());
+    names
 }
 
 /// The head as it is shown: in HTTP/2 with the pseudo-header fields that carry its first line.

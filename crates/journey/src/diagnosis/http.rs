@@ -7,7 +7,11 @@ use super::{
     own::packets,
     words::ms,
 };
-use crate::{Basis, Cause, Event, Hop, Reason, StageName, Sure, Trouble, What, chronicle::YOU, stage::Receive};
+use crate::{
+    Basis, Cause, Event, Hop, Reason, StageName, Sure, Trouble, What,
+    chronicle::YOU,
+    stage::{Protocol, Receive},
+};
 
 /// What is faster than this is not slow.
 const LONG_US: u64 = 200_000;
@@ -29,8 +33,10 @@ fn trouble(evidence: &Evidence<'_>, failed: Failed<'_>) -> Option<Trouble> {
         (Reason::BodyCut | Reason::ReceiveFailed | Reason::StreamFailed | Reason::Http1Required, _) => {
             Trouble::CutShort
         }
+        (Reason::MalformedResponse, _) if speaks_http(evidence.hop) => Trouble::BadResponse,
         (Reason::MalformedResponse, _) => Trouble::NotHttp,
-        (Reason::BadContentCoding, _) => Trouble::BadContent,
+        (Reason::BrokenChunks, _) => Trouble::BadResponse,
+        (Reason::BadContentCoding | Reason::BadTransferCoding, _) => Trouble::BadContent,
         (Reason::TooLarge, _) => Trouble::TooLarge,
         (Reason::TooManyRedirects, _) if is_circle(evidence.case.hops) => Trouble::RedirectLoop,
         (Reason::TooManyRedirects, _) => Trouble::TooManyRedirects,
@@ -44,6 +50,11 @@ fn trouble(evidence: &Evidence<'_>, failed: Failed<'_>) -> Option<Trouble> {
         (Reason::Timeout | Reason::MaxTime, _) => Trouble::Silent,
         _ => return None,
     })
+}
+
+/// Whether what came begins as a response does.
+fn speaks_http(hop: &Hop) -> bool {
+    hop.received().is_some_and(|receive| receive.status.is_some() || receive.protocol == Some(Protocol::Http))
 }
 
 fn is_slow(evidence: &Evidence<'_>) -> bool {

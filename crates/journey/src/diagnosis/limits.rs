@@ -36,7 +36,8 @@ fn trouble(reason: Reason, stage: StageName) -> Trouble {
             Trouble::CutShort
         }
         (Reason::MalformedResponse, _) => Trouble::NotHttp,
-        (Reason::BadContentCoding, _) => Trouble::BadContent,
+        (Reason::BrokenChunks, _) => Trouble::BadResponse,
+        (Reason::BadContentCoding | Reason::BadTransferCoding, _) => Trouble::BadContent,
         (Reason::TooLarge, _) => Trouble::TooLarge,
         (Reason::TooManyRedirects, _) => Trouble::TooManyRedirects,
         (Reason::HttpStatus, _) => Trouble::HttpStatus,

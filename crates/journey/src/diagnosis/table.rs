@@ -85,6 +85,7 @@ pub const RULES: &[Rule] = rules! {
     EmptyReply: http::ended, "stage wait: closed without a byte";
     CutShort: http::ended, "stage receive: closed before the end of the content";
     NotHttp: http::ended, "stage receive: what came is not HTTP";
+    BadResponse: http::ended, "stage receive: the head, the framing or the chunks of the response break the rules of HTTP";
     BadContent: http::ended, "stage receive: the content cannot be decoded";
     TooLarge: http::ended, "stage receive: over the limit of size, or without an end when the time was over";
     RedirectLoop: http::ended, "too many redirects, and one URL twice among them";

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::TcpInfo;
+use super::{Protocol, TcpInfo};
 
 /// Writing the request: of HTTP, or of whatever `--send` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -69,6 +69,9 @@ pub struct Receive {
     /// The content's codings (`Content-Encoding`), in the order applied.
     #[serde(default)]
     pub codings: Vec<String>,
+    /// Transfer codings but `chunked` (RFC 9112 §7), in the order applied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transfer_codings: Vec<String>,
     /// Bytes of content once decoded; null where there was nothing to decode.
     #[serde(default)]
     pub decoded_bytes: Option<u64>,
@@ -77,14 +80,29 @@ pub struct Receive {
     /// Fields that came behind the content.
     #[serde(default)]
     pub trailers: Vec<Header>,
+    /// Where the head or the trailers break the grammar without changing what the response means.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub oddities: Vec<Oddity>,
+    /// What the first bytes are of, where they are not an HTTP response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
     /// What the server says of its own work (`Server-Timing`); it has no start time, so it is never placed on the line.
     pub server_timing: Vec<ServerTiming>,
-    /// The begin of what came, as text; where no HTTP is spoken.
+    /// The begin of what came, as text; where it is not an HTTP response.
     #[serde(default)]
     pub text: Option<String>,
     /// The file that the content was written to.
     #[serde(default)]
     pub written_to: Option<String>,
+}
+
+/// A deviation from the grammar of a head that does not change what the response means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Oddity {
+    /// What it is, in one sentence without a full stop.
+    pub what: String,
+    /// How the line begins that it is on, secrets removed; empty where it is on many.
+    pub line: String,
 }
 
 /// An answer before the final one (RFC 9110 §15.2).

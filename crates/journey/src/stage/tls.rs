@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Protocol;
+
 /// A TLS handshake. Fields are null or empty where it did not get that far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tls {
@@ -32,6 +34,9 @@ pub struct Tls {
     pub bytes_out: Option<u64>,
     /// Bytes that this side read during the handshake.
     pub bytes_in: Option<u64>,
+    /// What the first bytes that came are of, where they are not TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
     /// Whether the keys were written to the file that `SSLKEYLOGFILE` names.
     #[serde(default)]
     pub keys_logged: bool,

@@ -6,7 +6,7 @@ use super::{Case, has_been_twice, has_status, nobody_asked, raw};
 use crate::{
     Hop, Observer, Place, Reason, Said, StageName,
     dns::Meaning,
-    stage::{Did, Exchange, NameSource, Told},
+    stage::{Did, Exchange, NameSource, Protocol, Told},
 };
 
 /// A lab of which no host answers any more is not a lab with a broken hop.
@@ -98,6 +98,7 @@ pub(super) fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Ho
         (Reason::Unreachable | Reason::ConnectFailed, _) | (Reason::Timeout, StageName::Connect) => {
             "is the machine up, and is there a route or a firewall on the way?".to_owned()
         }
+        (Reason::NotTls, _) if protocol(hop).is_some() => return other_protocol(hop),
         (Reason::NotTls, _) => "does it speak TLS on this port? Without: use an http:// URL".to_owned(),
         (Reason::TlsFailed, StageName::Wait | StageName::Receive) => {
             "it may want a certificate of this side, and visit has none to show: look at the server's log".to_owned()
@@ -124,7 +125,16 @@ pub(super) fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Ho
         (Reason::Timeout, StageName::Wait) => {
             "the server took the request and is silent: look at its load and its log".to_owned()
         }
-        (Reason::Reset | Reason::MalformedResponse, _) if has_status(hop) && !is_http2(hop) => {
+        (Reason::BadTransferCoding, _) => {
+            "the request did not ask for this coding (TE): look at the server, and at proxies on the way".to_owned()
+        }
+        (Reason::BrokenChunks, _) => {
+            "look at the server's log, and at proxies on the way: the framing of the response is broken".to_owned()
+        }
+        (Reason::Timeout, StageName::Receive) => "allow more with --max-time SECONDS".to_owned(),
+        (Reason::Reset | Reason::MalformedResponse, _)
+            if !is_http2(hop) && (has_status(hop) || protocol(hop) == Some(Protocol::Http)) =>
+        {
             "it began as an answer should, so it is the server or something on the way: look at the server's log"
                 .to_owned()
         }
@@ -148,6 +158,7 @@ pub(super) fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Ho
              with --http1.1"
                 .to_owned()
         }
+        (Reason::MalformedResponse, _) if protocol(hop).is_some() => return other_protocol(hop),
         (Reason::MalformedResponse, _) => "what listens there does not speak HTTP: check the port".to_owned(),
         (Reason::MaxTime, _) => "allow more with --max-time SECONDS".to_owned(),
         (Reason::TooManyRedirects, _) if has_been_twice(hops) => {
@@ -155,7 +166,8 @@ pub(super) fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Ho
                 .to_owned()
         }
         (Reason::TooManyRedirects, _) => "allow more with --max-redirs N".to_owned(),
-        (Reason::TooLarge, _) if !has_status(hop) => return None,
+        // The limit of a head cannot be changed.
+        (Reason::TooLarge, _) if !has_head(hop) => return None,
         (Reason::TooLarge, _) => "allow more with --max-filesize BYTES".to_owned(),
         (Reason::Timeout | Reason::BadReply | Reason::SendFailed | Reason::HttpStatus | Reason::Interrupted, _) => {
             return None;
@@ -183,6 +195,38 @@ fn has_replied(hop: &Hop, resolver: Option<SocketAddr>) -> String {
         ),
         None => "ask another resolver with --resolver ADDR".to_owned(),
     }
+}
+
+/// Whether the head of a response came to its end.
+fn has_head(hop: &Hop) -> bool {
+    hop.received().is_some_and(|receive| receive.headers_at_us.is_some())
+}
+
+/// What the server speaks instead of what was expected.
+fn protocol(hop: &Hop) -> Option<Protocol> {
+    let of_tls = hop.stage(StageName::Tls).and_then(|stage| match &stage.did {
+        Did::Tls(tls) => tls.protocol,
+        _ => None,
+    });
+    of_tls.or_else(|| hop.received()?.protocol)
+}
+
+/// What to do where a server speaks something else than the URL says.
+fn other_protocol(hop: &Hop) -> Option<String> {
+    let protocol = protocol(hop)?;
+    let url = |scheme: &str| match hop.stage(StageName::Url).map(|stage| &stage.did) {
+        Some(Did::Url(url)) => {
+            let port = url.port.map_or_else(String::new, |port| format!(":{port}"));
+            format!("{scheme}://{}{port}{}", url.host, url.target)
+        }
+        _ => format!("{scheme}://"),
+    };
+    Some(match protocol {
+        Protocol::Tls => format!("this port speaks TLS: try {}", url("https")),
+        Protocol::Http if hop.scheme() == "https" => format!("this port speaks plain HTTP: try {}", url("http")),
+        Protocol::Http2 => "this port speaks HTTP/2 without TLS (prior knowledge), which visit does not".to_owned(),
+        other => format!("this port speaks {}, not HTTP: check the port", other.name()),
+    })
 }
 
 /// Whether another vendor's server plays the resolver: what it met is known from nobody.

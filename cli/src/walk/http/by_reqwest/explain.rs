@@ -61,7 +61,13 @@ pub(super) fn exchange(error: &reqwest::Error, receive: &Receive) -> Failure {
     let closed = http.is_some_and(hyper::Error::is_incomplete_message) || socket == Some(io::ErrorKind::UnexpectedEof);
     let unreadable = matches!(socket, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput));
     let (reason, what) = if http.is_some_and(hyper::Error::is_parse_too_large) {
-        (Reason::TooLarge, format!("the head of the response is too large, or has more than {MAX_FIELDS} fields"))
+        let what = format!(
+            "reqwest refuses the head of the response as too large: in bytes, in fields (more than {MAX_FIELDS}), or its \
+             Content-Length"
+        );
+        (Reason::TooLarge, what)
+    } else if in_body && unreadable {
+        (Reason::BrokenChunks, format!("the chunks of the content are broken: {}", words(error)))
     } else if http.is_some_and(hyper::Error::is_parse) || unreadable {
         (Reason::MalformedResponse, format!("what the server sent is no HTTP response: {}", words(error)))
     } else if reset {

@@ -125,7 +125,11 @@ fn exchanges() {
     let receiving = |reason, bytes| ended(receive(bytes), (6, 900), reason);
     receiving(Reason::BodyCut, 100).check(Trouble::CutShort, Some("app1"), Sure::Certain);
     receiving(Reason::Reset, 100).check(Trouble::Reset, Some("app1"), Sure::Certain);
-    receiving(Reason::MalformedResponse, 0).check(Trouble::NotHttp, Some("app1"), Sure::Certain);
+    receiving(Reason::MalformedResponse, 0).check(Trouble::BadResponse, Some("app1"), Sure::Certain);
+    receiving(Reason::BrokenChunks, 9).check(Trouble::BadResponse, Some("app1"), Sure::Certain);
+    receiving(Reason::BadTransferCoding, 0).check(Trouble::BadContent, Some("app1"), Sure::Certain);
+    let foreign = ended(Did::Receive(Box::default()), (6, 900), Reason::MalformedResponse);
+    foreign.check(Trouble::NotHttp, Some("app1"), Sure::Certain);
     receiving(Reason::BadContentCoding, 9).check(Trouble::BadContent, Some("app1"), Sure::Certain);
     receiving(Reason::TooLarge, 9).check(Trouble::TooLarge, Some("app1"), Sure::Certain);
     receiving(Reason::MaxTime, 100).check(Trouble::SlowContent, Some("app1"), Sure::Likely);
