@@ -11,11 +11,11 @@ use hickory_proto::{
     },
 };
 
+use crate::limits::LONGEST_NO;
+
 /// A failed resolution is remembered for so long, in seconds: long enough to spare servers that are down a flood of the
 /// same question, short enough not to be met by a person who has just repaired them (RFC 9520 §3.2 wants 1 s to 5 min).
 const FAILURE_TTL: u32 = 1;
-/// "No" is believed no longer than this, in seconds (RFC 2308 §5 finds one to three hours sensible).
-const LONGEST_NO: u32 = 10_800;
 
 /// What a client is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,35 +127,6 @@ fn is_alias(record: &Record) -> bool {
     record.record_type() == RecordType::CNAME
 }
 
-/// Where a chain of aliases leads.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// To this name, which these records make no alias.
-    Name(Name),
-    /// Back to a name of the chain: these, in order, the last one again where it began.
-    Loop(Vec<Name>),
-}
-
-/// Follows the aliases among these records; returns those used, in order, and where they lead.
-pub(crate) fn follow(from: &Name, records: &[Record]) -> (Vec<Record>, End) {
-    let mut chain: Vec<Record> = Vec::new();
-    let mut names = vec![from.clone()];
-    loop {
-        let here = &names[names.len() - 1];
-        let alias = records.iter().find_map(|record| match &record.data {
-            RData::CNAME(target) if record.name == *here => Some((record, &target.0)),
-            _ => None,
-        });
-        let Some((record, target)) = alias else { return (chain, End::Name(here.clone())) };
-        chain.push(record.clone());
-        let seen = names.contains(target);
-        names.push(target.clone());
-        if seen {
-            return (chain, End::Loop(names));
-        }
-    }
-}
-
 /// A name for people: without the last dot.
 pub(crate) fn bare(name: &Name) -> String {
     let text = name.to_ascii();
@@ -182,18 +153,6 @@ mod tests {
     fn soa(ttl: u32, minimum: u32) -> Record<SOA> {
         let data = SOA::new(name("ns.test."), name("h.test."), 1, 2, 3, 4, minimum);
         Record::from_rdata(name("test."), ttl, data)
-    }
-
-    #[test]
-    fn chains() {
-        let records = [alias("b.", "c.", 5), alias("A.", "b.", 5)];
-        let (chain, end) = follow(&name("a."), &records);
-        assert_eq!((chain.len(), end), (2, End::Name(name("c."))));
-        assert_eq!(follow(&name("x."), &records), (Vec::new(), End::Name(name("x."))));
-        let (chain, end) = follow(&name("a."), &[alias("a.", "b.", 5), alias("b.", "a.", 5)]);
-        assert_eq!((chain.len(), end), (2, End::Loop(vec![name("a."), name("b."), name("a.")])));
-        let (_, end) = follow(&name("a."), &[alias("a.", "a.", 5)]);
-        assert_eq!(end, End::Loop(vec![name("a."), name("a.")]));
     }
 
     #[test]

@@ -13,7 +13,11 @@ use journey::{
 };
 use service::{Recorder, ring::now_ns};
 
-use crate::{bailiwick, counters::Counters, judge::Objection};
+use crate::{
+    bailiwick,
+    counters::Counters,
+    reading::{Objection, Reading},
+};
 
 /// A query on its way: what is counted and recorded of it. Dropped before it ended, it says so.
 pub(crate) struct Asking {
@@ -22,19 +26,20 @@ pub(crate) struct Asking {
     trace: Option<TraceId>,
     server: SocketAddr,
     transport: Transport,
-    // Only a visit's queries are put into words.
-    question: Option<Question>,
+    // What each transmission asks. Only a visit's queries are put into words.
+    questions: Vec<Question>,
     begun_ns: u64,
-    sent_ns: Vec<u64>,
+    sent: Vec<(usize, u64)>,
     ended: bool,
 }
 
 impl Asking {
-    pub(crate) fn new(
+    /// Begins to ask; the transmissions ask these questions, one after the other.
+    pub(crate) fn new<'q>(
         means: (&Recorder, &Counters),
         (server, transport): (SocketAddr, Transport),
         trace: Option<TraceId>,
-        question: &Query,
+        questions: impl Iterator<Item = &'q Query>,
     ) -> Self {
         Self {
             recorder: means.0.clone(),
@@ -42,94 +47,104 @@ impl Asking {
             trace,
             server,
             transport,
-            question: trace.map(|_| words::question(question)),
+            questions: if trace.is_some() { questions.map(words::question).collect() } else { Vec::new() },
             begun_ns: now_ns(),
-            sent_ns: Vec::new(),
+            sent: Vec::new(),
             ended: false,
         }
     }
 
-    pub(crate) fn sent(&mut self, at_ns: u64) {
-        self.sent_ns.push(at_ns);
+    /// The transmission of this number was made.
+    pub(crate) fn sent(&mut self, nth: usize, at_ns: u64) {
+        self.sent.push((nth, at_ns));
         self.counters.asked(self.transport);
-        self.record(at_ns, |asking, question| What::QuerySent {
-            server: asking.server,
-            transport: asking.transport,
-            question,
-        });
+        let (server, transport) = (self.server, self.transport);
+        self.record(nth, at_ns, |question| What::QuerySent { server, transport, question });
     }
 
-    /// A reply came. What is left of it without the records that are outside the zone which its server has a say in, or
-    /// why it cannot be used.
+    /// A reply came to the transmission of this number: what can be read in it, or why it cannot be used. Records that
+    /// its server has no say in, outside `zone`, are told of.
     pub(crate) fn answered(
         mut self,
-        message: DnsResponse,
+        message: &DnsResponse,
         nth: usize,
-        usable: Result<Option<Name>, Objection>,
-    ) -> Result<DnsResponse, Objection> {
+        zone: &Name,
+        reading: Result<Reading, Objection>,
+    ) -> Result<Reading, Objection> {
         self.ended = true;
         let now = now_ns();
-        let sent = self.sent_ns.get(nth).copied().unwrap_or(self.begun_ns);
-        self.record(now, |asking, question| What::ReplyReceived {
-            server: asking.server,
-            transport: asking.transport,
+        let (server, transport) = (self.server, self.transport);
+        let elapsed_us = now.saturating_sub(self.sent_at(nth)) / 1_000;
+        self.record(nth, now, |question| What::ReplyReceived {
+            server,
+            transport,
             question,
-            reply: words::reply(&message, message.as_buffer().len()),
-            elapsed_us: now.saturating_sub(sent) / 1_000,
+            reply: words::reply(message, message.as_buffer().len()),
+            elapsed_us,
         });
-        let usable = usable.and_then(|zone| match zone {
-            Some(zone) => self.scrubbed(message, &zone, now),
-            None => Ok(message),
-        });
-        usable.inspect_err(|objection| self.record_failure(now, &objection.why, objection.failure))
+        self.record_strangers(message, nth, zone, now);
+        self.record_unanswered(nth, now);
+        reading.inspect_err(|objection| {
+            self.counters.failed();
+            self.record_failure(nth, now, &objection.why, objection.failure);
+        })
     }
 
-    fn scrubbed(&self, message: DnsResponse, zone: &Name, now: u64) -> Result<DnsResponse, Objection> {
-        let is_inside = |record: &Record| zone.zone_of(&record.name);
-        if message.all_sections().all(is_inside) {
-            return Ok(message);
-        }
-        let had_answers = !message.answers.is_empty();
-        let mut message = message.into_message();
-        let Some(asked) = message.queries.first().map(|query| query.name().clone()) else {
-            return Err(Objection::nothing_of(zone));
-        };
-        let strangers = bailiwick::scrub(&mut message, &asked, zone);
+    fn record_strangers(&self, message: &DnsResponse, nth: usize, zone: &Name, now: u64) {
+        let Some(asked) = message.queries.first().map(Query::name).filter(|_| self.trace.is_some()) else { return };
+        let strangers = bailiwick::strangers(message, asked, zone);
         if !strangers.is_empty() {
-            self.record(now, |asking, question| What::RecordsIgnored {
-                server: asking.server,
-                question,
-                records: strangers.iter().take(SECTION_LIMIT).map(line).collect(),
-            });
+            let server = self.server;
+            let records = strangers.into_iter().take(SECTION_LIMIT).map(line).collect();
+            self.record(nth, now, |question| What::RecordsIgnored { server, question, records });
         }
-        if had_answers && message.answers.is_empty() {
-            return Err(Objection::nothing_of(zone));
-        }
-        // What was read can be written.
-        DnsResponse::from_message(message).map_err(|_| Objection::nothing_of(zone))
     }
 
+    /// The questions of this exchange that were not answered when another one was.
+    fn record_unanswered(&self, answered: usize, now: u64) {
+        let Some(reply) = self.questions.get(answered) else { return };
+        for (nth, question) in self.unlike(reply) {
+            let waited = now.saturating_sub(self.sent_at(nth)) / 1_000_000;
+            let why = format!("no answer within {waited} ms to the question for {}", question.name);
+            self.record_failure(nth, now, &why, NoUse::NoAnswer);
+        }
+    }
+
+    /// The first transmissions of questions other than this one.
+    fn unlike<'a>(&'a self, other: &'a Question) -> impl Iterator<Item = (usize, &'a Question)> {
+        let asked = self.sent.iter().filter_map(|(nth, _)| Some((*nth, self.questions.get(*nth)?)));
+        asked.filter(move |(_, question)| *question != other)
+    }
+
+    /// No reply came.
     pub(crate) fn failed(mut self, why: &str, failure: NoUse) {
         self.ended = true;
-        self.record_failure(now_ns(), why, failure);
+        self.end(now_ns(), why, failure);
     }
 
-    fn record_failure(&self, now: u64, why: &str, failure: NoUse) {
+    fn end(&self, now: u64, why: &str, failure: NoUse) {
         self.counters.failed();
-        let begun = self.sent_ns.first().copied().unwrap_or(self.begun_ns);
-        self.record(now, |asking, question| What::QueryFailed {
-            server: asking.server,
-            transport: asking.transport,
-            question,
-            why: why.to_owned(),
-            failure,
-            elapsed_us: now.saturating_sub(begun) / 1_000,
-        });
+        self.record_failure(0, now, why, failure);
+        if let Some((nth, _)) = self.questions.first().and_then(|first| self.unlike(first).next()) {
+            self.record_failure(nth, now, why, failure);
+        }
     }
 
-    fn record(&self, at_ns: u64, what: impl FnOnce(&Self, Question) -> What) {
-        if let Some(question) = &self.question {
-            self.recorder.record(self.trace, at_ns, what(self, question.clone()));
+    fn sent_at(&self, nth: usize) -> u64 {
+        let sent = self.sent.iter().find(|(sent, _)| *sent == nth);
+        sent.map_or(self.begun_ns, |(_, at)| *at)
+    }
+
+    fn record_failure(&self, nth: usize, now: u64, why: &str, failure: NoUse) {
+        let (server, transport) = (self.server, self.transport);
+        let elapsed_us = now.saturating_sub(self.sent_at(nth)) / 1_000;
+        let why = why.to_owned();
+        self.record(nth, now, |question| What::QueryFailed { server, transport, question, why, failure, elapsed_us });
+    }
+
+    fn record(&self, nth: usize, at_ns: u64, what: impl FnOnce(Question) -> What) {
+        if let Some(question) = self.questions.get(nth) {
+            self.recorder.record(self.trace, at_ns, what(question.clone()));
         }
     }
 }
@@ -137,7 +152,10 @@ impl Asking {
 impl Drop for Asking {
     fn drop(&mut self) {
         if !self.ended {
-            self.record_failure(now_ns(), "no answer yet when the client's time was over", NoUse::NoAnswer);
+            let now = now_ns();
+            let waited = now.saturating_sub(self.begun_ns) / 1_000_000;
+            let why = format!("no answer yet when the resolver stopped waiting, after {waited} ms");
+            self.end(now, &why, NoUse::NoAnswer);
         }
     }
 }

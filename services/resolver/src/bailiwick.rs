@@ -10,18 +10,17 @@ use hickory_proto::{
     rr::{Name, RData, Record},
 };
 
-/// Takes out of a reply to a question for this name what a server of `zone` has no say in. Returned are the records that
-/// were taken out, but for the rest of a chain of aliases: servers send that as a courtesy (RFC 1034 §4.3.2, step 3a), and
-/// that it is looked up again says nothing against them.
-pub(crate) fn scrub(reply: &mut Message, asked: &Name, zone: &Name) -> Vec<Record> {
-    let chain = chain(asked, &reply.answers);
-    let mut strangers: Vec<Record> = Vec::new();
-    let mut sections = [&mut reply.answers, &mut reply.authorities, &mut reply.additionals];
-    for (nth, section) in sections.iter_mut().enumerate() {
-        let out = section.extract_if(.., |record| !zone.zone_of(&record.name));
-        strangers.extend(out.filter(|record| nth > 0 || !chain.contains(&record.name)));
+/// The records of a reply to a question for this name that a server of `zone` has no say in, but for the rest of a chain
+/// of aliases: servers send that as a courtesy (RFC 1034 §4.3.2, step 3a), and that it is looked up again says nothing
+/// against them.
+pub(crate) fn strangers<'r>(reply: &'r Message, asked: &Name, zone: &Name) -> Vec<&'r Record> {
+    let is_outside = |record: &&Record| !zone.zone_of(&record.name);
+    if !reply.all_sections().any(|record| is_outside(&record)) {
+        return Vec::new();
     }
-    strangers
+    let chain = chain(asked, &reply.answers);
+    let answers = reply.answers.iter().filter(|record| !chain.contains(&record.name));
+    answers.chain(&reply.authorities).chain(&reply.additionals).filter(is_outside).collect()
 }
 
 /// The names that a chain of aliases leads through.
@@ -65,31 +64,30 @@ mod tests {
 
     #[test]
     fn who_has_a_say_in_what() {
-        let check = |zone: &str, sections: [&[Record]; 3], kept: [usize; 3], strangers: &[&str]| {
+        let check = |zone: &str, sections: [&[Record]; 3], expected: &[&str]| {
             let mut reply = Message::query().into_response();
             [reply.answers, reply.authorities, reply.additionals] = sections.map(<[Record]>::to_vec);
-            let out = scrub(&mut reply, &name("www.a.test."), &name(zone));
+            let out = strangers(&reply, &name("www.a.test."), &name(zone));
             let names: Vec<String> = out.iter().map(|record| record.name.to_ascii()).collect();
-            assert_eq!(names, strangers, "{zone}");
-            assert_eq!([reply.answers.len(), reply.authorities.len(), reply.additionals.len()], kept, "{zone}");
+            assert_eq!(names, expected, "{zone}");
         };
         let www = a("www.a.test.");
-        check("a.test.", [std::slice::from_ref(&www), &[ns("A.test.", "ns.b.test.")], &[]], [1, 1, 0], &[]);
-        check("a.test.", [std::slice::from_ref(&www), &[], &[a("bank.test.")]], [1, 0, 0], &["bank.test."]);
-        check("a.test.", [&[www.clone(), a("bank.test.")], &[], &[]], [1, 0, 0], &["bank.test."]);
+        check("a.test.", [std::slice::from_ref(&www), &[ns("A.test.", "ns.b.test.")], &[]], &[]);
+        check("a.test.", [std::slice::from_ref(&www), &[], &[a("bank.test.")]], &["bank.test."]);
+        check("a.test.", [&[www.clone(), a("bank.test.")], &[], &[]], &["bank.test."]);
         // Above the zone and beside it is outside.
-        check("a.test.", [&[], &[ns("test.", "ns.a.test.")], &[]], [0, 0, 0], &["test."]);
-        check("a.test.", [&[], &[], &[a("xa.test.")]], [0, 0, 0], &["xa.test."]);
+        check("a.test.", [&[], &[ns("test.", "ns.a.test.")], &[]], &["test."]);
+        check("a.test.", [&[], &[], &[a("xa.test.")]], &["xa.test."]);
         // Glue of a referral: for names in the zone that refers, wherever the referral leads.
         let glue = [&[][..], &[ns("a.test.", "ns.b.test.")], &[a("ns.b.test.")]];
-        check("test.", glue, [0, 1, 1], &[]);
-        check("a.test.", glue, [0, 1, 0], &["ns.b.test."]);
+        check("test.", glue, &[]);
+        check("a.test.", glue, &["ns.b.test."]);
         // The rest of a chain, and what is not of it.
         let chain = [alias("www.a.test.", "b.test."), alias("b.test.", "c.test."), a("c.test.")];
-        check("a.test.", [&chain, &[], &[]], [1, 0, 0], &[]);
-        check("a.test.", [&chain, &[], &[a("c.test.")]], [1, 0, 0], &["c.test."]);
+        check("a.test.", [&chain, &[], &[]], &[]);
+        check("a.test.", [&chain, &[], &[a("c.test.")]], &["c.test."]);
         let circle = [alias("www.a.test.", "b.test."), alias("b.test.", "www.a.test."), a("d.test.")];
-        check("a.test.", [&circle, &[], &[]], [1, 0, 0], &["d.test."]);
-        check(".", [&circle, &[], &[]], [3, 0, 0], &[]);
+        check("a.test.", [&circle, &[], &[]], &["d.test."]);
+        check(".", [&circle, &[], &[]], &[]);
     }
 }

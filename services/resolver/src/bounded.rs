@@ -51,11 +51,6 @@ impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
         self.old.remove(key);
     }
 
-    /// All values, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.young.iter().chain(&self.old)
-    }
-
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.young.len() + self.old.len()

@@ -1,8 +1,7 @@
 //! The answers that clients were given, kept until their TTL is over. Pure: the time comes in as an argument.
 //!
-//! hickory's `Recursor` has a cache as well, but does not tell whether an answer came out of it nor how old it was,
-//! cannot be asked without starting a walk, and loses the aliases before a negative answer. So whole answers are kept
-//! here, and hickory's is left for what is between: delegations and aliases.
+//! Whole answers are kept here, with their age; what they were made of is kept in `links`, each alias and record set for
+//! its own time.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -11,11 +10,8 @@ use std::{
 
 use hickory_proto::op::Query;
 
-use crate::{answer::Answer, bounded::Bounded};
+use crate::{answer::Answer, bounded::Bounded, limits::LONGEST_TTL};
 
-/// Answers are kept no longer than this, whatever their TTL says (RFC 8767 §4 calls 7 days the outer limit; a day is
-/// what resolvers commonly take).
-const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// Answers by question; names compare without regard to case.
 #[derive(Debug)]
@@ -68,7 +64,7 @@ impl Cache {
 
     /// Keeps an answer for as long as it says.
     pub(crate) fn keep(&self, query: &Query, answer: &Answer, fetched: Option<Instant>, now: Instant) {
-        let ttl = Duration::from_secs(answer.ttl().into()).min(LONGEST);
+        let ttl = Duration::from_secs(answer.ttl().min(LONGEST_TTL).into());
         if ttl.is_zero() {
             return;
         }

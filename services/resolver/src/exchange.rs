@@ -4,7 +4,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use hickory_proto::op::{DnsResponse, Message, Query};
+use hickory_proto::op::{DnsResponse, Message};
 use journey::NoUse;
 use service::ring::now_ns;
 use tokio::{
@@ -59,13 +59,22 @@ impl NoReply {
     }
 }
 
-/// Asks over UDP; a second time when half of the limit has passed without a reply, as a datagram may be lost.
-/// `sent` is told when each transmission was made: a time from before it, as a server near by may read it at once.
+/// One datagram of an exchange: when it is sent, counted from the first, and what it asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Transmission {
+    pub(crate) after: Duration,
+    pub(crate) query: Message,
+}
+
+/// Asks over UDP, and again where no reply came, as a datagram may be lost; a reply to any of the transmissions ends the
+/// wait. `sent` is asked before each transmission whether it may be made; it is told which one it is, and a time from
+/// before it, as a server near by may read it at once.
 pub(crate) async fn over_udp(
     to: SocketAddr,
-    query: &Message,
+    transmissions: &[Transmission],
     limit: Duration,
-    mut sent: impl FnMut(u64),
+    mut may_send: impl FnMut(usize) -> bool,
+    mut sent: impl FnMut(usize, u64),
 ) -> Result<Reply, NoReply> {
     let broken = |error: io::Error| NoReply::broken(&error);
     // Connected, so that the kernel drops what comes from elsewhere and tells when nothing listens there. The port is the
@@ -73,23 +82,24 @@ pub(crate) async fn over_udp(
     let any: SocketAddr = if to.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
     let socket = UdpSocket::bind(any).await.map_err(broken)?;
     socket.connect(to).await.map_err(broken)?;
-    let mut bytes = query.to_vec().map_err(|error| NoReply::unwritten(&error))?;
     let begin = Instant::now();
-    let mut ids = Vec::with_capacity(2);
+    let mut asked: Vec<&Message> = Vec::with_capacity(transmissions.len());
     let mut buffer = vec![0; LONGEST_DATAGRAM];
     let mut ignored = Ignored::default();
-    for end in [begin + limit / 2, begin + limit] {
-        // An id for each transmission tells which of them was answered.
-        let further = if ids.is_empty() { 0 } else { rand::random_range(1..=u16::MAX) };
-        let id = query.metadata.id.wrapping_add(further);
-        bytes[..2].copy_from_slice(&id.to_be_bytes());
-        ids.push(id);
-        let at_ns = now_ns();
-        socket.send(&bytes).await.map_err(broken)?;
-        sent(at_ns);
+    for (nth, Transmission { query, .. }) in transmissions.iter().enumerate() {
+        let bytes = query.to_vec().map_err(|error| NoReply::unwritten(&error))?;
+        if may_send(nth) {
+            asked.push(query);
+            let at_ns = now_ns();
+            socket.send(&bytes).await.map_err(broken)?;
+            sent(nth, at_ns);
+        } else if asked.is_empty() {
+            return Err(NoReply::new(NoUse::Other, NOTHING_LEFT));
+        }
+        let end = begin + transmissions.get(nth + 1).map_or(limit, |next| next.after);
         while let Ok(received) = timeout_at(end, socket.recv(&mut buffer)).await {
             let length = received.map_err(broken)?;
-            match fit(&buffer[..length], &ids, &query.queries) {
+            match fit(&buffer[..length], &asked) {
                 Fit::Reply(reply) => return Ok(reply),
                 Fit::Malformed(why) => return Err(NoReply::new(NoUse::Malformed, why)),
                 // A forged or late datagram must not end the wait for the true one.
@@ -99,6 +109,9 @@ pub(crate) async fn over_udp(
     }
     Err(NoReply::new(ignored.failure(), format!("no answer within {} ms{ignored}", limit.as_millis())))
 }
+
+/// What is told where a client's query may cost no more.
+pub(crate) const NOTHING_LEFT: &str = "not asked: this query has cost enough";
 
 /// Asks over TCP, on a connection of its own.
 pub(crate) async fn over_tcp(
@@ -126,7 +139,7 @@ pub(crate) async fn over_tcp(
         Ok(reply)
     };
     let reply = timeout_at(end, talk).await.map_err(|_| late("no answer over tcp"))?.map_err(broken)?;
-    match fit(&reply, &[query.metadata.id], &query.queries) {
+    match fit(&reply, &[query]) {
         Fit::Reply(reply) => Ok(reply),
         Fit::Malformed(why) => Err(NoReply::new(NoUse::Malformed, why)),
         Fit::Ignore(why) => {
@@ -173,10 +186,11 @@ impl Stray {
     }
 }
 
-fn fit(bytes: &[u8], ids: &[u16], asked: &[Query]) -> Fit {
+fn fit(bytes: &[u8], asked: &[&Message]) -> Fit {
     let [a, b, flags, ..] = *bytes else { return Fit::Ignore(Stray::TooShort) };
     // Port and id first: whoever cannot guess them must not be able to end the wait.
-    let Some(nth) = ids.iter().position(|id| *id == u16::from_be_bytes([a, b])) else {
+    let id = u16::from_be_bytes([a, b]);
+    let Some((nth, query)) = asked.iter().enumerate().find(|(_, query)| query.metadata.id == id) else {
         return Fit::Ignore(Stray::OtherId);
     };
     if flags & 0x80 == 0 {
@@ -187,7 +201,7 @@ fn fit(bytes: &[u8], ids: &[u16], asked: &[Query]) -> Fit {
         Err(error) => return Fit::Malformed(format!("its reply of {} bytes is malformed: {error}", bytes.len())),
     };
     // Servers that cannot read the question may leave it out (RFC 1035 §4.1.1, FORMERR).
-    let about_it = response.queries == asked || (response.queries.is_empty() && response.answers.is_empty());
+    let about_it = response.queries == query.queries || (response.queries.is_empty() && response.answers.is_empty());
     if about_it { Fit::Reply(Reply { response, nth }) } else { Fit::Ignore(Stray::OtherQuestion) }
 }
 

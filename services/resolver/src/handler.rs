@@ -77,8 +77,7 @@ fn unsupported(query: &Query) -> Option<Answer> {
         return Some(Answer::refusal(ResponseCode::Refused, why));
     }
     let (rcode, text) = match query.query_type() {
-        // Its answer would be whatever a cache happens to hold; RFC 8482 lets servers not play that game.
-        RecordType::ANY => (ResponseCode::NotImp, "ANY is not resolved (RFC 8482): ask for a type"),
+        RecordType::ANY => return None,
         RecordType::AXFR | RecordType::IXFR => (ResponseCode::Refused, "a resolver has no zones to transfer"),
         // The other meta types, 128 to 255 (RFC 6895 §3.1), ask for what is no record.
         other if (128..=255).contains(&u16::from(other)) || u16::from(other) == 41 || u16::from(other) == 0 => {
@@ -106,6 +105,8 @@ impl RequestHandler for Handler {
         metadata.response_code = answer.rcode;
         let mut edns = of_reply(request.edns.as_ref(), Some(&self.nsid));
         if let Some(edns) = &mut edns {
+            // Who validates nothing does not say that it understands DNSSEC (RFC 4035 §3.2.1).
+            edns.set_dnssec_ok(false);
             for why in &answer.why {
                 edns.options_mut().insert(ede_option(why.code, &why.text));
             }

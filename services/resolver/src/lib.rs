@@ -5,17 +5,22 @@
 //! | `run` | the service: configuration, sockets, flush, drain |
 //! | [`hints`] | the root hints file |
 //! | `handler` | who may ask what, and how the answer goes back |
-//! | `recursion` | questions to answers: the cache, then hickory's `Recursor` |
-//! | `afresh` | hickory's `Recursor`, and when another one begins |
-//! | `answer` | what a client is told; aliases |
-//! | `cache` | answers kept until their TTL is over |
-//! | `tap` | what the `Recursor` asks the world through; records, counts, judges |
-//! | `asking` | one question on its way: what is counted and recorded of it |
+//! | `recursion` | questions to answers: the cache, then a walk; what is told of a failure |
+//! | `descent` | the walk from the closest known zone down to the answer (RFC 1034 §5.3.3) |
+//! | `minimise` | how much of the name is asked for (RFC 9156) |
+//! | `slist` | which server is asked next |
+//! | `reading` | what a reply says, and whether it can be believed |
+//! | `bailiwick` | records of it that the server has no say in |
+//! | `delegations` | which servers a zone has, and what is remembered of servers |
+//! | `links` | aliases, record sets and "no" of one name, on hickory's `ResponseCache` |
+//! | `cache` | whole answers and their age |
+//! | `answer` | what a client is told |
+//! | `walk` | one client's query: whose it is, what it may still cost, who failed it |
+//! | `limits` | what a query may cost |
+//! | `tap` | one server is asked one question: EDNS, TCP, records |
+//! | `asking` | what is counted and recorded of it |
 //! | `exchange` | one question to one socket |
-//! | `judge` | whether a reply can be used |
-//! | `bailiwick` | which of its records the server has a say in |
-//! | `walk` | one client's query: whose it is, who failed it |
-//! | `directory` | names and zones of name servers, from delegations |
+//! | `flights` | the same work, shared |
 //! | `reach` | whether there is IPv6 |
 //!
 //! Invariants: a query that has no visit's id leaves no event. An address of the world that no host has is never sent
@@ -31,21 +36,26 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
-mod afresh;
 mod answer;
 mod asking;
 mod bailiwick;
 mod bounded;
 mod cache;
 mod counters;
-mod directory;
+mod delegations;
+mod descent;
 mod exchange;
+mod flights;
 mod handler;
 pub mod hints;
-mod judge;
+mod limits;
+mod links;
+mod minimise;
 mod reach;
+mod reading;
 mod recursion;
 mod run;
+mod slist;
 mod tap;
 mod walk;
 

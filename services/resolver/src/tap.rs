@@ -1,30 +1,20 @@
-//! What hickory's `Recursor` asks the world through: every query of it passes here.
+//! The way out: asks one server one question, and tells what came of it.
 //!
-//! The tap finds the real socket behind a server's address, adds the visit's id, waits no longer than it is told, judges
-//! the reply, records all of it for the visit, and notes for the client why a server was of no use.
+//! The tap finds the real socket behind a server's address, adds the visit's id, waits no longer than it is told, asks
+//! again without EDNS where that is in the way and over TCP what was cut, has the reply read, and records all of it.
 
 use std::{
-    collections::HashMap,
-    future::{Ready, ready},
-    io,
     net::{IpAddr, SocketAddr},
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Duration,
 };
 
 use dns::options;
-use futures_util::{
-    FutureExt,
-    future::{BoxFuture, Shared},
-    stream::{self, Stream},
-};
-use hickory_net::{NetError, runtime::TokioRuntimeProvider, xfer};
+use futures_util::FutureExt;
 use hickory_proto::{
-    op::{DnsRequest, DnsResponse, Message, Query, ResponseCode},
-    rr::RecordType,
+    op::{DnsResponse, Message, MessageType, OpCode, Query, ResponseCode},
+    rr::Name,
 };
-use hickory_resolver::{ConnectionProvider, PoolContext, config::ConnectionConfig};
 use journey::{NoUse, TraceId, dns::Transport};
 use service::{Clock, Recorder};
 use world::{AddressBook, Protocol, Route};
@@ -32,13 +22,20 @@ use world::{AddressBook, Protocol, Route};
 use crate::{
     asking::Asking,
     counters::Counters,
-    directory::Directory,
-    exchange::{self, NoReply, Reply},
-    judge::{self, Objection},
-    walk::{Failure, Walk},
+    delegations::Delegations,
+    exchange::{self, NOTHING_LEFT, NoReply, Reply, Transmission},
+    flights::Flights,
+    reading::{self, Objection, Reading},
+    walk::Walk,
 };
 
-/// The way out.
+/// Port of name servers.
+const PORT: u16 = 53;
+/// How much longer than for the lab's own hosts an answer of others is waited for: peers give a server that is far away
+/// or busy some seconds.
+const PATIENCE: u32 = 6;
+
+/// The way out. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Tap(Arc<Inner>);
 
@@ -47,246 +44,265 @@ struct Inner {
     limit: Duration,
     recorder: Recorder,
     counters: Counters,
-    directory: Arc<Directory>,
+    delegations: Arc<Delegations>,
     clock: Clock,
-    runtime: TokioRuntimeProvider,
-    // A std mutex: it is held for a look-up or a change, never across an await.
-    flying: Mutex<Flying>,
+    flights: Flights<Key, Outcome>,
+}
+
+/// Whom to ask, on behalf of which zone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Target {
+    pub(crate) ip: IpAddr,
+    pub(crate) zone: Name,
+}
+
+/// What to ask: a part of the name that a client asks for, or the whole. Of a server that does not answer the first, the
+/// second is asked in the same exchange: some servers ignore questions for names that have no records.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Asked {
+    pub(crate) first: Query,
+    pub(crate) full: Query,
+}
+
+/// A reply that can be used, and which of the questions it answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    pub(crate) question: Query,
+    pub(crate) reading: Reading,
+}
+
+/// Why a server was of no use; `silent`: it did not answer at all.
+#[derive(Clone, Debug)]
+pub(crate) struct Useless {
+    pub(crate) why: Arc<str>,
+    pub(crate) silent: bool,
+}
+
+impl Useless {
+    fn said(why: &str) -> Self {
+        Self { why: why.into(), silent: false }
+    }
+}
+
+/// What came of a query.
+pub(crate) type Outcome = Result<Arc<Heard>, Useless>;
+
+/// A query that is under way. Visits do not share: each is to be told all that was done for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    target: Target,
+    asked: Asked,
+    trace: Option<TraceId>,
 }
 
 impl Tap {
-    /// Asks through this book, waits `limit` for each answer.
+    /// Asks through this book, waits `limit` for each answer of the lab's hosts.
     pub(crate) fn new(
         book: Arc<AddressBook>,
         limit: Duration,
         recorder: Recorder,
         counters: Counters,
-        directory: Arc<Directory>,
+        delegations: Arc<Delegations>,
         clock: Clock,
     ) -> Self {
-        let runtime = TokioRuntimeProvider::default();
-        let flying = Mutex::default();
-        Self(Arc::new(Inner { book, limit, recorder, counters, directory, clock, runtime, flying }))
+        let flights = Flights::default();
+        Self(Arc::new(Inner { book, limit, recorder, counters, delegations, clock, flights }))
     }
 
-    fn flying(&self) -> MutexGuard<'_, Flying> {
-        self.0.flying.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ConnectionProvider for Tap {
-    type Conn = Line;
-    type FutureConn = Ready<Result<Line, NetError>>;
-    type RuntimeProvider = TokioRuntimeProvider;
-
-    /// A socket is opened for each question, so there is nothing to connect yet.
-    fn new_connection(
-        &self,
-        ip: IpAddr,
-        config: &ConnectionConfig,
-        _: &PoolContext,
-    ) -> Result<Self::FutureConn, NetError> {
-        let transport = match config.protocol.to_protocol() {
-            xfer::Protocol::Udp => Transport::Udp,
-            xfer::Protocol::Tcp => Transport::Tcp,
-            _ => return Err(NetError::NoConnections),
-        };
-        Ok(ready(Ok(Line { tap: self.clone(), server: SocketAddr::new(ip, config.port), transport })))
-    }
-
-    fn runtime_provider(&self) -> &TokioRuntimeProvider {
-        &self.0.runtime
-    }
-}
-
-/// A server and a way to ask it.
-#[derive(Clone)]
-pub(crate) struct Line {
-    tap: Tap,
-    server: SocketAddr,
-    transport: Transport,
-}
-
-impl xfer::DnsHandle for Line {
-    type Response = Pin<Box<dyn Stream<Item = Result<DnsResponse, NetError>> + Send>>;
-    type Runtime = TokioRuntimeProvider;
-
-    fn send(&self, request: DnsRequest) -> Self::Response {
-        // Now, and not when the stream is polled: hickory shares one look-up among all who ask the same at the same
-        // time, and polls it from whichever task comes first.
-        let walk = Walk::current();
-        let line = self.clone();
-        Box::pin(stream::once(async move { line.ask(request, walk.as_deref()).await }))
-    }
-}
-
-impl Line {
-    /// Asks, and tells hickory what it understands: a reply that can be used, or an error after which it tries the next
-    /// server.
-    async fn ask(self, request: DnsRequest, walk: Option<&Walk>) -> Result<DnsResponse, NetError> {
-        let server = self.server.ip();
-        if walk.is_some_and(|walk| walk.is_silent(server)) {
-            return Err(NetError::Timeout);
+    /// Asks, waits and reads. Who asks the same for the same visit meanwhile goes along.
+    pub(crate) async fn ask(&self, walk: &Arc<Walk>, target: Target, asked: Asked) -> Outcome {
+        walk.asks();
+        if self.is_stranger(target.ip) {
+            walk.asks_a_stranger();
         }
-        let [question] = request.queries.as_slice() else { return Err(NetError::from("a query has one question")) };
-        let question = question.clone();
-        walk.inspect(|walk| walk.asks());
-        let tap = self.tap.clone();
-        match self.outcome(&request, &question, walk.and_then(|walk| walk.trace)).await {
-            Ok(response) => {
-                if !response.metadata.truncation {
-                    walk.inspect(|walk| walk.answered(&question, &response.answers));
-                }
-                without_ns_of_a_no(Arc::unwrap_or_clone(response))
-            }
-            Err(Useless { why, silent }) => {
-                if let Some(walk) = walk {
-                    let name = tap.0.directory.role_for(server, question.name()).map(|(_, name)| name);
-                    walk.failed(Failure { server, name, question, why: why.to_string() }, silent);
-                }
-                // A time-out is the one error after which hickory does not ask the same servers for longer names.
-                Err(if silent { NetError::Timeout } else { NetError::from(io::Error::other(&*why)) })
-            }
-        }
-    }
-
-    /// What comes of asking; who asks the same for the same visit meanwhile goes along. hickory does so as well, but each
-    /// of two walks for one name comes to a delegation with its own idea of the servers behind it, and then asks twice.
-    async fn outcome(self, request: &DnsRequest, question: &Query, trace: Option<TraceId>) -> Outcome {
-        let key = Key { server: self.server, transport: self.transport, question: question.clone(), trace };
-        let tap = self.tap.clone();
-        let (outcome, leader) = {
-            let mut flying = tap.flying();
-            match flying.get(&key) {
-                Some(outcome) => (outcome.clone(), None),
-                None => {
-                    let mut query = Message::clone(request);
-                    query.edns = Some(options::of_query(trace));
-                    let outcome = self.fly(query, question.clone(), trace).boxed().shared();
-                    flying.insert(key.clone(), outcome.clone());
-                    (outcome, Some(Leader { tap: &tap, key }))
-                }
-            }
-        };
-        let outcome = outcome.await;
-        drop(leader);
+        let key = Key { target: target.clone(), asked: asked.clone(), trace: walk.trace };
+        let fly = || Fly { tap: self.clone(), walk: Arc::clone(walk), target, asked }.outcome().boxed();
+        let (outcome, _) = self.0.flights.join(key, fly).await;
         outcome
     }
 
-    /// Asks, waits, judges and records, once for all who go along.
-    async fn fly(self, query: Message, question: Query, trace: Option<TraceId>) -> Outcome {
-        let directory = &self.tap.0.directory;
-        let server = self.server.ip();
-        let Inner { recorder, counters, .. } = &*self.tap.0;
-        let mut asking = Asking::new((recorder, counters), (self.server, self.transport), trace, &question);
-        let useless = match self.exchange(&query, &mut asking).await {
-            Ok(Reply { response, nth }) => {
-                let role = directory.role_for(server, question.name());
-                let zone = role.as_ref().map(|(zone, _)| zone);
-                let objection = judge::objection(&question, &response, self.transport, zone);
-                let usable = match objection {
-                    Some(objection) => Err(objection),
-                    None => Ok(directory.has_a_say_in(server, question.name())),
-                };
-                match asking.answered(response, nth, usable) {
-                    Ok(response) => {
-                        if !response.metadata.truncation {
-                            directory.learn(&response, self.tap.0.clock.now());
-                        }
-                        return Ok(Arc::new(response));
-                    }
-                    Err(Objection { why, .. }) => Useless { why: why.into(), silent: false },
+    /// Whether this is no host of the lab's own, but one that may be far away.
+    pub(crate) fn is_stranger(&self, ip: IpAddr) -> bool {
+        self.0.book.host_of(ip).is_none() && !(self.0.book.closed.is_some() && self.0.book.contains(ip))
+    }
+
+    /// When the next server is asked while this one may still answer.
+    pub(crate) fn stagger(&self) -> Duration {
+        self.0.limit
+    }
+}
+
+/// A question to one server, with all that it takes.
+struct Fly {
+    tap: Tap,
+    walk: Arc<Walk>,
+    target: Target,
+    asked: Asked,
+}
+
+impl Fly {
+    async fn outcome(self) -> Outcome {
+        let Inner { delegations, clock, .. } = &*self.tap.0;
+        let mut edns = !delegations.knows_no_edns(self.target.ip);
+        loop {
+            match self.over_udp(edns).await {
+                Ok(Came::Read(heard)) => return Ok(heard),
+                Ok(Came::Cut(question, with_edns)) => return self.over_tcp(&question, with_edns).await,
+                // RFC 6891 §7: servers that do not know EDNS answer with an error, and without an OPT record.
+                Ok(Came::NotWithEdns) if edns => edns = false,
+                Ok(Came::NotWithEdns) => return Err(Useless::said("it answers no query")),
+                Err(useless) => {
+                    delegations.failed(self.target.ip, clock.now());
+                    return Err(useless);
                 }
             }
-            Err(NoReply { why, failure }) => {
-                asking.failed(&why, self.in_the_end(failure));
-                Useless { why: why.into(), silent: true }
-            }
+        }
+    }
+
+    /// The transmissions of one exchange over UDP, and whether each has EDNS.
+    fn transmissions(&self, edns: bool) -> Vec<(Transmission, bool)> {
+        let limit = self.limit();
+        let of = |after, question: &Query, edns| (Transmission { after, query: self.query(question, edns) }, edns);
+        let Asked { first, full } = &self.asked;
+        if self.tap.is_stranger(self.target.ip) {
+            // The last one without EDNS: middleboxes exist that drop what they do not know (RFC 6891 §6.2.2).
+            return vec![
+                of(Duration::ZERO, first, edns),
+                of(limit / PATIENCE, full, edns),
+                of(limit / 2, full, false),
+            ];
+        }
+        vec![of(Duration::ZERO, first, edns), of(limit / 2, full, edns)]
+    }
+
+    async fn over_udp(&self, edns: bool) -> Result<Came, Useless> {
+        let (transmissions, with_edns): (Vec<Transmission>, Vec<bool>) = self.transmissions(edns).into_iter().unzip();
+        let questions = transmissions.iter().filter_map(|transmission| transmission.query.queries.first());
+        let mut asking = self.asking(Transport::Udp, questions);
+        let to = match self.route(Protocol::Udp) {
+            Ok(to) => to,
+            Err(no) => return Err(self.no_reply(asking, no, Transport::Udp)),
         };
-        directory.failed(server, &useless.why, Instant::now());
-        Err(useless)
+        let reply =
+            exchange::over_udp(to, &transmissions, self.limit(), |_| self.walk.spend(), |n, at| asking.sent(n, at));
+        let Reply { response, nth } = match reply.await {
+            Ok(reply) => reply,
+            Err(no) => return Err(self.no_reply(asking, no, Transport::Udp)),
+        };
+        let had_edns = with_edns.get(nth).copied().unwrap_or_default();
+        let question = transmissions.get(nth).and_then(|t| t.query.queries.first()).unwrap_or(&self.asked.full);
+        if edns && !had_edns {
+            self.tap.0.delegations.is_without_edns(self.target.ip);
+        }
+        if had_edns && is_against_edns(&response) {
+            let code = dns::words::rcode(response.metadata.response_code);
+            let objection = Objection::without_edns(&code);
+            let _ = asking.answered(&response, nth, &self.target.zone, Err(objection));
+            return Ok(Came::NotWithEdns);
+        }
+        let is_cut = response.metadata.truncation;
+        let heard = self.read(asking, &response, nth, question, Transport::Udp)?;
+        if !edns {
+            self.tap.0.delegations.is_without_edns(self.target.ip);
+        }
+        Ok(if is_cut { Came::Cut(question.clone(), had_edns) } else { Came::Read(heard) })
     }
 
-    /// hickory asks over TCP only what was cut over UDP; that nothing comes there either leaves the server without an
-    /// answer that can be used, whatever the reason.
-    fn in_the_end(&self, failure: NoUse) -> NoUse {
-        let is_nothing =
-            matches!(failure, NoUse::NoAnswer | NoUse::NothingListens | NoUse::Unreachable | NoUse::HungUp);
-        if self.transport == Transport::Tcp && is_nothing { NoUse::Truncated } else { failure }
+    async fn over_tcp(&self, question: &Query, edns: bool) -> Outcome {
+        let mut asking = self.asking(Transport::Tcp, std::iter::once(question));
+        if !self.walk.spend() {
+            return Err(self.no_reply(asking, NoReply::new(NoUse::Other, NOTHING_LEFT), Transport::Tcp));
+        }
+        let reply = match self.route(Protocol::Tcp) {
+            Ok(to) => {
+                let query = self.query(question, edns);
+                exchange::over_tcp(to, &query, self.limit(), |at| asking.sent(0, at)).await
+            }
+            Err(no) => Err(no),
+        };
+        match reply {
+            Ok(Reply { response, .. }) => self.read(asking, &response, 0, question, Transport::Tcp),
+            Err(no) => Err(self.no_reply(asking, no, Transport::Tcp)),
+        }
     }
 
-    async fn exchange(&self, query: &Message, asking: &mut Asking) -> Result<Reply, NoReply> {
+    fn read(
+        &self,
+        asking: Asking,
+        response: &DnsResponse,
+        nth: usize,
+        question: &Query,
+        transport: Transport,
+    ) -> Outcome {
+        let zone = &self.target.zone;
+        let reading = match response.metadata.truncation && transport == Transport::Udp {
+            true => Ok(Reading::of_nothing()),
+            false => reading::read(question, response, transport, zone),
+        };
+        match asking.answered(response, nth, zone, reading) {
+            Ok(reading) => Ok(Arc::new(Heard { question: question.clone(), reading })),
+            Err(Objection { why, .. }) => Err(Useless::said(&why)),
+        }
+    }
+
+    fn no_reply(&self, asking: Asking, NoReply { why, failure }: NoReply, transport: Transport) -> Useless {
+        asking.failed(&why, in_the_end(failure, transport));
+        Useless { why: why.into(), silent: true }
+    }
+
+    fn asking<'q>(&self, transport: Transport, questions: impl Iterator<Item = &'q Query>) -> Asking {
+        let Inner { recorder, counters, .. } = &*self.tap.0;
+        Asking::new((recorder, counters), (self.server(), transport), self.walk.trace, questions)
+    }
+
+    fn server(&self) -> SocketAddr {
+        SocketAddr::new(self.target.ip, PORT)
+    }
+
+    fn query(&self, question: &Query, edns: bool) -> Message {
+        let mut query = Message::new(rand::random(), MessageType::Query, OpCode::Query);
+        query.add_query(question.clone());
+        query.edns = edns.then(|| options::of_query(self.walk.trace));
+        query
+    }
+
+    fn limit(&self) -> Duration {
         let limit = self.tap.0.limit;
-        let protocol = match self.transport {
-            Transport::Udp => Protocol::Udp,
-            Transport::Tcp | Transport::Tls | Transport::Https => Protocol::Tcp,
-        };
-        let to = match self.tap.0.book.route(protocol, self.server) {
-            Route::Direct => self.server,
-            Route::Via(socket) | Route::NothingListens(Some(socket)) => socket,
+        if self.tap.is_stranger(self.target.ip) { limit * PATIENCE } else { limit }
+    }
+
+    fn route(&self, protocol: Protocol) -> Result<SocketAddr, NoReply> {
+        match self.tap.0.book.route(protocol, self.server()) {
+            Route::Direct => Ok(self.server()),
+            Route::Via(socket) | Route::NothingListens(Some(socket)) => Ok(socket),
             Route::NothingListens(None) => {
-                let (transport, port) = (self.transport.as_str(), self.server.port());
-                let why = format!("nothing listens there on {transport} port {port}");
-                return Err(NoReply::new(NoUse::NothingListens, why));
+                let transport = if protocol == Protocol::Udp { Transport::Udp } else { Transport::Tcp };
+                let why = format!("nothing listens there on {} port {PORT}", transport.as_str());
+                Err(NoReply::new(NoUse::NothingListens, why))
             }
-            Route::NoHost => {
-                return Err(NoReply::new(NoUse::Unreachable, "no host of the lab has this address"));
-            }
-        };
-        match self.transport {
-            Transport::Udp => exchange::over_udp(to, query, limit, |at_ns| asking.sent(at_ns)).await,
-            // `new_connection` gives out no other.
-            Transport::Tcp | Transport::Tls | Transport::Https => {
-                exchange::over_tcp(to, query, limit, |at_ns| asking.sent(at_ns)).await
-            }
+            Route::NoHost => Err(NoReply::new(NoUse::Unreachable, "no host of the lab has this address")),
         }
     }
 }
 
-/// What came of a query: a reply that can be used, or why not.
-type Outcome = Result<Arc<DnsResponse>, Useless>;
-
-/// Why a server was of no use; `silent`: it did not answer at all.
-#[derive(Clone, Debug)]
-struct Useless {
-    why: Arc<str>,
-    silent: bool,
+/// What came over UDP.
+enum Came {
+    Read(Arc<Heard>),
+    /// Only a part of the answer to this question; whether it was asked with EDNS.
+    Cut(Query, bool),
+    /// An error of a server that may not know EDNS.
+    NotWithEdns,
 }
 
-/// A query that is under way. Visits do not share: each is to be told all that was done for it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    server: SocketAddr,
-    transport: Transport,
-    question: Query,
-    trace: Option<TraceId>,
+/// Whether a server may have answered so because the query had an OPT record.
+fn is_against_edns(reply: &Message) -> bool {
+    use ResponseCode::{BADVERS, FormErr, NotImp, ServFail};
+    reply.edns.is_none() && matches!(reply.metadata.response_code, FormErr | NotImp | ServFail | BADVERS)
 }
 
-/// Queries under way; not more than there are clients waiting.
-type Flying = HashMap<Key, Shared<BoxFuture<'static, Outcome>>>;
-
-/// Whoever began a query; when it is gone, the next asks anew.
-struct Leader<'a> {
-    tap: &'a Tap,
-    key: Key,
-}
-
-impl Drop for Leader<'_> {
-    fn drop(&mut self) {
-        self.tap.flying().remove(&self.key);
-    }
-}
-
-/// A "no" may carry the zone's NS records, beside its SOA record or, for a name that does not exist, without it (RFC
-/// 2308 §2.1 types 1 and 4, §2.2 type 1). hickory takes any NS record for a referral.
-fn without_ns_of_a_no(response: DnsResponse) -> Result<DnsResponse, NetError> {
-    let has = |rtype| response.authorities.iter().any(|record| record.record_type() == rtype);
-    let is_no = has(RecordType::SOA) || response.metadata.response_code == ResponseCode::NXDomain;
-    if !(response.answers.is_empty() && is_no && has(RecordType::NS)) {
-        return Ok(response);
-    }
-    let mut message = response.into_message();
-    message.authorities.retain(|record| record.record_type() != RecordType::NS);
-    message.additionals.clear();
-    Ok(DnsResponse::from_message(message)?)
+/// Over TCP only what was cut over UDP is asked; that nothing comes there either leaves the server without an answer that
+/// can be used, whatever the reason.
+fn in_the_end(failure: NoUse, transport: Transport) -> NoUse {
+    let is_nothing = matches!(failure, NoUse::NoAnswer | NoUse::NothingListens | NoUse::Unreachable | NoUse::HungUp);
+    if transport == Transport::Tcp && is_nothing { NoUse::Truncated } else { failure }
 }

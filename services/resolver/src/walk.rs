@@ -1,126 +1,145 @@
-//! One client's query, as far as it makes the resolver ask others: whose it is, and what came of each asking.
-//!
-//! hickory's `Recursor` knows nothing of its clients. So the walk stands in a task-local cell while the recursor works
-//! for it, and whoever is asked to send a query finds it there.
+//! One client's query at work: whose it is, what it may still cost, what was learned, and who failed it.
 
 use std::{
     fmt,
-    future::Future,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use hickory_proto::{
-    op::Query,
-    rr::{Name, Record, RecordType},
-};
+use hickory_proto::{op::Query, rr::Name};
 use journey::TraceId;
 
-use crate::answer::{End, bare, follow};
+use crate::{
+    answer::bare,
+    limits::{MAX_ALIASES, MAX_ATTEMPTS},
+    links::Link,
+};
 
 /// More failures than this are not told; the text of an extended error would be cut before.
 const MAX_FAILURES: usize = 32;
-/// More aliases than this are not kept; hickory follows 64.
-const MAX_ALIASES: usize = 64;
-
-tokio::task_local! {
-    static WALK: Arc<Walk>;
-}
+/// What was learned and is not told apart from the cache for longer than a walk.
+const MAX_LEARNED: usize = 8 * MAX_ALIASES;
 
 /// One client's query at work.
 #[derive(Debug)]
 pub(crate) struct Walk {
     pub(crate) trace: Option<TraceId>,
-    pub(crate) began: Instant,
     // A std mutex: it is held for a push or a look, never across an await.
     notes: Mutex<Notes>,
 }
 
 #[derive(Debug, Default)]
 struct Notes {
+    attempts: usize,
     asked: usize,
+    strangers: bool,
     failures: Vec<Failure>,
-    aliases: Vec<Record>,
     silent: Vec<IpAddr>,
+    learned: Vec<(Query, Link)>,
 }
 
-/// A server that was asked in vain.
+/// A server that was asked in vain, or could not be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
-    pub(crate) server: IpAddr,
-    /// Its name, where a delegation or the hints told it.
-    pub(crate) name: Option<Name>,
-    /// What it was asked.
-    pub(crate) question: Query,
+    /// On behalf of which zone.
+    pub(crate) zone: Name,
+    /// Its name, as a delegation or the hints told it.
+    pub(crate) name: Name,
+    /// Its address, where that is known.
+    pub(crate) server: Option<IpAddr>,
     /// What went wrong, in words.
     pub(crate) why: String,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(name) = &self.name {
-            write!(f, "{} ", bare(name))?;
+        f.write_str(&bare(&self.name))?;
+        if let Some(server) = self.server {
+            write!(f, " {server}")?;
         }
-        write!(f, "{}: {}", self.server, self.why)
+        write!(f, ": {}", self.why)
     }
 }
 
 impl Walk {
-    pub(crate) fn new(trace: Option<TraceId>, began: Instant) -> Arc<Self> {
-        Arc::new(Self { trace, began, notes: Mutex::default() })
+    pub(crate) fn new(trace: Option<TraceId>) -> Self {
+        Self { trace, notes: Mutex::default() }
     }
 
-    /// Runs what works for this walk.
-    pub(crate) fn scope<F: Future>(self: Arc<Self>, work: F) -> impl Future<Output = F::Output> {
-        WALK.scope(self, work)
-    }
-
-    /// The walk that this task works for.
-    pub(crate) fn current() -> Option<Arc<Self>> {
-        WALK.try_with(Arc::clone).ok()
-    }
-
-    fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
+    fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody is asked.
+    /// A server is asked.
     pub(crate) fn asks(&self) {
         self.notes().asked += 1;
     }
 
-    /// How often somebody was asked.
+    /// How often a server was asked.
     pub(crate) fn asked(&self) -> usize {
         self.notes().asked
     }
 
-    /// A usable reply came; servers that were asked the same before it, in vain, no longer matter.
-    pub(crate) fn answered(&self, question: &Query, answers: &[Record]) {
+    /// Takes one datagram or connection from what this query may cost; false where nothing is left.
+    pub(crate) fn spend(&self) -> bool {
         let mut notes = self.notes();
-        notes.failures.retain(|failure| failure.question != *question);
-        for record in answers {
-            if record.record_type() == RecordType::CNAME && notes.aliases.len() < MAX_ALIASES {
-                notes.aliases.push(record.clone());
-            }
+        let is_left = notes.attempts < MAX_ATTEMPTS;
+        notes.attempts += usize::from(is_left);
+        is_left
+    }
+
+    /// Whether nothing is left to spend.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.notes().attempts >= MAX_ATTEMPTS
+    }
+
+    /// A server is asked that is not one of the lab's hosts.
+    pub(crate) fn asks_a_stranger(&self) {
+        self.notes().strangers = true;
+    }
+
+    /// Whether that was so.
+    pub(crate) fn asked_strangers(&self) -> bool {
+        self.notes().strangers
+    }
+
+    /// What a name was found to be, however short that lives.
+    pub(crate) fn learn(&self, question: &Query, link: &Link) {
+        let mut notes = self.notes();
+        if notes.learned.len() < MAX_LEARNED {
+            notes.learned.push((question.clone(), link.clone()));
         }
+    }
+
+    /// What was learned on this walk.
+    pub(crate) fn learned(&self, question: &Query) -> Option<Link> {
+        self.notes().learned.iter().rev().find(|(known, _)| known == question).map(|(_, link)| link.clone())
+    }
+
+    /// A usable reply came on behalf of this zone; servers of it that were asked before, in vain, no longer matter.
+    pub(crate) fn answered(&self, zone: &Name) {
+        self.notes().failures.retain(|failure| failure.zone != *zone);
     }
 
     /// A server was asked in vain. `silent`: it did not answer at all, and will not be asked again for this client.
     pub(crate) fn failed(&self, failure: Failure, silent: bool) {
         let mut notes = self.notes();
-        if silent && !notes.silent.contains(&failure.server) {
-            notes.silent.push(failure.server);
+        if let Some(server) = failure.server.filter(|_| silent)
+            && !notes.silent.contains(&server)
+        {
+            notes.silent.push(server);
         }
-        // A walk meets the same server again and again; what it says each time is told once.
-        let known = notes.failures.iter().any(|f| f.server == failure.server && f.why == failure.why);
-        if !known && notes.failures.len() < MAX_FAILURES {
+        // A walk may meet the same server again; what it says each time is told once.
+        let is_same = |other: &Failure| other.server == failure.server && other.why == failure.why;
+        if !notes.failures.iter().any(|other| is_same(other) && (failure.server.is_some() || other.name == failure.name))
+            && notes.failures.len() < MAX_FAILURES
+        {
             notes.failures.push(failure);
         }
     }
 
-    /// Whether this server has not answered this client's query before. Each further try would cost the whole time-out
-    /// again, and there are as many as the name has labels.
+    /// Whether this server has not answered this client's query before: each further try would cost the whole time-out
+    /// again.
     pub(crate) fn is_silent(&self, server: IpAddr) -> bool {
         self.notes().silent.contains(&server)
     }
@@ -128,18 +147,5 @@ impl Walk {
     /// The failures that no later reply made up for, in the order they happened.
     pub(crate) fn failures(&self) -> Vec<Failure> {
         self.notes().failures.clone()
-    }
-
-    /// The aliases that lead on from this name, as servers told them during this walk.
-    pub(crate) fn aliases(&self, from: &Name) -> (Vec<Record>, End) {
-        follow(from, &self.notes().aliases)
-    }
-
-    /// Aliases that were found otherwise.
-    pub(crate) fn learn_aliases(&self, answers: &[Record]) {
-        let aliases = answers.iter().filter(|record| record.record_type() == RecordType::CNAME);
-        let mut notes = self.notes();
-        let room = MAX_ALIASES.saturating_sub(notes.aliases.len());
-        notes.aliases.extend(aliases.take(room).cloned());
     }
 }

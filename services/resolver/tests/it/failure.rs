@@ -45,7 +45,7 @@ async fn both_families_learn_of_the_same_failure() {
     assert_eq!((failed(&v4), failed(&v6)), (expected.clone(), expected));
     let events = resolver.events(visit).await;
     let waits = events.iter().filter(|event| matches!(event, What::QueryFailed { .. })).count();
-    assert_eq!(waits, 1, "{events:#?}");
+    assert_eq!(waits, 2, "{events:#?}");
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn another_visit_that_went_along_learns_of_it_too() {
     let one = Fake::new(ONE, |query, _| if what(query).0 == "nodata.zone.test." { zone(query) } else { Act::Drop });
     let (root, one) = (root(FIRST).await, one.await);
     let resolver = Running::impatient(&[&root, &one]).await;
-    // From now on both visits know the same servers of the zone, so hickory lets the second wait for the first.
+    // From now on both visits know the servers of the zone.
     resolver.ask("nodata.zone.test.", RecordType::A, None).await;
     let (first, second) = (trace(), trace());
     let (here, there) = tokio::join!(
@@ -65,7 +65,8 @@ async fn another_visit_that_went_along_learns_of_it_too() {
     // What was sent is told by the one for whom it was sent.
     let stories = [resolver.story(first).await, resolver.story(second).await].concat();
     let along = stories.iter().filter(|line| *line == "along A www.zone.test.").count();
-    assert_eq!((along, stories.len()), (1, 4), "{stories:#?}");
+    // Two transmissions and their failure, then whether the parent knows of other servers.
+    assert_eq!((along, stories.len()), (1, 6), "{stories:#?}");
 }
 
 #[tokio::test]
@@ -82,8 +83,7 @@ async fn a_zone_whose_servers_have_no_address() {
     let root = root.await;
     let resolver = Running::before(&[&root]).await;
     let (code, text) = failed(&resolver.ask("www.zone.test.", RecordType::A, None).await);
-    assert_eq!(code, 0);
-    assert!(text.contains("no glue found"), "{text}");
+    assert_eq!((code, text.as_str()), (22, "ns.nowhere: its address was not found"));
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn a_delegation_to_an_address_that_no_host_has() {
     assert!(begin.elapsed() < Duration::from_secs(2));
     let story = resolver.story(visit).await;
     assert!(story.iter().all(|line| !(line.starts_with("10.78.2.99") && line.ends_with('?'))), "{story:#?}");
-    assert!(story.last().unwrap().starts_with("10.78.2.99 NS www.zone.test. failed"), "{story:#?}");
+    assert!(story.last().unwrap().starts_with("10.78.2.99 A www.zone.test. failed"), "{story:#?}");
 }
 
 #[tokio::test]
@@ -293,8 +293,8 @@ async fn the_clients_time_is_over_before_the_servers() {
     let reply = resolver.ask("www.zone.test.", RecordType::A, Some(visit)).await;
     assert_eq!(failed(&reply), (0, "given up after 60 ms".to_owned()));
     let story = resolver.story(visit).await;
-    let last = "10.78.2.31 NS www.zone.test. failed: no answer yet when the client's time was over";
-    assert_eq!(story.last().map(String::as_str), Some(last), "{story:#?}");
+    let last = "10.78.2.31 A www.zone.test. failed: no answer yet when the resolver stopped waiting, after ";
+    assert!(story.last().is_some_and(|line| line.starts_with(last)), "{story:#?}");
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ async fn every_way_in_which_a_name_server_is_broken() {
         (&["auth1:servfail"], Fails(Some(NoUse::ServerFailure), "ns1.baidu.com 10.78.2.31: it answers SERVFAIL")),
         (&["auth1:refused"], Fails(Some(NoUse::Refused), "ns1.baidu.com 10.78.2.31: it answers REFUSED")),
         (&["auth1:drop"], Fails(Some(NoUse::NoAnswer), "ns1.baidu.com 10.78.2.31: no answer within 400 ms")),
-        (&["auth1:drop,type=NS"], Fails(Some(NoUse::NoAnswer), "ns1.baidu.com 10.78.2.31: no answer within 400 ms")),
+        (&["auth1:drop,type=NS"], Right),
         (&["tld:drop"], Fails(Some(NoUse::NoAnswer), "ns.nic.com 10.78.2.20: no answer within 400 ms")),
         (&["root:drop"], Fails(Some(NoUse::NoAnswer), "ns.root-servers.test 10.78.2.10: no answer within 400 ms")),
         (&["auth1:slow=60s"], Fails(Some(NoUse::NoAnswer), "no answer within 400 ms")),
@@ -272,5 +272,5 @@ async fn times_to_live_go_by_the_clock() {
     let fourth = trace();
     assert!(is_right(&resolver.ask(NAME, RecordType::A, Some(fourth)).await));
     let story = resolver.story(fourth).await;
-    assert_eq!(story.first().map(String::as_str), Some("10.78.2.10 udp NS com.?"), "{story:#?}");
+    assert_eq!(story.first().map(String::as_str), Some("10.78.2.10 udp A com.?"), "{story:#?}");
 }

@@ -132,12 +132,10 @@ async fn the_lectures_own_walk() {
     assert_eq!(
         lab.resolver.story(visit).await,
         [
-            "10.78.2.10 udp NS com.?",
-            "10.78.2.10 NS com.: Referral",
-            "10.78.2.20 udp NS baidu.com.?",
-            "10.78.2.20 NS baidu.com.: Referral",
-            "10.78.2.31 udp NS www.baidu.com.?",
-            "10.78.2.31 NS www.baidu.com.: Alias",
+            "10.78.2.10 udp A com.?",
+            "10.78.2.10 A com.: Referral",
+            "10.78.2.20 udp A baidu.com.?",
+            "10.78.2.20 A baidu.com.: Referral",
             "10.78.2.31 udp A www.baidu.com.?",
             "10.78.2.31 A www.baidu.com.: Answer",
         ]

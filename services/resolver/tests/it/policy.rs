@@ -7,7 +7,7 @@ use hickory_proto::{
 
 use crate::{
     fake::{FIRST, ONE, root, sound},
-    running::{Running, config, errors, exchange, query},
+    running::{Running, config, errors, exchange, query, records},
 };
 
 #[tokio::test]
@@ -33,7 +33,6 @@ async fn what_is_not_resolved() {
         assert_eq!(reply.metadata.response_code, expected, "{rtype}");
         assert_eq!(errors(&reply)[0].code, 21, "{rtype}");
     };
-    check(RecordType::ANY, ResponseCode::NotImp).await;
     check(RecordType::AXFR, ResponseCode::Refused).await;
     check(RecordType::IXFR, ResponseCode::Refused).await;
     check(RecordType::Unknown(253), ResponseCode::NotImp).await;
@@ -48,6 +47,34 @@ async fn what_is_not_resolved() {
     let reply = exchange_any(&resolver, &notify).await;
     assert_eq!(reply.metadata.response_code, ResponseCode::NotImp);
     assert!(root.seen().is_empty());
+}
+
+#[tokio::test]
+async fn any_is_answered_with_one_record_set() {
+    let (root, one) = (root(FIRST).await, sound(ONE).await);
+    let resolver = Running::before(&[&root, &one]).await;
+    let ask = async |name: &str| {
+        let reply = resolver.ask(name, RecordType::ANY, None).await;
+        (reply.metadata.response_code, records(&reply))
+    };
+    let addresses = ["www.zone.test. 300 A 10.78.2.81", "www.zone.test. 300 A 10.78.2.82"].map(str::to_owned);
+    assert_eq!(ask("www.zone.test.").await, (ResponseCode::NoError, addresses.to_vec()));
+    let alias = vec!["alias.zone.test. 300 CNAME alias2.zone.test.".to_owned()];
+    assert_eq!(ask("alias.zone.test.").await, (ResponseCode::NoError, alias));
+    assert_eq!(ask("missing.zone.test.").await, (ResponseCode::NXDomain, Vec::new()));
+    let (code, hinfo) = ask("nodata.zone.test.").await;
+    assert_eq!((code, hinfo.len()), (ResponseCode::NoError, 1));
+    assert!(hinfo[0].starts_with("nodata.zone.test. 3600 HINFO RFC8482"), "{hinfo:?}");
+}
+
+#[tokio::test]
+async fn dnssec_ok_is_not_echoed() {
+    let (root, one) = (root(FIRST).await, sound(ONE).await);
+    let resolver = Running::before(&[&root, &one]).await;
+    let mut asked = query("www.zone.test.", RecordType::A, None);
+    asked.edns.as_mut().unwrap().set_dnssec_ok(true);
+    let reply = exchange(resolver.dns, &asked).await;
+    assert!(!reply.edns.unwrap().flags().dnssec_ok && !reply.metadata.authentic_data);
 }
 
 async fn exchange_any(resolver: &Running, query: &hickory_proto::op::Message) -> hickory_proto::op::Message {
