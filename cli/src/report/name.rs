@@ -231,6 +231,21 @@ fn walked(page: &mut Page, journey: &Journey, hop: &Hop, verbose: bool) {
     }
 }
 
+/// Whether this question is for a part of a name that was asked for.
+fn is_part(journey: &Journey, part: &Question) -> bool {
+    let is_below = |name: &str| {
+        let above = name.len().checked_sub(part.name.len()).filter(|above| *above > 0);
+        above.is_some_and(|above| {
+            name.get(above..).is_some_and(|end| end.eq_ignore_ascii_case(&part.name))
+                && name.get(..above).is_some_and(|front| front.ends_with('.'))
+        })
+    };
+    journey.events.iter().any(|event| match &event.what {
+        What::QuerySent { question, .. } => is_below(&question.name),
+        _ => false,
+    })
+}
+
 /// One thing that the resolver did, perhaps several times with the same result: it looks for the addresses of both
 /// families at once, and each search walks on its own.
 struct Step<'a> {
@@ -252,9 +267,13 @@ fn steps<'a>(journey: &'a Journey, hop: &Hop) -> Vec<Step<'a>> {
             |server: &SocketAddr| journey.host_of(server.ip()).map_or_else(|| server.ip().to_string(), str::to_owned);
         let (host, question, transport, ink, came, time) = match &event.what {
             What::ReplyReceived { server, question, transport, reply, elapsed_us } => {
-                // The recursor asks label by label where a zone begins; that none does is no lack.
+                // Resolvers ask label by label where a zone begins; that none does is no lack. Ours asks for an address
+                // (RFC 9156), others for name servers.
                 let (ink, came) = match (reply.meaning, question.rtype.as_str()) {
                     (Meaning::NoData, "NS") => (Ink::Plain, "is no zone of its own".to_owned()),
+                    (Meaning::NoData, "A") if is_part(journey, question) => {
+                        (Ink::Plain, "is not a zone cut".to_owned())
+                    }
                     _ => (ink(reply), meaning(journey, reply)),
                 };
                 (asked(server), question, *transport, ink, came, Some(*elapsed_us))

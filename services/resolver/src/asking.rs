@@ -82,7 +82,9 @@ impl Asking {
             reply: words::reply(message, message.as_buffer().len()),
             elapsed_us,
         });
-        self.record_strangers(message, nth, zone, now);
+        if reading.is_ok() {
+            self.record_strangers(message, nth, zone, now);
+        }
         self.record_unanswered(nth, now);
         reading.inspect_err(|objection| {
             self.counters.failed();

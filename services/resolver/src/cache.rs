@@ -12,7 +12,6 @@ use hickory_proto::op::Query;
 
 use crate::{answer::Answer, bounded::Bounded, limits::LONGEST_TTL};
 
-
 /// Answers by question; names compare without regard to case.
 #[derive(Debug)]
 pub(crate) struct Cache {

@@ -106,13 +106,19 @@ impl Delegations {
                 return zone;
             }
         }
-        inner.root.zone(&Name::root(), now).unwrap_or(Zone { name: Name::root(), servers: Vec::new(), remembered: true })
+        inner.root.zone(&Name::root(), now).unwrap_or(Zone {
+            name: Name::root(),
+            servers: Vec::new(),
+            remembered: true,
+        })
     }
 
-    /// The servers of a zone, as a server of its parent tells.
-    pub(crate) fn learn(&self, zone: &Name, set: &NsSet, now: Instant) -> Zone {
+    /// The servers of a zone, as a server of the zone `above` tells; they are not known for longer than that one's are.
+    pub(crate) fn learn(&self, zone: &Name, above: &Name, set: &NsSet, now: Instant) -> Zone {
         let mut inner = self.inner();
-        let parent = Kept::new(set, now);
+        let mut parent = Kept::new(set, now);
+        let ends = if above.is_root() { None } else { inner.zones.find(above).and_then(|entry| entry.parent.until) };
+        parent.until = parent.until.map(|until| ends.map_or(until, |ends| until.min(ends)));
         let before = inner.zones.find(zone).map(|entry| (entry.turn, entry.own.take()));
         let (turn, own) = before.unwrap_or_default();
         let own = own.filter(|own| own.until.is_some_and(|until| until > now));
@@ -134,6 +140,21 @@ impl Delegations {
             };
             entry.own = Some(own);
         }
+    }
+
+    /// The addresses that the parents of the zones above this name server told of it. Its own zone's word ranks above
+    /// them, and where that leads nowhere, they are left to try.
+    pub(crate) fn glue_of(&self, server: &Name, now: Instant) -> Vec<IpAddr> {
+        let mut inner = self.inner();
+        let mut found = Vec::new();
+        for count in (1..=labels(server)).rev() {
+            let Some(entry) = inner.zones.find(&server.trim_to(count)) else { continue };
+            if entry.parent.until.is_none_or(|until| until > now) {
+                let of_it = entry.parent.servers.iter().filter(|(name, _)| name == server);
+                merge(&mut found, of_it.flat_map(|(_, addresses)| addresses).map(|(ip, _)| *ip));
+            }
+        }
+        found
     }
 
     /// Forgets the servers of a zone.
@@ -273,10 +294,10 @@ mod tests {
     #[test]
     fn the_closest_zone_that_is_still_known() {
         let (delegations, now) = delegations();
-        let at = |seconds| now + Duration::from_secs(seconds);
-        delegations.learn(&name("test."), &set(600, &[("ns.test.", &[(2, 600)])]), now);
-        delegations.learn(&name("a.test."), &set(60, &[("ns.a.test.", &[(3, 30)]), ("ns.b.", &[])]), now);
-        delegations.learn(&name("c.test."), &set(60, &[("ns.c.test.", &[(4, 30)])]), now);
+        let (at, root) = (|seconds| now + Duration::from_secs(seconds), Name::root());
+        delegations.learn(&name("test."), &root, &set(600, &[("ns.test.", &[(2, 600)])]), now);
+        delegations.learn(&name("a.test."), &root, &set(60, &[("ns.a.test.", &[(3, 30)]), ("ns.b.", &[])]), now);
+        delegations.learn(&name("c.test."), &root, &set(60, &[("ns.c.test.", &[(4, 30)])]), now);
         let closest = |asked: &str, strictly, seconds| shown(&delegations.closest(&name(asked), strictly, at(seconds)));
         assert_eq!(closest("www.A.test.", false, 1), "A.test. ns.a.test.=10.0.0.3 ns.b.=");
         assert_eq!(closest("a.test.", true, 1), "test. ns.test.=10.0.0.2");
@@ -293,7 +314,7 @@ mod tests {
     fn the_zones_own_servers_go_first_and_the_parents_stay() {
         let (delegations, now) = delegations();
         let zone = name("a.test.");
-        delegations.learn(&zone, &set(60, &[("ns1.a.test.", &[(3, 600)])]), now);
+        delegations.learn(&zone, &Name::root(), &set(60, &[("ns1.a.test.", &[(3, 600)])]), now);
         delegations.learn_own(&zone, &set(600, &[("ns2.a.test.", &[(4, 600)])]), now);
         let found = |seconds| shown(&delegations.closest(&zone, false, now + Duration::from_secs(seconds)));
         assert_eq!(found(1), "a.test. ns1.a.test.=10.0.0.3 ns2.a.test.=10.0.0.4");
@@ -302,9 +323,18 @@ mod tests {
     }
 
     #[test]
+    fn a_delegation_ends_with_the_one_above_it() {
+        let (delegations, now) = delegations();
+        delegations.learn(&name("test."), &Name::root(), &set(5, &[("ns.test.", &[(2, 5)])]), now);
+        delegations.learn(&name("a.test."), &name("test."), &set(3_600, &[("ns.a.test.", &[(3, 3_600)])]), now);
+        let found = |seconds| delegations.closest(&name("a.test."), false, now + Duration::from_secs(seconds)).name;
+        assert_eq!((found(4), found(6)), (name("a.test."), Name::root()));
+    }
+
+    #[test]
     fn a_delegation_without_time_to_live_holds_once() {
         let (delegations, now) = delegations();
-        let zone = delegations.learn(&name("a.test."), &set(0, &[("ns.a.test.", &[(3, 0)])]), now);
+        let zone = delegations.learn(&name("a.test."), &root, &set(0, &[("ns.a.test.", &[(3, 0)])]), now);
         assert_eq!((shown(&zone), zone.remembered), ("a.test. ns.a.test.=10.0.0.3".to_owned(), false));
         assert_eq!(delegations.closest(&name("a.test."), false, now).name, Name::root());
     }

@@ -134,7 +134,7 @@ impl Descent {
             match &heard.reading.said {
                 Said::Referral(to, set) => {
                     referrals += 1;
-                    zone = self.delegations.learn(to, set, self.clock.now());
+                    zone = self.delegations.learn(to, &zone.name, set, self.clock.now());
                     minimise.reached(to);
                     if referrals > MAX_REFERRALS {
                         return Err(Vain::Referrals);
@@ -169,13 +169,7 @@ impl Descent {
 
     /// Asks the servers of a zone, one after the other, until one gives an authority's answer or a referral. One that
     /// may be far away is given time while the next is asked already.
-    async fn ask_zone(
-        &self,
-        walk: &Arc<Walk>,
-        zone: &Zone,
-        asked: Asked,
-        above: &[Name],
-    ) -> Result<Arc<Heard>, Vain> {
+    async fn ask_zone(&self, walk: &Arc<Walk>, zone: &Zone, asked: Asked, above: &[Name]) -> Result<Arc<Heard>, Vain> {
         let zone = self.with_looked_up(zone, self.clock.now());
         let slist = Slist::new(&zone, self.reach, |ip| self.delegations.is_avoided(ip, self.clock.now()));
         let mut round = Round { descent: self, walk, zone: &zone, asked, slist, above };
@@ -183,7 +177,6 @@ impl Descent {
         let mut last_resort = None;
         loop {
             let begun = if walk.is_spent() { None } else { round.begin() };
-            let goes_on = begun.is_some();
             let may_overlap = begun.as_ref().is_some_and(|begun| begun.may_overlap) && !round.slist.is_over();
             pending.extend(begun.map(|begun| begun.work));
             if pending.is_empty() {
@@ -199,7 +192,6 @@ impl Descent {
             match round.take(came) {
                 Some(heard) if heard.reading.is_authority => return Ok(heard),
                 Some(heard) => last_resort = last_resort.or(Some(heard)),
-                None if goes_on => {}
                 None => {}
             }
         }
@@ -229,18 +221,19 @@ impl Descent {
             return Vec::new();
         }
         let above = [above, std::slice::from_ref(name)].concat();
-        let families: &[RecordType] =
-            if self.reach.v6 { &[RecordType::A, RecordType::AAAA] } else { &[RecordType::A] };
+        let families: &[RecordType] = if self.reach.v6 { &[RecordType::A, RecordType::AAAA] } else { &[RecordType::A] };
+        let mut found: Vec<IpAddr> = Vec::new();
         for rtype in families {
             let query = Query::query(name.clone(), *rtype);
             if let Ok(answer) = self.resolve(walk, &query, &above).await {
-                let found: Vec<IpAddr> = answer.answers.iter().filter_map(address).collect();
+                found.extend(answer.answers.iter().filter_map(address));
                 if !found.is_empty() || answer.rcode == ResponseCode::NXDomain {
-                    return found;
+                    break;
                 }
             }
         }
-        Vec::new()
+        found.extend(self.delegations.glue_of(name, self.clock.now()));
+        found
     }
 }
 
@@ -304,7 +297,8 @@ impl<'a> Round<'a> {
                 self.walk.failed(Failure { zone, name, server: Some(ip), why: why.to_string() }, silent);
             }
             Came::Addresses { name, addresses } => {
-                let had_none = |server: &&crate::delegations::Server| server.name == name && server.addresses.is_empty();
+                let had_none =
+                    |server: &&crate::delegations::Server| server.name == name && server.addresses.is_empty();
                 if addresses.is_empty() && self.zone.servers.iter().any(|server| had_none(&server)) {
                     let (zone, why) = (self.zone.name.clone(), "its address was not found".to_owned());
                     self.walk.failed(Failure { zone, name: name.clone(), server: None, why }, false);

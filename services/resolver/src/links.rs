@@ -4,7 +4,10 @@
 //! Each alias and each record set is kept on its own and ends with its own TTL; whole answers, with their age, are in
 //! `cache`.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 use hickory_net::{DnsError, NetError, NoRecords};
 use hickory_proto::{
@@ -118,6 +121,8 @@ fn substituted(name: &Name, owner: &Name, target: &Name) -> Option<Name> {
 pub(crate) struct Links {
     cache: ResponseCache,
     limits: TtlConfig,
+    /// Whether a DNAME record was ever kept; they are rare, and looked for at every name above.
+    has_dnames: AtomicBool,
 }
 
 impl Links {
@@ -126,7 +131,8 @@ impl Links {
         options.positive_max_ttl = Some(Duration::from_secs(LONGEST_TTL.into()));
         options.negative_max_ttl = Some(Duration::from_secs(LONGEST_NO.into()));
         let limits = TtlConfig::from_opts(&options);
-        Self { cache: ResponseCache::new(bound as u64, limits.clone()), limits }
+        let cache = ResponseCache::new(bound as u64, limits.clone());
+        Self { cache, limits, has_dnames: AtomicBool::new(false) }
     }
 
     /// The same, with times to live that are kept.
@@ -158,6 +164,7 @@ impl Links {
                 if records.iter().any(|record| record.ttl == 0) {
                     return;
                 }
+                self.keep_dname(link, now);
                 let is_cname = matches!(link, Link::Alias(..)) && !link.is_by_dname();
                 let key = if is_cname { alias_of(question) } else { question.clone() };
                 self.cache.insert(key, Ok(message), now);
@@ -178,7 +185,8 @@ impl Links {
     pub(crate) fn find(&self, question: &Query, now: Instant) -> Option<Link> {
         let keys = [whole, alias_of];
         let found = self.cache.get(question, now);
-        let found = found.or_else(|| keys.iter().find_map(|key| self.cache.get(&key(question), now)))?;
+        let found = found.or_else(|| keys.iter().find_map(|key| self.cache.get(&key(question), now)));
+        let found = found.or_else(|| self.dname_above(question, now))?;
         let is_over = |ttl: u32| ttl == 0;
         match found {
             Ok(message) => {
@@ -191,6 +199,28 @@ impl Links {
             }
             Err(_) => None,
         }
+    }
+}
+
+impl Links {
+    /// A DNAME record holds for all names below its own (RFC 6672 §2.3).
+    fn keep_dname(&self, link: &Link, now: Instant) {
+        let dname = link.records().iter().find(|record| record.record_type() == RecordType::DNAME);
+        if let (Link::Alias(..), Some(dname)) = (link, dname) {
+            let mut message = Message::query().into_response();
+            message.answers.push(dname.clone());
+            self.cache.insert(Query::query(dname.name.clone(), RecordType::DNAME), Ok(message), now);
+            self.has_dnames.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn dname_above(&self, question: &Query, now: Instant) -> Option<Result<Message, NetError>> {
+        if !self.has_dnames.load(Ordering::Relaxed) {
+            return None;
+        }
+        let name = question.name();
+        let above = (1..labels(name)).rev().map(|count| Query::query(name.trim_to(count), RecordType::DNAME));
+        above.into_iter().find_map(|owner| self.cache.get(&owner, now).filter(Result::is_ok))
     }
 }
 
@@ -286,11 +316,25 @@ mod tests {
         assert_eq!(find(y, RecordType::A, 59), Some(Link::Data(vec![a(y, 1, 1)])));
         assert_eq!(find(y, RecordType::A, 60), None);
         assert_eq!(find(x, RecordType::A, 60), Some(Link::Alias(vec![cname(x, y, 240)], name(y))));
-        assert!(find(x, RecordType::TXT, 60).is_some_and(|link| matches!(link, Link::Alias(..))), "for other types too");
+        assert!(
+            find(x, RecordType::TXT, 60).is_some_and(|link| matches!(link, Link::Alias(..))),
+            "for other types too"
+        );
         // "No such name" holds for all types, "no such type" for one.
         assert!(find(no, RecordType::AAAA, 89).is_some_and(|link| link.is_no_such_name()));
         assert_eq!(find(no, RecordType::AAAA, 90), None);
         assert!(find(y, RecordType::MX, 1).is_some() && find(y, RecordType::TXT, 1).is_none());
+    }
+
+    #[test]
+    fn a_dname_record_holds_for_other_names_below_it() {
+        let (links, now) = (Links::new(64), Instant::now());
+        let moved = dname("old.test.", "new.example.", 60);
+        let first = question("a.old.test.", RecordType::A);
+        links.keep(&first, &Link::of(&first, std::slice::from_ref(&moved)).unwrap(), now);
+        let find = |seconds| links.find(&question("b.old.test.", RecordType::MX), now + Duration::from_secs(seconds));
+        assert!(matches!(find(59), Some(Link::Alias(_, target)) if target == name("b.new.example.")));
+        assert_eq!(find(60), None);
     }
 
     #[test]

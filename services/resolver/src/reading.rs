@@ -24,7 +24,7 @@ pub(crate) struct Reading {
     pub(crate) said: Said,
     /// Whether it is the word of an authority. If not, another server's word goes before it (RFC 2181 §5.4.1).
     pub(crate) is_authority: bool,
-    /// The zone's own NS records, where they came along with an authority's answer.
+    /// The zone's own NS records, where these were asked for and its authority answers.
     pub(crate) own: Option<NsSet>,
 }
 
@@ -84,12 +84,7 @@ impl Objection {
 }
 
 /// Reads a reply to this question from a server that was asked on behalf of this zone.
-pub(crate) fn read(
-    question: &Query,
-    reply: &Message,
-    transport: Transport,
-    zone: &Name,
-) -> Result<Reading, Objection> {
+pub(crate) fn read(question: &Query, reply: &Message, transport: Transport, zone: &Name) -> Result<Reading, Objection> {
     if reply.metadata.truncation && transport == Transport::Tcp {
         // A cut datagram is a hint to ask again; on a stream there is no reason to cut.
         return Err(Objection::new(NoUse::Truncated, "its answer is truncated over tcp too"));
@@ -101,8 +96,10 @@ pub(crate) fn read(
     }
     let zone_reply = ZoneReply { question, reply, zone };
     let said = zone_reply.said()?;
-    let is_authority = reply.metadata.authoritative || zone_reply.needs_no_authority(&said);
-    let own = reply.metadata.authoritative.then(|| ns_set(zone, reply, zone)).flatten();
+    let is_authority = zone_reply.is_from_authority(&said);
+    // Only where they were asked for: NS records beside other answers are how forgers take over zones (CVE-2025-11411).
+    let asks_for_them = question.query_type() == RecordType::NS && question.name() == zone;
+    let own = (reply.metadata.authoritative && asks_for_them).then(|| ns_set(zone, reply, zone)).flatten();
     Ok(Reading { said, is_authority, own })
 }
 
@@ -186,10 +183,17 @@ impl ZoneReply<'_> {
             return Some(Err(Objection::lame(why)));
         }
         if to == zone {
+            // A resolver that was listed as the zone's server may know no more than that there is nothing.
+            if self.reply.metadata.recursion_available {
+                return None;
+            }
             // The very zone that it is asked for, again: who follows that comes back here, and goes round in a circle.
             let why = format!("it refers to {} again, for which it is asked already", place(to));
             let objection = Objection::new(NoUse::LeadsBack, why);
             return (!self.reply.metadata.authoritative).then_some(Err(objection));
+        }
+        if to == name && self.question.query_type() == RecordType::DS {
+            return Some(Ok(self.delegation_signer()));
         }
         if to.zone_of(zone) {
             let why = format!("lame: it refers back to {} instead of answering for {}", place(to), place(zone));
@@ -197,6 +201,14 @@ impl ZoneReply<'_> {
         }
         // Some servers set AA in a referral; it is one all the same.
         Some(ns_set(to, self.reply, zone).map(|set| Said::Referral(to.clone(), set)).ok_or_else(|| self.nothing()))
+    }
+
+    /// DS records are the parent's; where it refers to the zone instead of answering, they come with the referral, and if
+    /// they do not, there are none (RFC 4035 §3.1.4).
+    fn delegation_signer(&self) -> Said {
+        let here: Vec<Record> = self.reply.authorities.iter().map(with_sane_ttl).collect();
+        let link = Link::of(self.question, &here).unwrap_or(Link::No(ResponseCode::NoError, None));
+        Said::Links(vec![(self.question.clone(), link)])
     }
 
     fn beside_the_question(&self) -> Objection {
@@ -225,16 +237,22 @@ impl ZoneReply<'_> {
         })
     }
 
-    /// A referral never is the word of an authority; and a "no" with the zone's SOA record is believed by every
-    /// resolver, unless its server answers from a cache (RA).
-    fn needs_no_authority(&self, said: &Said) -> bool {
-        match said {
-            Said::Referral(..) => true,
-            Said::Links(links) => {
-                let has_soa = matches!(links.first(), Some((_, Link::No(_, Some(_)))));
-                has_soa && !self.reply.metadata.recursion_available
+    /// Whether this is the word of an authority. A referral needs none. A "no" with the zone's SOA record is believed by
+    /// every resolver, unless its server answers from a cache (RA); without anything in it, other servers are asked first.
+    fn is_from_authority(&self, said: &Said) -> bool {
+        let Said::Links(links) = said else { return true };
+        let is_for_ds = self.question.query_type() == RecordType::DS && self.has_ns_of(self.question.name());
+        match links.first() {
+            Some((_, Link::No(_, Some(_)))) => {
+                self.reply.metadata.authoritative || !self.reply.metadata.recursion_available
             }
+            Some((_, Link::No(ResponseCode::NoError, None))) if !is_for_ds => false,
+            _ => self.reply.metadata.authoritative || is_for_ds,
         }
+    }
+
+    fn has_ns_of(&self, name: &Name) -> bool {
+        self.reply.authorities.iter().any(|record| record.record_type() == RecordType::NS && record.name == *name)
     }
 }
 
@@ -253,10 +271,7 @@ fn chain(question: &Query, reply: &Message, zone: &Name) -> Vec<(Query, Link)> {
         reply.answers.iter().filter(|record| zone.zone_of(&record.name)).map(with_sane_ttl).collect();
     let mut links: Vec<(Query, Link)> = Vec::new();
     let mut asked = question.clone();
-    while links.len() <= MAX_ALIASES
-        && zone.zone_of(asked.name())
-        && !links.iter().any(|(known, _)| *known == asked)
-    {
+    while links.len() <= MAX_ALIASES && zone.zone_of(asked.name()) && !links.iter().any(|(known, _)| *known == asked) {
         let Some(link) = Link::of(&asked, &records) else { break };
         let next = match &link {
             Link::Alias(_, target) => Some(Query::query(target.clone(), question.query_type())),

@@ -1,11 +1,6 @@
 //! Questions to answers: the cache first, then the way down from the root; and what a client is told of a failure.
 
-use std::{
-    io,
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use dns::{options::ede, serve::Struck, words};
 use futures_util::FutureExt;

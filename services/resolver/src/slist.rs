@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn found_addresses_are_asked_once() {
-        let mut slist = Slist::new(&zone(&[("out.b.test.", &[]), ("ns.a.test.", &["10.0.0.1"])]), Reach { v6: true }, |_| false);
+        let mut slist =
+            Slist::new(&zone(&[("out.b.test.", &[]), ("ns.a.test.", &["10.0.0.1"])]), Reach { v6: true }, |_| false);
         assert_eq!(slist.next_server(), Some((name("ns.a.test."), [10, 0, 0, 1].into())));
         assert_eq!((slist.next_server(), slist.next_look_up()), (None, Some(name("out.b.test."))));
         slist.found(&name("out.b.test."), &[[10, 0, 0, 1].into(), [10, 0, 0, 2].into()]);

@@ -87,11 +87,12 @@ impl Useless {
 /// What came of a query.
 pub(crate) type Outcome = Result<Arc<Heard>, Useless>;
 
-/// A query that is under way. Visits do not share: each is to be told all that was done for it.
+/// A query that is under way. Visits do not share: each is to be told all that was done for it. Who shares is given the
+/// answer to the same first question, or to the whole one of the other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     target: Target,
-    asked: Asked,
+    first: Query,
     trace: Option<TraceId>,
 }
 
@@ -115,7 +116,7 @@ impl Tap {
         if self.is_stranger(target.ip) {
             walk.asks_a_stranger();
         }
-        let key = Key { target: target.clone(), asked: asked.clone(), trace: walk.trace };
+        let key = Key { target: target.clone(), first: asked.first.clone(), trace: walk.trace };
         let fly = || Fly { tap: self.clone(), walk: Arc::clone(walk), target, asked }.outcome().boxed();
         let (outcome, _) = self.0.flights.join(key, fly).await;
         outcome
@@ -166,11 +167,7 @@ impl Fly {
         let Asked { first, full } = &self.asked;
         if self.tap.is_stranger(self.target.ip) {
             // The last one without EDNS: middleboxes exist that drop what they do not know (RFC 6891 §6.2.2).
-            return vec![
-                of(Duration::ZERO, first, edns),
-                of(limit / PATIENCE, full, edns),
-                of(limit / 2, full, false),
-            ];
+            return vec![of(Duration::ZERO, first, edns), of(limit / PATIENCE, full, edns), of(limit / 2, full, false)];
         }
         vec![of(Duration::ZERO, first, edns), of(limit / 2, full, edns)]
     }

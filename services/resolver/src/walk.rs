@@ -131,7 +131,10 @@ impl Walk {
         }
         // A walk may meet the same server again; what it says each time is told once.
         let is_same = |other: &Failure| other.server == failure.server && other.why == failure.why;
-        if !notes.failures.iter().any(|other| is_same(other) && (failure.server.is_some() || other.name == failure.name))
+        if !notes
+            .failures
+            .iter()
+            .any(|other| is_same(other) && (failure.server.is_some() || other.name == failure.name))
             && notes.failures.len() < MAX_FAILURES
         {
             notes.failures.push(failure);

@@ -81,7 +81,8 @@ fn referrals_that_lead_on_and_such_that_do_not() {
     check("w.a.test.", "", ".", "a.test.", "Lame: lame: it refers back to the root instead of answering for a.test");
     let again = "LeadsBack: it refers to a.test again, for which it is asked already";
     check("w.a.test.", "", "a.test.", "a.test.", again);
-    check("w.a.test.", "aa", "a.test.", "a.test.", "w.a.test. NoError false");
+    check("w.a.test.", "aa", "a.test.", "a.test.", "w.a.test. NoError false (no authority)");
+    check("w.a.test.", "ra", "a.test.", "a.test.", "w.a.test. NoError false (no authority)");
     check("a.test.", "", ".", ".", "LeadsBack: it refers to the root again, for which it is asked already");
     let aside = "Lame: lame: it refers to b.test, which is not above the name asked";
     check("w.a.test.", "", "b.test.", "test.", aside);
@@ -116,7 +117,7 @@ fn a_no_needs_an_authority_or_its_soa() {
     check(NoError, "", &[soa("a.test.")], "w.a.test. NoError true");
     // An answer from somebody's cache.
     check(NoError, "ra", &[soa("a.test.")], "w.a.test. NoError true (no authority)");
-    check(NoError, "aa", &[], "w.a.test. NoError false");
+    check(NoError, "aa", &[], "w.a.test. NoError false (no authority)");
     let lame = "Lame: lame: its answer is not authoritative for a.test";
     check(NoError, "", &[], lame);
     check(NXDomain, "", &[], lame);
@@ -158,6 +159,13 @@ fn a_delegation_in_the_answer_section_is_a_referral() {
         read_as("a.test.", RecordType::NS, &reply, "test.")
     };
     assert_eq!((told(""), told("aa")), ("referral a.test. ns.test.=0".to_owned(), "a.test. data 1".to_owned()));
+}
+
+#[test]
+fn ds_records_come_with_the_parents_referral() {
+    let told = reply(ResponseCode::NoError, "", &[], &[ns("a.test.", "ns.a.test.")]);
+    assert_eq!(read_as("a.test.", RecordType::DS, &told, "test."), "a.test. NoError false");
+    assert_eq!(read_as("b.a.test.", RecordType::DS, &told, "test."), "referral a.test. ns.a.test.=0");
 }
 
 #[test]

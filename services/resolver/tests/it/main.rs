@@ -2,6 +2,7 @@
 //! needs of them.
 
 mod cache;
+mod conversations;
 mod failure;
 mod fake;
 mod faults;
