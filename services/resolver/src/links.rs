@@ -22,6 +22,10 @@ use crate::{
     minimise::labels,
 };
 
+/// In longer record sets, doubles are not looked for: a message has room for thousands of records, and comparing each with
+/// each would be work that a server can ask for.
+const MAX_COMPARED: usize = 256;
+
 /// What there is at one name.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Link {
@@ -88,10 +92,11 @@ impl Link {
 /// Records of one set have one TTL, the lowest (RFC 2181 §5.2), and each is there once.
 fn same_ttl(mut records: Vec<Record>) -> Vec<Record> {
     let lowest = records.iter().map(|record| record.ttl).min().unwrap_or_default();
+    let is_short = records.len() <= MAX_COMPARED;
     let mut kept: Vec<Record> = Vec::with_capacity(records.len());
     for mut record in records.drain(..) {
         record.ttl = lowest;
-        if !kept.iter().any(|other| other.data == record.data) {
+        if !is_short || !kept.iter().any(|other| other.data == record.data) {
             kept.push(record);
         }
     }
