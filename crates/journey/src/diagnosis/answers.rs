@@ -99,12 +99,15 @@ fn one_of_two(evidence: &Evidence<'_>, wanted: Trouble) -> Option<Cause> {
 /// 8020); "no address" is said only when an address was asked for.
 fn denial<'a>(evidence: &Evidence<'a>, reason: Reason, name: &str) -> Option<Denial<'a>> {
     let says_no = |reply: &Reply, question: &Question| {
+        let denied = end_of_chain(reply, &question.name);
         reply.flags.aa
             && match reason {
-                Reason::NoSuchName => reply.meaning == Meaning::NoSuchName && is_under(name, &question.name),
+                Reason::NoSuchName => reply.meaning == Meaning::NoSuchName && is_under(name, denied),
                 _ => {
                     let of_address = matches!(question.rtype.as_str(), "A" | "AAAA");
-                    reply.meaning == Meaning::NoData && of_address && same(&question.name, name)
+                    let says_nothing = reply.meaning == Meaning::NoData
+                        || (reply.meaning == Meaning::Alias && reply.authority.iter().any(|r| r.rtype == "SOA"));
+                    says_nothing && of_address && same(denied, name)
                 }
             }
     };
@@ -127,6 +130,19 @@ fn denial<'a>(evidence: &Evidence<'a>, reason: Reason, name: &str) -> Option<Den
         })
     };
     of_authority.or_else(as_heard)
+}
+
+/// The name that a "no" is about: the last one of the aliases in the answer (RFC 6604 §2.1).
+fn end_of_chain<'r>(reply: &'r Reply, asked: &'r str) -> &'r str {
+    let mut name = asked;
+    for _ in &reply.answer {
+        let alias = reply.answer.iter().find(|record| record.rtype == "CNAME" && same(&record.name, name));
+        match alias {
+            Some(alias) => name = &alias.data,
+            None => break,
+        }
+    }
+    name
 }
 
 /// The resolver's report that it had its "no" in its cache: for each type to which it said no.
