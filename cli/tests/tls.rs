@@ -7,6 +7,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpListener,
+    os::unix::fs::PermissionsExt,
     path::Path,
     thread,
 };
@@ -106,7 +107,13 @@ fn expired() {
 #[test]
 fn not_valid_yet() {
     let kind = Kind { from_days: 5, ..Kind::GOOD };
-    check(kind, "localhost", 60, "certificate_not_yet_valid", &["becomes valid in 5 days only"]);
+    check(
+        kind,
+        "localhost",
+        60,
+        "certificate_not_yet_valid",
+        &["the certificate of localhost becomes valid in 5 days: it is valid from"],
+    );
 }
 
 #[test]
@@ -119,13 +126,25 @@ fn wrong_name() {
 #[test]
 fn self_signed() {
     let kind = Kind { by: By::Itself, ..Kind::GOOD };
-    check(kind, "localhost", 60, "certificate_untrusted", &["is signed by itself"]);
+    check(
+        kind,
+        "localhost",
+        60,
+        "certificate_untrusted",
+        &["the certificate of localhost is self-signed and not in the trust store ("],
+    );
 }
 
 #[test]
 fn the_intermediate_is_missing() {
     let kind = Kind { by: By::IntermediateNotSent, ..Kind::GOOD };
-    check(kind, "localhost", 60, "certificate_untrusted", &["test intermediate", "which it does not send"]);
+    check(
+        kind,
+        "localhost",
+        60,
+        "certificate_untrusted",
+        &["is issued by CN=test intermediate, which the server did not send and which is not in"],
+    );
 }
 
 #[test]
@@ -149,7 +168,7 @@ fn other_certificates_can_stand_for_the_store() {
         .unwrap();
     let journey: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(journey["outcome"]["reached"], true, "{journey:#}");
-    assert_eq!(stage(&journey, "tls")["trust"]["source"], "what SSL_CERT_FILE names");
+    assert_eq!(stage(&journey, "tls")["trust"]["source"], "SSL_CERT_FILE");
 }
 
 #[test]
@@ -188,10 +207,27 @@ fn a_client_certificate_is_wanted() {
     let (code, journey) = visit(&["--cacert", &pki.root(), &format!("https://localhost:{}/", server.port)]);
     // In TLS 1.3 the server says so after the handshake is over for the client.
     assert_eq!((code, &journey["outcome"]["reason"]), (56, &"tls_failed".into()), "{journey:#}");
-    assert!(
-        journey["outcome"]["verdict"].as_str().unwrap().contains("certificate_required (alert 116)"),
-        "{journey:#}"
-    );
+    let outcome = &journey["outcome"];
+    assert!(outcome["verdict"].as_str().unwrap().contains("certificate_required (alert 116)"), "{outcome:#}");
+    assert_eq!(stage(&journey, "tls")["client_certificate_requested"], true);
+    assert!(outcome["next"].as_str().unwrap().contains("wants a client certificate"), "{outcome:#}");
+    // TLS 1.2 has no alert for it.
+    let setup = format!("{setup}; c.maximum_version = ssl.TLSVersion.TLSv1_2");
+    let server = python_https(&pki.issue(Kind::GOOD), &setup);
+    let (code, journey) = visit(&["--cacert", &pki.root(), &format!("https://localhost:{}/", server.port)]);
+    let outcome = &journey["outcome"];
+    assert_eq!((code, &outcome["reason"]), (35, &"tls_failed".into()), "{outcome:#}");
+    let words = "handshake_failure (alert 40), it asked for a client certificate and got none";
+    assert!(outcome["verdict"].as_str().unwrap().contains(words), "{outcome:#}");
+}
+
+#[test]
+fn a_client_certificate_that_is_only_offered_to_be_shown_is_no_failure() {
+    let pki = Pki::new();
+    let setup = format!("c.verify_mode = ssl.CERT_OPTIONAL; c.load_verify_locations({:?})", pki.root());
+    let server = python_https(&pki.issue(Kind::GOOD), &setup);
+    let (code, journey) = visit(&["--cacert", &pki.root(), &format!("https://localhost:{}/", server.port)]);
+    assert_eq!((code, &stage(&journey, "tls")["client_certificate_requested"]), (0, &true.into()), "{journey:#}");
 }
 
 /// A server that sends these bytes to whoever connects, and waits for the other side to close.
@@ -226,7 +262,7 @@ fn it_does_not_speak_tls() {
     check(b"", true, &[], 35, "tls_failed", "closed the connection in the handshake");
     check(b"", false, &["-m", "0.3"], 28, "max_time", "took the connection and said nothing of TLS");
     // The begin of a ServerHello, and no more.
-    check(b"\x16\x03\x03\x00\x7a\x02\x00\x00", false, &["-m", "0.3"], 28, "max_time", "after 8 bytes");
+    check(b"\x16\x03\x03\x00\x7a\x02\x00\x00", false, &["-m", "5"], 28, "max_time", "after 8 bytes");
 }
 
 #[test]
@@ -324,10 +360,29 @@ fn keys_are_logged_when_asked_for() {
         .unwrap();
     let screen = String::from_utf8(output.stdout).unwrap();
     assert!(screen.contains("SSLKEYLOGFILE"), "{screen}");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&log), 0o600);
     let keys = fs::read_to_string(&log).unwrap();
     for label in ["CLIENT_HANDSHAKE_TRAFFIC_SECRET ", "SERVER_TRAFFIC_SECRET_0 "] {
         assert!(keys.contains(label), "{keys}");
     }
+}
+
+#[test]
+fn a_file_of_keys_that_others_could_read_is_closed_to_them() {
+    let pki = Pki::new();
+    let server = python_https(&pki.issue(Kind::GOOD), "");
+    let log = pki.folder().join("keys");
+    fs::write(&log, "# earlier\n").unwrap();
+    fs::set_permissions(&log, fs::Permissions::from_mode(0o644)).unwrap();
+    let link = pki.folder().join("link");
+    std::os::unix::fs::symlink(&log, &link).unwrap();
+    let url = format!("https://localhost:{}/", server.port);
+    let output = peer::program().args(["--cacert", &pki.root(), &url]).env("SSLKEYLOGFILE", &link).output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
+    let keys = fs::read_to_string(&log).unwrap();
+    assert!(keys.starts_with("# earlier\n") && keys.contains("SERVER_TRAFFIC_SECRET_0 "), "{keys}");
 }
 
 #[test]
@@ -399,4 +454,15 @@ fn files_that_are_no_certificates() {
     let text = folder.path().join("text");
     fs::write(&text, "no certificate").unwrap();
     check(&text, "has no certificate in it");
+}
+
+/// A server that claims a handshake message of 16 MiB.
+#[test]
+fn a_handshake_above_the_limit_is_tls() {
+    // A ServerHello whose length is above the library's limit, in a record of its own.
+    let answer = b"\x16\x03\x03\x00\x08\x02\xff\xff\xff\x03\x03\x00\x00";
+    let (code, journey) = visit(&[&plain(answer, false)]);
+    let outcome = &journey["outcome"];
+    assert_eq!((code, &outcome["reason"]), (35, &"tls_failed".into()), "{outcome:#}");
+    assert!(outcome["verdict"].as_str().unwrap().contains("larger than 64 KiB"), "{outcome:#}");
 }

@@ -6,11 +6,27 @@
 //! | `witness` | keeps what the server sent, whether it was believed or not |
 //! | `keys` | writes the keys where `SSLKEYLOGFILE` says |
 //! | `certificate` | what is in a certificate |
+//! | `chain` | the way from a certificate to a trusted one |
+//! | `faults` | everything that is wrong with certificates, and which one it is |
+//! | `names` | why a certificate is not for a name |
+//! | `p521` | key exchange on a curve that the library does not have |
+//! | `refusal` | the library's own reasons to refuse a certificate, in words |
+//! | `alert` | alerts by their registered names |
+//! | `algorithm` | algorithms by the names that people know |
 //! | `explain` | why a handshake failed, in words |
 
+mod alert;
+mod algorithm;
 mod certificate;
+mod chain;
 mod explain;
+mod faults;
 mod keys;
+mod names;
+mod p521;
+mod refusal;
+#[cfg(test)]
+mod tests;
 pub mod trust;
 mod witness;
 
@@ -26,15 +42,14 @@ use journey::{
     stage::{self, Failure, Handshake, Verified},
 };
 use rustls::{
-    ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore,
-    client::Resumption,
-    crypto::{CryptoProvider, aws_lc_rs},
+    ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore, client::Resumption, crypto::CryptoProvider,
     pki_types::ServerName,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-pub use explain::alert;
+pub use alert::alert;
+use faults::Fault;
 use keys::{Kept, KeyLog};
 use trust::{Source, Trusted};
 use witness::{Seen, Witness};
@@ -59,6 +74,7 @@ pub struct Setup {
 struct Base {
     config: Arc<ClientConfig>,
     trust: stage::Trust,
+    roots: Arc<RootCertStore>,
 }
 
 impl Setup {
@@ -98,9 +114,10 @@ impl Setup {
     fn read(&self) -> Result<Base, Failure> {
         let Trusted { roots, source } = self.source.read()?;
         let trust = stage::Trust { source, anchors: roots.len() };
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let witness = Witness::new(roots, Arc::clone(&provider), self.insecure);
-        Ok(Base { config: Arc::new(self.config(provider, witness)), trust })
+        let provider = Arc::new(p521::provider());
+        let roots = Arc::new(roots);
+        let witness = Witness::new(Arc::clone(&roots), Arc::clone(&provider), self.insecure);
+        Ok(Base { config: Arc::new(self.config(provider, witness)), trust, roots })
     }
 
     fn config(&self, provider: Arc<CryptoProvider>, witness: Witness) -> ClientConfig {
@@ -110,7 +127,7 @@ impl Setup {
             // Dangerous is what a verifier may do. This one asks the library's own, and keeps what it says.
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(witness))
-            .with_no_client_auth();
+            .with_client_cert_resolver(Arc::new(witness::NoClientCertificate));
         // What was not verified must not be taken for verified when it is resumed.
         config.resumption =
             if self.insecure { Resumption::disabled() } else { Resumption::in_memory_sessions(SESSIONS) };
@@ -131,8 +148,8 @@ pub(super) fn config(setup: &Setup, alpn: &[&str]) -> Result<ClientConfig, Failu
 /// The same for a library that is to make no handshake.
 pub(super) fn nobody() -> ClientConfig {
     let setup = Setup::new(Source::Lab(None), false);
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let witness = Witness::new(RootCertStore::empty(), Arc::clone(&provider), false);
+    let provider = Arc::new(p521::provider());
+    let witness = Witness::new(Arc::new(RootCertStore::empty()), Arc::clone(&provider), false);
     setup.config(provider, witness)
 }
 
@@ -170,7 +187,7 @@ where
     };
     did.trust = Some(base.trust.clone());
     let Ok(server_name) = ServerName::try_from(did.server_name.clone()) else {
-        let what = format!("{:?} is no name that a certificate can be for", did.server_name);
+        let what = format!("no certificate can be for {}: it is not a valid DNS name", did.server_name);
         return (did, Err(Failure { reason: Reason::TlsFailed, what }));
     };
     let connector = TlsConnector::from(Arc::clone(&base.config));
@@ -194,15 +211,36 @@ where
 fn verified(setup: &Setup, did: &mut stage::Tls, seen: &Seen) {
     did.keys_logged = seen.keys_logged;
     did.keys_unwritten.clone_from(&seen.keys_unwritten);
+    did.client_certificate_requested = seen.client_certificate_requested;
     did.chain = seen.chain.iter().take(stage::MOST_CERTIFICATES).map(|der| certificate::read(der)).collect();
-    did.verified = match &seen.refused {
+    let faults = refused(setup, did, seen);
+    did.faults = faults::record(&faults);
+    let why = (!faults.is_empty()).then(|| faults::sentence(&faults));
+    did.verified = match why {
         _ if !seen.asked => Verified::NotReached,
-        why if setup.insecure => {
-            Verified::Ignored { why: why.as_ref().map(|error| explain::certificate(error, did).what) }
-        }
+        why if setup.insecure => Verified::Ignored { why },
         None => Verified::Yes,
-        Some(error) => Verified::Refused { why: explain::certificate(error, did).what },
+        Some(why) => Verified::Refused { why },
     };
+}
+
+/// What the certificates were refused for, or would have been.
+fn refused(setup: &Setup, did: &stage::Tls, seen: &Seen) -> Vec<Fault> {
+    let Ok(base) = setup.base() else { return Vec::new() };
+    let case = faults::Case {
+        server: &did.server_name,
+        chain: &seen.chain,
+        roots: &base.roots,
+        source: &base.trust.source,
+        known: &base.config.crypto_provider().signature_verification_algorithms,
+        now: seen.now,
+    };
+    let mut faults = seen.refused.as_ref().map_or_else(Vec::new, |error| faults::find(error, &case));
+    // A certificate that cannot be used for verifying anything has been told of.
+    if let (Some(error), true) = (&seen.handshake_refused, faults.is_empty()) {
+        faults.push(faults::of_handshake(error, &case));
+    }
+    faults
 }
 
 /// A handshake of which no more is known than what it was to be.

@@ -172,12 +172,14 @@ impl Drop for Running {
     }
 }
 
-/// Python's http.server behind Python's ssl, which is OpenSSL. `setup` are lines about the context `c`.
+/// Python's http.server behind Python's ssl, which is OpenSSL and takes old keys too. `setup` are lines about the context
+/// `c`.
 pub(crate) fn python_https(files: &Files, setup: &str) -> Running {
     let script = format!(
         "import http.server, ssl\n\
          h = http.server.ThreadingHTTPServer(('127.0.0.1', 0), http.server.SimpleHTTPRequestHandler)\n\
          c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n\
+         c.set_ciphers('DEFAULT:@SECLEVEL=0')\n\
          c.load_cert_chain({:?}, {:?})\n\
          {setup}\n\
          h.socket = c.wrap_socket(h.socket, server_side=True, do_handshake_on_connect=False)\n\

@@ -14,7 +14,9 @@ pub use protocol::Protocol;
 pub use route::{Next, Own, Route, Way};
 pub use talk::{Close, Closer, Framing, Header, Interim, Oddity, PeerEnd, Receive, Send, ServerTiming, Wait};
 pub use tcp_info::TcpInfo;
-pub use tls::{Certificate, Handshake, MOST_CERTIFICATES, MOST_NAMES, Tls, Trust, Verified};
+pub use tls::{
+    Certificate, CertificateFault, FaultKind, Handshake, MOST_CERTIFICATES, MOST_NAMES, Tls, Trust, Verified,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -277,6 +279,11 @@ impl Hop {
     /// Whether bytes went over a socket as they are (`tcp://`, `udp://`), and no HTTP was spoken.
     pub fn is_raw(&self) -> bool {
         matches!(self.scheme(), "tcp" | "udp")
+    }
+
+    /// Whether the response has a status of 400 or above.
+    pub fn is_http_error(&self) -> bool {
+        self.received().and_then(|receive| receive.status).is_some_and(|status| status >= 400)
     }
 
     /// What came back.

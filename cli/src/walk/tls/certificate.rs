@@ -1,17 +1,17 @@
 //! What is in a certificate (RFC 5280), in words.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use aws_lc_rs::digest::{SHA256, digest};
 use journey::stage::{Certificate, MOST_NAMES};
 use x509_parser::{
-    der_parser::oid::Oid,
-    extensions::GeneralName,
+    extensions::{ExtendedKeyUsage, GeneralName},
     prelude::{FromDer, X509Certificate},
     public_key::PublicKey,
     time::ASN1Time,
-    x509::SubjectPublicKeyInfo,
+    x509::{SubjectPublicKeyInfo, X509Name},
 };
+
+use super::{algorithm, faults::address};
+use crate::report::clean;
 
 /// Longest text kept of a name, in characters.
 const LONGEST_TEXT: usize = 200;
@@ -23,19 +23,19 @@ pub(super) fn read(der: &[u8]) -> Certificate {
         return Certificate { sha256, ..unreadable() };
     };
     let names: Vec<String> = match x509.subject_alternative_name() {
-        Ok(Some(extension)) => extension.value.general_names.iter().filter_map(name).collect(),
+        Ok(Some(extension)) => extension.value.general_names.iter().filter_map(alternative).collect(),
         _ => Vec::new(),
     };
     Certificate {
-        subject: cut(&x509.subject().to_string()),
-        issuer: cut(&x509.issuer().to_string()),
+        subject: name(x509.subject()),
+        issuer: name(x509.issuer()),
         names_count: names.len(),
-        names: names.iter().take(MOST_NAMES).map(|name| cut(name)).collect(),
-        serial: cut(&x509.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+        names: names.into_iter().take(MOST_NAMES).collect(),
+        serial: text(&x509.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
         not_before: time(x509.validity().not_before),
         not_after: time(x509.validity().not_after),
         key: key(x509.public_key()),
-        signature: signature(&x509.signature_algorithm.algorithm),
+        signature: algorithm::signature_of(&x509.signature_algorithm.algorithm.to_id_string()),
         is_ca: x509.is_ca(),
         is_self_issued: x509.subject().as_raw() == x509.issuer().as_raw(),
         sha256,
@@ -64,14 +64,67 @@ fn sha256(der: &[u8]) -> String {
     digest(&SHA256, der).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn name(name: &GeneralName<'_>) -> Option<String> {
+/// A distinguished name.
+pub(super) fn name(name: &X509Name<'_>) -> String {
+    text(&name.to_string())
+}
+
+/// A text of a certificate's, as it can be shown.
+pub(super) fn text(text: &str) -> String {
+    let text = clean(text);
+    match text.char_indices().nth(LONGEST_TEXT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// The day of a moment.
+pub(super) fn day(moment: ASN1Time) -> String {
+    time(moment).split('T').next().unwrap_or_default().to_owned()
+}
+
+/// What a certificate is for (RFC 5280 §4.2.1.12).
+pub(super) fn purposes(usage: &ExtendedKeyUsage<'_>) -> Vec<String> {
+    let known = [
+        (usage.any, "any purpose"),
+        (usage.client_auth, "client authentication"),
+        (usage.code_signing, "code signing"),
+        (usage.email_protection, "e-mail protection"),
+        (usage.time_stamping, "time stamping"),
+        (usage.ocsp_signing, "OCSP signing"),
+    ];
+    let known = known.into_iter().filter(|(is_set, _)| *is_set).map(|(_, what)| what.to_owned());
+    known.chain(usage.other.iter().map(|oid| oid.to_id_string())).collect()
+}
+
+/// Critical extensions that the library does not process, so that it has to refuse the certificate (RFC 5280 §4.2).
+pub(super) fn unknown_critical(x509: &X509Certificate<'_>) -> Vec<String> {
+    // keyUsage, subjectAltName, basicConstraints, nameConstraints, cRLDistributionPoints, extKeyUsage; and the list of
+    // signed certificate timestamps (RFC 6962).
+    const KNOWN: [&str; 7] =
+        ["2.5.29.15", "2.5.29.17", "2.5.29.19", "2.5.29.30", "2.5.29.31", "2.5.29.37", "1.3.6.1.4.1.11129.2.4.2"];
+    let critical = x509.extensions().iter().filter(|extension| extension.critical);
+    let unknown = critical.map(|extension| extension.oid.to_id_string()).filter(|oid| !KNOWN.contains(&oid.as_str()));
+    unknown.map(|oid| text(&extension_name(oid))).collect()
+}
+
+fn extension_name(oid: String) -> String {
+    let name = match oid.as_str() {
+        "2.5.29.32" => "certificatePolicies",
+        "2.5.29.33" => "policyMappings",
+        "2.5.29.36" => "policyConstraints",
+        "2.5.29.54" => "inhibitAnyPolicy",
+        "1.3.6.1.5.5.7.1.24" => "tlsFeature",
+        "1.3.6.1.4.1.11129.2.4.3" => "precertificate poison",
+        _ => return oid,
+    };
+    format!("{name} ({oid})")
+}
+
+fn alternative(name: &GeneralName<'_>) -> Option<String> {
     match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(bytes) => match bytes.len() {
-            4 => <[u8; 4]>::try_from(*bytes).ok().map(|octets| Ipv4Addr::from(octets).to_string()),
-            16 => <[u8; 16]>::try_from(*bytes).ok().map(|octets| Ipv6Addr::from(octets).to_string()),
-            _ => None,
-        },
+        GeneralName::DNSName(name) => Some(text(name)),
+        GeneralName::IPAddress(octets) => address(octets).map(|ip| ip.to_string()),
         // The other kinds are for no server.
         _ => None,
     }
@@ -82,45 +135,9 @@ fn time(time: ASN1Time) -> String {
 }
 
 fn key(key: &SubjectPublicKeyInfo<'_>) -> String {
+    if let Ok(PublicKey::RSA(rsa)) = key.parsed() {
+        return format!("RSA {}", rsa.key_size());
+    }
     let curve = key.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
-    match key.parsed() {
-        Ok(PublicKey::RSA(rsa)) => format!("RSA {}", rsa.key_size()),
-        Ok(PublicKey::EC(point)) => match curve.map(|oid| oid.to_id_string()).as_deref() {
-            Some("1.2.840.10045.3.1.7") => "ECDSA P-256".to_owned(),
-            Some("1.3.132.0.34") => "ECDSA P-384".to_owned(),
-            Some("1.3.132.0.35") => "ECDSA P-521".to_owned(),
-            _ => format!("elliptic curve {}", point.key_size()),
-        },
-        _ => match key.algorithm.algorithm.to_id_string().as_str() {
-            "1.3.101.112" => "Ed25519".to_owned(),
-            "1.3.101.113" => "Ed448".to_owned(),
-            other => format!("algorithm {other}"),
-        },
-    }
-}
-
-/// RFC 8017 appendix A.2, RFC 5758 §3.2, RFC 8410 §3.
-fn signature(oid: &Oid<'_>) -> String {
-    let oid = oid.to_id_string();
-    let known = match oid.as_str() {
-        "1.2.840.113549.1.1.4" => "RSA with MD5",
-        "1.2.840.113549.1.1.5" => "RSA with SHA-1",
-        "1.2.840.113549.1.1.10" => "RSA-PSS",
-        "1.2.840.113549.1.1.11" => "RSA with SHA-256",
-        "1.2.840.113549.1.1.12" => "RSA with SHA-384",
-        "1.2.840.113549.1.1.13" => "RSA with SHA-512",
-        "1.2.840.10045.4.3.2" => "ECDSA with SHA-256",
-        "1.2.840.10045.4.3.3" => "ECDSA with SHA-384",
-        "1.2.840.10045.4.3.4" => "ECDSA with SHA-512",
-        "1.3.101.112" => "Ed25519",
-        _ => return format!("algorithm {oid}"),
-    };
-    known.to_owned()
-}
-
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_TEXT) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+    algorithm::key_of(&key.algorithm.algorithm.to_id_string(), curve.map(|oid| oid.to_id_string()).as_deref())
 }

@@ -4,36 +4,62 @@ use std::{error::Error as _, io};
 
 use journey::{
     Reason,
-    stage::{Certificate, Failure, Tls},
+    stage::{Failure, Tls, Verified},
 };
-use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
+use rustls::{Error, InvalidMessage, PeerIncompatible};
 
-use crate::report::long;
-
-/// Most names of a certificate in a sentence.
-const NAMES_IN_A_SENTENCE: usize = 4;
+use super::{
+    alert::{alert, meaning},
+    faults,
+};
 
 /// Why a handshake ended.
 pub(super) fn failure(error: &io::Error, did: &Tls) -> Failure {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
     let Some(cause) = cause else { return of_socket(error, did) };
-    if matches!(cause, Error::InvalidCertificate(_)) {
-        return certificate(cause, did);
+    if let (Verified::Refused { why }, Some(first)) = (&did.verified, did.faults.first()) {
+        return Failure { reason: faults::reason(first.kind), what: why.clone() };
     }
-    let server = &did.server_name;
-    let (reason, what) = match cause {
-        Error::InvalidMessage(_) => (Reason::NotTls, format!("what {server} sent is no TLS")),
-        Error::AlertReceived(alert) => (
-            Reason::TlsFailed,
-            format!("{server} refused the handshake: {}{}", self::alert(*alert), meaning(*alert, did)),
-        ),
-        Error::PeerIncompatible(why) => (Reason::TlsFailed, format!("{server} cannot agree with us: {}", lacks(why))),
-        Error::NoApplicationProtocol => {
-            (Reason::TlsFailed, format!("{server} speaks none of {}", did.offered.join(", ")))
-        }
-        other => (Reason::TlsFailed, format!("the handshake with {server} failed: {other}")),
-    };
+    let (reason, what) = of_library(cause, did);
     Failure { reason, what }
+}
+
+fn of_library(error: &Error, did: &Tls) -> (Reason, String) {
+    let server = &did.server_name;
+    let failed = |what: String| (Reason::TlsFailed, what);
+    match error {
+        Error::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => {
+            (Reason::NotTls, format!("what {server} sent is no TLS"))
+        }
+        Error::InvalidMessage(why) => failed(format!("{server} broke the TLS protocol: {}", broken(*why))),
+        Error::AlertReceived(received) => {
+            failed(format!("{server} refused the handshake: {}{}", alert(*received), meaning(*received, did)))
+        }
+        Error::PeerIncompatible(why) => failed(format!("{server} cannot agree with us: {}", lacks(why))),
+        Error::PeerMisbehaved(why) => {
+            failed(format!("{server} broke the TLS protocol: {}", spelled(&format!("{why:?}"))))
+        }
+        Error::NoApplicationProtocol => failed(format!("{server} speaks none of {}", did.offered.join(", "))),
+        Error::NoCertificatesPresented => failed(format!("{server} sent no certificate")),
+        Error::InappropriateMessage { got_type, .. } => {
+            failed(format!("{server} broke the TLS protocol: {} came too early", named(got_type.as_str())))
+        }
+        Error::InappropriateHandshakeMessage { got_type, .. } => {
+            failed(format!("{server} broke the TLS protocol: {} came out of turn", named(got_type.as_str())))
+        }
+        Error::DecryptError => failed(format!("what {server} sent cannot be decrypted: it was altered on the way")),
+        Error::PeerSentOversizedRecord => {
+            failed(format!("{server} sent a TLS record that is larger than the 16 KiB that TLS allows"))
+        }
+        Error::InvalidCertificate(_) | Error::InvalidCertRevocationList(_) => {
+            (Reason::CertificateRefused, format!("the certificate of {server} is refused"))
+        }
+        Error::General(why) => failed(format!("the handshake with {server} failed: {why}")),
+        Error::FailedToGetCurrentTime => failed("this machine does not know the time".to_owned()),
+        Error::FailedToGetRandomBytes => failed("this machine has no random numbers".to_owned()),
+        // Of other roles than a client's, and of what was not asked for.
+        other => failed(format!("the handshake with {server} failed: {other}")),
+    }
 }
 
 fn of_socket(error: &io::Error, did: &Tls) -> Failure {
@@ -52,116 +78,20 @@ fn of_socket(error: &io::Error, did: &Tls) -> Failure {
     Failure { reason, what }
 }
 
-/// Why a certificate was refused.
-pub(super) fn certificate(error: &Error, did: &Tls) -> Failure {
-    let Error::InvalidCertificate(error) = error else {
-        return Failure { reason: Reason::CertificateRefused, what: format!("the certificate is refused: {error}") };
-    };
-    let server = &did.server_name;
-    let own = did.chain.first();
-    let (reason, what) = match error {
-        CertificateError::Expired => (Reason::CertificateExpired, "a certificate has expired".to_owned()),
-        CertificateError::ExpiredContext { time, not_after } => {
-            let ago = long(time.as_secs().saturating_sub(not_after.as_secs()));
-            (Reason::CertificateExpired, format!("{} expired {ago} ago", whose(did, not_after.as_secs())))
+fn broken(why: InvalidMessage) -> String {
+    match why {
+        InvalidMessage::HandshakePayloadTooLarge | InvalidMessage::CertificatePayloadTooLarge => {
+            "its handshake message is larger than 64 KiB, the most that is accepted (too many certificates?)".to_owned()
         }
-        CertificateError::NotValidYet => (Reason::CertificateNotYetValid, "a certificate is not valid yet".to_owned()),
-        CertificateError::NotValidYetContext { time, not_before } => {
-            let ahead = long(not_before.as_secs().saturating_sub(time.as_secs()));
-            (Reason::CertificateNotYetValid, format!("the certificate of {server} becomes valid in {ahead} only"))
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            (Reason::CertificateWrongName, format!("the certificate is for {}, and not for {server}", names(own)))
-        }
-        CertificateError::UnknownIssuer => (Reason::CertificateUntrusted, untrusted(did)),
-        // What `openssl req -x509` makes unless it is told otherwise (RFC 5280 §4.2.1.9).
-        CertificateError::Other(_) if own.is_some_and(|own| own.is_ca) => {
-            let what = format!(
-                "the certificate of {server} is one of an authority, and none for a server: issue one with CA:FALSE, by it or \
-                 self-signed"
-            );
-            (Reason::CertificateRefused, what)
-        }
-        CertificateError::BadSignature => {
-            let what = format!("a signature in the chain of {server} does not hold, or its key is too short to count");
-            (Reason::CertificateRefused, what)
-        }
-        CertificateError::Revoked => (Reason::CertificateRefused, format!("the certificate of {server} is revoked")),
-        other => (Reason::CertificateRefused, format!("the certificate of {server} is refused: {other}")),
-    };
-    Failure { reason, what }
-}
-
-/// The certificate of the chain that ends at this time; the server's own is not the only one that can expire.
-fn whose(did: &Tls, not_after: u64) -> String {
-    let ends = |certificate: &&Certificate| {
-        let end: Option<jiff::Timestamp> = certificate.not_after.parse().ok();
-        end.is_some_and(|end| u64::try_from(end.as_second()).is_ok_and(|second| second == not_after))
-    };
-    match did.chain.iter().position(|certificate| ends(&certificate)) {
-        None | Some(0) => format!("the certificate of {}", did.server_name),
-        Some(nth) => format!("the certificate of its issuer {}", did.chain[nth].subject),
-    }
-}
-
-fn untrusted(did: &Tls) -> String {
-    let server = &did.server_name;
-    let trusted = match &did.trust {
-        Some(trust) if trust.anchors == 0 => {
-            return format!(
-                "the certificate of {server} cannot be believed: this visit trusts nobody ({})",
-                trust.source
-            );
-        }
-        Some(trust) => trust.source.clone(),
-        None => "this machine".to_owned(),
-    };
-    let own = did.chain.first();
-    let issuer = did.chain.last().map_or_else(String::new, |last| last.issuer.clone());
-    if own.is_some_and(|own| own.is_self_issued) {
-        return format!("the certificate of {server} is signed by itself, and {trusted} does not have it");
-    }
-    // A chain ends where a trusted certificate goes on. If the last one sent is no root, either something is missing
-    // behind it, or whoever comes next is not trusted; from here the two look alike.
-    if did.chain.last().is_some_and(|last| last.is_self_issued) {
-        format!("the certificate of {server} leads to {issuer}, which {trusted} does not have")
-    } else {
-        format!("the certificate of {server} is signed by {issuer}, which it does not send and {trusted} does not have")
-    }
-}
-
-fn names(certificate: Option<&Certificate>) -> String {
-    let Some(certificate) = certificate.filter(|certificate| certificate.names_count > 0) else {
-        return "no name at all".to_owned();
-    };
-    let shown: Vec<&str> = certificate.names.iter().take(NAMES_IN_A_SENTENCE).map(String::as_str).collect();
-    match certificate.names_count - shown.len() {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
-/// An alert by its registered name and number.
-pub fn alert(alert: AlertDescription) -> String {
-    // `HandshakeFailure` is `handshake_failure` in RFC 8446 §6.
-    let mut words = String::new();
-    for c in format!("{alert:?}").chars() {
-        if c.is_ascii_uppercase() && !words.is_empty() {
-            words.push('_');
-        }
-        words.push(c.to_ascii_lowercase());
-    }
-    format!("{words} (alert {})", u8::from(alert))
-}
-
-fn meaning(alert: AlertDescription, did: &Tls) -> String {
-    match alert {
-        AlertDescription::HandshakeFailure => ", nothing that both sides support".to_owned(),
-        AlertDescription::ProtocolVersion => ", it speaks neither TLS 1.2 nor 1.3".to_owned(),
-        AlertDescription::UnrecognisedName => format!(", it serves no {}", did.server_name),
-        AlertDescription::NoApplicationProtocol => format!(", it speaks none of {}", did.offered.join(", ")),
-        AlertDescription::CertificateRequired => ", it wants a certificate of this side".to_owned(),
-        _ => String::new(),
+        InvalidMessage::MessageTooLarge => "its record is larger than TLS allows".to_owned(),
+        InvalidMessage::MissingData(what) => format!("a message ends within {}", spelled(what)),
+        InvalidMessage::TrailingData(what) => format!("surplus bytes follow {}", spelled(what)),
+        InvalidMessage::UnexpectedMessage(what) => format!("unexpected message {}", spelled(what)),
+        InvalidMessage::IllegalEmptyList(what) => format!("empty list of {}", spelled(what)),
+        InvalidMessage::DuplicateExtension(number) => format!("extension {number} came twice"),
+        InvalidMessage::UnsupportedKeyExchangeAlgorithm(_) => "unsupported key exchange algorithm".to_owned(),
+        // The rest are names of what is wrong.
+        other => spelled(&format!("{other:?}")),
     }
 }
 
@@ -173,6 +103,93 @@ fn lacks(why: &PeerIncompatible) -> String {
         PeerIncompatible::NoCipherSuitesInCommon => "no cipher suite is known to both sides".to_owned(),
         PeerIncompatible::NoKxGroupsInCommon => "no key exchange is known to both sides".to_owned(),
         PeerIncompatible::NoSignatureSchemesInCommon => "no signature scheme is known to both sides".to_owned(),
-        other => format!("{other:?}"),
+        PeerIncompatible::ExtendedMasterSecretExtensionRequired => {
+            "it does not bind the keys to the handshake (extended_master_secret, RFC 7627)".to_owned()
+        }
+        PeerIncompatible::ServerRejectedEncryptedClientHello(_) => "it rejected the encrypted client hello".to_owned(),
+        // The rest are names of what is missing.
+        other => spelled(&format!("{other:?}")),
+    }
+}
+
+fn named(name: Option<&str>) -> String {
+    name.map_or_else(|| "a message of an unknown type".to_owned(), spelled)
+}
+
+/// `SelectedUnofferedCipherSuite` as `selected unoffered cipher suite`; acronyms keep their capitals.
+fn spelled(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    let mut words = String::new();
+    for (nth, letter) in letters.iter().enumerate() {
+        let before = nth.checked_sub(1).map(|before| letters[before]);
+        let after = letters.get(nth + 1);
+        let begins = letter.is_uppercase()
+            && (before.is_some_and(|before| !before.is_uppercase()) || after.is_some_and(|after| after.is_lowercase()));
+        if begins && nth > 0 {
+            words.push(' ');
+        }
+        let is_last = before.is_some_and(char::is_uppercase) && after.is_none_or(|after| !after.is_lowercase());
+        let is_acronym = is_last || after.is_some_and(|after| after.is_uppercase());
+        if is_acronym { words.push(*letter) } else { words.extend(letter.to_lowercase()) }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{AlertDescription, ContentType, HandshakeType, PeerMisbehaved};
+
+    use super::*;
+
+    fn said(error: Error) -> Failure {
+        let did = Tls { server_name: "x.test".to_owned(), offered: vec!["h2".to_owned()], ..Tls::default() };
+        failure(&io::Error::new(io::ErrorKind::InvalidData, error), &did)
+    }
+
+    #[test]
+    fn a_handshake_above_the_librarys_limit_is_tls() {
+        for why in [InvalidMessage::HandshakePayloadTooLarge, InvalidMessage::CertificatePayloadTooLarge] {
+            let failure = said(why.into());
+            assert_eq!(failure.reason, Reason::TlsFailed);
+            assert!(failure.what.contains("larger than 64 KiB"), "{}", failure.what);
+        }
+        assert_eq!(said(InvalidMessage::InvalidContentType.into()).reason, Reason::NotTls);
+    }
+
+    #[test]
+    fn no_error_is_told_in_the_words_of_its_source() {
+        let errors: Vec<Error> = vec![
+            InvalidMessage::MissingData("ServerHello").into(),
+            InvalidMessage::TrailingData("Certificate").into(),
+            InvalidMessage::DuplicateExtension(16).into(),
+            InvalidMessage::UnsupportedCompression.into(),
+            PeerIncompatible::ServerRejectedEncryptedClientHello(None).into(),
+            PeerIncompatible::UncompressedEcPointsRequired.into(),
+            PeerMisbehaved::SelectedUnofferedCipherSuite.into(),
+            PeerMisbehaved::IllegalHelloRetryRequestWithUnofferedNamedGroup.into(),
+            Error::NoCertificatesPresented,
+            Error::InappropriateMessage { expect_types: Vec::new(), got_type: ContentType::ApplicationData },
+            Error::InappropriateHandshakeMessage {
+                expect_types: Vec::new(),
+                got_type: HandshakeType::CertificateVerify,
+            },
+            Error::AlertReceived(AlertDescription::UnknownCA),
+            Error::DecryptError,
+            Error::PeerSentOversizedRecord,
+        ];
+        for error in errors {
+            let what = said(error.clone()).what;
+            // Words, without what a debug form has: names run together, braces, quotes.
+            let run_together =
+                what.split(' ').any(|word| word.chars().skip(1).any(char::is_uppercase) && word.len() > 4);
+            assert!(!run_together && !what.contains(['{', '"']) && what.contains("x.test"), "{error:?}: {what}");
+        }
+        assert_eq!(spelled("SelectedUnofferedCipherSuite"), "selected unoffered cipher suite");
+        assert_eq!(spelled("UnknownCAName"), "unknown CA name");
+    }
+
+    #[test]
+    fn a_server_without_a_certificate_is_said_to_have_none() {
+        assert_eq!(said(Error::NoCertificatesPresented).what, "x.test sent no certificate");
     }
 }

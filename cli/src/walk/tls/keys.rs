@@ -3,8 +3,9 @@
 
 use std::{
     ffi::OsStr,
-    fs::{File, OpenOptions},
-    io::Write,
+    fs::{File, OpenOptions, Permissions},
+    io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -24,9 +25,23 @@ pub(super) type Kept = Arc<Mutex<String>>;
 impl KeyLog {
     /// Opens the file for what is to be added to it.
     pub(super) fn new(path: Option<&OsStr>, kept: Option<Kept>) -> Self {
-        let open = |path| OpenOptions::new().append(true).create(true).open(path).map_err(|error| error.to_string());
+        let open = |path| open(path).map_err(|error| error.to_string());
         Self { file: path.map(|path| Mutex::new(open(path))), kept }
     }
+}
+
+/// Whoever reads the keys can read the visit: the file is its owner's alone, also where an earlier program left it open to
+/// others. Pipes and devices stay as they are.
+fn open(path: &OsStr) -> io::Result<File> {
+    const OWNER: u32 = 0o600;
+    let file = OpenOptions::new().append(true).create(true).mode(OWNER).open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(OWNER)).map_err(|error| {
+            io::Error::new(error.kind(), format!("others can read it, and its mode cannot be changed: {error}"))
+        })?;
+    }
+    Ok(file)
 }
 
 impl rustls::KeyLog for KeyLog {

@@ -54,8 +54,7 @@ impl Source {
                 // Two variables name other certificates in its place, as they do for OpenSSL.
                 let set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
                 let instead = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find(set);
-                let source =
-                    instead.map_or_else(|| "this machine's store".to_owned(), |name| format!("what {name} names"));
+                let source = instead.unwrap_or("this machine's store").to_owned();
                 // What of it cannot be read is left out, as other programs do; what is left is counted and shown.
                 (rustls_native_certs::load_native_certs().certs, source)
             }

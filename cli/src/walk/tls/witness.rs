@@ -4,20 +4,22 @@
 use std::{
     future::Future,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
-        WebPkiServerVerifier,
+        ResolvesClientCert, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
+    sign::CertifiedKey,
 };
 
 /// What a server sent, and whether it was believed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Seen {
     /// Whether there was a certificate to verify.
     pub(super) asked: bool,
@@ -25,10 +27,31 @@ pub(super) struct Seen {
     pub(super) chain: Vec<CertificateDer<'static>>,
     /// Why it was refused, or would have been.
     pub(super) refused: Option<Error>,
+    /// When that was decided.
+    pub(super) now: UnixTime,
+    /// Why the signature over the handshake was refused, or would have been.
+    pub(super) handshake_refused: Option<Error>,
+    /// Whether the server asked for a certificate of this side.
+    pub(super) client_certificate_requested: bool,
     /// Whether keys were written to a file.
     pub(super) keys_logged: bool,
     /// Why some were not.
     pub(super) keys_unwritten: Option<String>,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self {
+            asked: false,
+            chain: Vec::new(),
+            refused: None,
+            now: UnixTime::since_unix_epoch(Duration::ZERO),
+            handshake_refused: None,
+            client_certificate_requested: false,
+            keys_logged: false,
+            keys_unwritten: None,
+        }
+    }
 }
 
 tokio::task_local! {
@@ -39,7 +62,7 @@ tokio::task_local! {
 
 /// Runs a handshake and returns what its verifier saw.
 pub(super) async fn watch<T>(handshake: impl Future<Output = T>) -> (T, Seen) {
-    let seen = Arc::default();
+    let seen: Arc<Mutex<Seen>> = Arc::default();
     let done = SEEN.scope(Arc::clone(&seen), handshake).await;
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
     (done, seen)
@@ -60,10 +83,32 @@ pub(super) struct Witness {
 }
 
 impl Witness {
-    pub(super) fn new(roots: RootCertStore, provider: Arc<CryptoProvider>, insecure: bool) -> Self {
+    pub(super) fn new(roots: Arc<RootCertStore>, provider: Arc<CryptoProvider>, insecure: bool) -> Self {
         // It fails for an empty store alone, as there are no revocation lists.
-        let judge = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().ok();
+        let judge = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build().ok();
         Self { judge, provider, insecure }
+    }
+
+    /// Whether the server has the key of its certificate. The library asks that of certificates that it can read, and of no
+    /// others, as one of version 1; where any certificate is taken, so is one whose key says nothing.
+    fn signed(&self, judged: Result<HandshakeSignatureValid, Error>) -> Result<HandshakeSignatureValid, Error> {
+        note(|seen| seen.handshake_refused = judged.as_ref().err().cloned());
+        if self.insecure { Ok(HandshakeSignatureValid::assertion()) } else { judged }
+    }
+}
+
+/// This side has no certificate, and keeps that one was asked for.
+#[derive(Debug)]
+pub(super) struct NoClientCertificate;
+
+impl ResolvesClientCert for NoClientCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        note(|seen| seen.client_certificate_requested = true);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
     }
 }
 
@@ -84,6 +129,7 @@ impl ServerCertVerifier for Witness {
             seen.asked = true;
             seen.chain = std::iter::once(end_entity).chain(intermediates).map(|der| der.clone().into_owned()).collect();
             seen.refused = judged.as_ref().err().cloned();
+            seen.now = now;
         });
         if self.insecure { Ok(ServerCertVerified::assertion()) } else { judged }
     }
@@ -94,7 +140,7 @@ impl ServerCertVerifier for Witness {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        self.signed(verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms))
     }
 
     fn verify_tls13_signature(
@@ -103,7 +149,7 @@ impl ServerCertVerifier for Witness {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        self.signed(verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -186,7 +186,7 @@ pub(super) fn is_full(evidence: &Evidence<'_>, server: SocketAddr) -> Option<(St
         let what = format!("the kernel of {host} has a full accept queue there: {} wait", socket.receive_queue);
         return Some((what, Sure::Certain, Vec::new()));
     }
-    let overflow = kernel.counters.iter().find(|counter| counter.name == "ListenOverflows")?;
+    let overflow = kernel.counters.iter().find(|counter| counter.name == "ListenOverflows" && counter.grew_by > 0)?;
     let what = format!(
         "the kernel of {host} counts {} connections that a full accept queue had no room for",
         overflow.grew_by
@@ -244,8 +244,10 @@ pub(super) fn tls(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
     let (host, validity) = match &failed.stage.did {
         // A resolver that is asked over TLS.
         Did::Name(_) => (evidence.resolver().map(|(_, host)| host), None),
+        // The words of the stage say from when to when.
+        Did::Tls(tls) if !tls.faults.is_empty() => (evidence.server(), None),
+        // In records of earlier versions one further up the chain is named by its subject.
         Did::Tls(tls) => {
-            // One further up the chain is named by its subject.
             let above = tls.chain.iter().skip(1).find(|certificate| failed.what.contains(&certificate.subject));
             (evidence.server(), above.or_else(|| tls.chain.first()))
         }
@@ -258,7 +260,7 @@ pub(super) fn tls(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
     };
     let events = evidence.events_of(YOU).filter(|event| matches!(event.what, What::HandshakeFailed { .. }));
     let basis: Vec<Basis> = events.filter_map(id).chain([evidence.stage(failed.name)]).collect();
-    vec![Cause::new(wanted, host, what).broke(true).on(basis)]
+    vec![Cause::new(wanted, host, what).broke(true).seen().on(basis)]
 }
 
 /// The day of a moment in RFC 3339.

@@ -30,6 +30,12 @@ pub struct Tls {
     pub trust: Option<Trust>,
     /// Whether the certificate was believed.
     pub verified: Verified,
+    /// What is wrong with the certificates: first what they were refused for, then everything else that was found.
+    #[serde(default)]
+    pub faults: Vec<CertificateFault>,
+    /// Whether the server asked for a certificate of the client; `visit` has none to show.
+    #[serde(default)]
+    pub client_certificate_requested: bool,
     /// Bytes that this side wrote during the handshake.
     pub bytes_out: Option<u64>,
     /// Bytes that this side read during the handshake.
@@ -87,6 +93,63 @@ pub enum Verified {
         /// Why it would have been refused; null where it would not.
         why: Option<String>,
     },
+}
+
+/// Something that is wrong with a server's certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateFault {
+    /// What, for programs.
+    pub kind: FaultKind,
+    /// Which certificate of [`Tls::chain`] is at fault, from 0; null where it is none of them.
+    pub certificate: Option<usize>,
+    /// What, in words.
+    pub what: String,
+}
+
+/// What can be wrong with a server's certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// It is signed with its own key, and is not in the trust store.
+    SelfSigned,
+    /// The chain leads to a root certificate that is not in the trust store.
+    UntrustedRoot,
+    /// The chain breaks: an issuer was not sent, and is not in the trust store.
+    MissingIssuer,
+    /// No CA is trusted.
+    NoTrust,
+    /// A signature does not verify with the key of the issuer of that name.
+    BadSignature,
+    /// It has expired.
+    Expired,
+    /// It is not valid yet.
+    NotYetValid,
+    /// It is not for the server's name.
+    WrongName,
+    /// A CA certificate is used as a server's.
+    CaAsServer,
+    /// A certificate that is not a CA's issued another.
+    NotACa,
+    /// There are more CA certificates in the chain than one of them allows (pathLenConstraint).
+    PathLength,
+    /// It is not for servers (extKeyUsage).
+    Purpose,
+    /// It has a critical extension that is not supported.
+    CriticalExtension,
+    /// A CA in the chain must not issue certificates for this name (nameConstraints).
+    NameConstraint,
+    /// It is not of version 3 of X.509.
+    Version,
+    /// It is signed by an algorithm, or has a key, that is not accepted.
+    Algorithm,
+    /// It cannot be decoded.
+    Encoding,
+    /// It is revoked.
+    Revoked,
+    /// Whether it is revoked is not known.
+    RevocationUnknown,
+    /// Something else.
+    Other,
 }
 
 /// What is in a certificate (RFC 5280).
