@@ -273,13 +273,16 @@ fn found(journey: &Journey, finding: &Finding) -> String {
             let text = |ips: &[std::net::IpAddr]| and(&ips.iter().map(ToString::to_string).collect::<Vec<_>>());
             format!("the zone above {zone} gives {server} the address {}, the zone itself {}", text(glue), text(own))
         }
-        Finding::Resolver { name, rtype, resolver, walk } => format!(
-            "{} {rtype}: the resolver said {}, the authority says {}: an old answer in its cache, or answers made for \
-             whoever asks",
-            bare(name),
-            and(resolver),
-            and(walk)
-        ),
+        Finding::Resolver { name, rtype, resolver, walk } => {
+            let why = match resolver.as_slice() {
+                [one] if one == journey::walk::SERVER_FAILURE => {
+                    "it had no answer to give, and the authority gives one now"
+                }
+                _ => "an old answer in its cache, or answers made for whoever asks",
+            };
+            let (said, says) = (and(resolver), and(walk));
+            format!("{} {rtype}: the resolver said {said}, the authority says {says}: {why}", bare(name))
+        }
     }
 }
 

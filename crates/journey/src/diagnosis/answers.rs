@@ -31,7 +31,7 @@ pub(super) fn denied(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
     let Some(name) = evidence.name() else { return Vec::new() };
     let stage = evidence.stage(StageName::Name);
     let Some((_, resolver)) = evidence.resolver() else {
-        return vec![Cause::new(wanted, None, failed.what).broke(true).on([stage])];
+        return vec![Cause::new(wanted, None, failed.what).broke(true).seen().on([stage])];
     };
     let end = evidence.end_of_aliases();
     if let Some(denial) = denial(evidence, reason, end) {
@@ -92,7 +92,8 @@ fn one_of_two(evidence: &Evidence<'_>, wanted: Trouble) -> Option<Cause> {
     let denial = denial(evidence, Reason::NoSuchName, evidence.end_of_aliases())?;
     let end = evidence.end_of_aliases();
     let what = format!("{} says that there is no name {end}, and another says that there is", denial.host);
-    Some(Cause::new(wanted, Some(denial.host), what).on(id(denial.event)))
+    let sure = if denial.is_own_word { Sure::Certain } else { Sure::Likely };
+    Some(Cause::new(wanted, Some(denial.host), what).sure(sure).on(id(denial.event)))
 }
 
 /// The authoritative answer that says no to this name, and who gave it. "No such name" also goes for all names below (RFC
@@ -400,7 +401,8 @@ fn invented(evidence: &Evidence<'_>, wanted: Trouble, host: String) -> Option<Ca
     let own = evidence.events_of(&host).filter(|event| matches!(event.what, What::AnswerSent { .. })).filter_map(id);
     let on: Vec<Basis> = own.chain([evidence.stage(StageName::Name)]).collect();
     let next = Some(walk_or_ask_another(evidence));
-    Some(Cause::new(wanted, Some(host), what).broke(true).on(on).next(next))
+    // What a report that tells all does not tell did not happen.
+    Some(Cause::new(wanted, Some(host), what).broke(true).seen().on(on).next(next))
 }
 
 fn no(reason: Reason) -> &'static str {

@@ -195,7 +195,8 @@ pub(super) fn ended(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
                 (what, Sure::Possible, packets(evidence))
             }
             Some(event) => {
-                (format!("{}: {} has read the request, and works on it", failed.what, event.host), Sure::Certain, None)
+                let sure = if evidence.told_all(&event.host) { Sure::Certain } else { Sure::Likely };
+                (format!("{}: {} has read the request, and works on it", failed.what, event.host), sure, None)
             }
             None => (failed.what.to_owned(), Sure::Possible, packets(evidence)),
         },
@@ -234,7 +235,7 @@ pub(super) fn status(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
     };
     let theirs = worked(evidence).and_then(|(event, _)| id(event));
     let basis = theirs.into_iter().chain([evidence.stage(StageName::Receive)]);
-    vec![Cause::new(wanted, evidence.server(), what).broke(evidence.case.fail_on_status).on(basis)]
+    vec![Cause::new(wanted, evidence.server(), what).broke(evidence.case.fail_on_status).seen().on(basis)]
 }
 
 /// The answer came, and its first byte late.
@@ -245,7 +246,7 @@ pub(super) fn slow_first_byte(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<C
     match worked(evidence) {
         Some((event, us)) if us >= wait / 2 => {
             let what = format!("{host} took long to begin its answer: {} by its own report", ms(us.min(wait)));
-            vec![Cause::new(wanted, Some(host), what).on(id(event).into_iter().chain([stage]))]
+            vec![Cause::new(wanted, Some(host), what).seen().on(id(event).into_iter().chain([stage]))]
         }
         // It says that it was not itself: what the network did, frames tell.
         Some(_) => Vec::new(),

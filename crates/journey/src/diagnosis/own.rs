@@ -195,10 +195,12 @@ fn silent(
             Sure::Likely,
             packets(evidence),
         ),
-        (_, true, false) if asked() => {
-            (format!("{what}: it read the question, and was still asking others"), Sure::Certain, None)
+        // That it sent nothing is known by a report that tells all.
+        (all, true, false) => {
+            let did = if asked() { "was still asking others" } else { "sent nothing" };
+            let sure = if all { Sure::Certain } else { Sure::Likely };
+            (format!("{what}: it read the question, and {did}"), sure, None)
         }
-        (_, true, false) => (format!("{what}: it read the question, and sent nothing"), Sure::Certain, None),
         (true, false, _) => (format!("{what}, and reports no question of this visit"), Sure::Likely, packets(evidence)),
         (false, false, _) => (what, Sure::Likely, packets(evidence)),
     }
@@ -317,7 +319,7 @@ pub(super) fn truncated(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> 
     let found = of_events.filter(|(_, server, question)| whole(*server, question)).map(|(event, server, question)| {
         let host = evidence.named(server.ip());
         let what = format!("{host} cut its answer for {} over udp, and gave it whole over tcp", bare(&question.name));
-        Cause::new(wanted, Some(host), what).on(super::evidence::id(event))
+        Cause::new(wanted, Some(host), what).seen().on(super::evidence::id(event))
     });
     found.collect()
 }
@@ -330,7 +332,7 @@ pub(super) fn no_recursion(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Caus
     let host = evidence.resolver();
     let basis: Vec<Basis> = host.iter().flat_map(|(address, _)| events(evidence, *address)).collect();
     let host = host.map(|(_, host)| host);
-    vec![Cause::new(wanted, host, failed.what).broke(true).on(basis)]
+    vec![Cause::new(wanted, host, failed.what).broke(true).seen().on(basis)]
 }
 
 /// Whether an event's time can be held against this machine's.

@@ -11,6 +11,7 @@ use crate::{
     Basis, Cause, Event, NoUse, Said, StageName, Sure, Trouble, What,
     chronicle::YOU,
     dns::Meaning,
+    stage::Told,
     walk::{End, Finding},
 };
 
@@ -20,10 +21,11 @@ const SHORT_US: u64 = 100_000;
 /// Which trouble a useless answer is, with what is known of the delegation that led there.
 fn trouble(evidence: &Evidence<'_>, query: &Query<'_>) -> Trouble {
     let ip = query.server.ip();
-    let has_nobody = || crate::host_of(evidence.case.hosts, ip).is_none() && evidence.case.place.is_lab();
     match query.no_use {
+        // A server that answers this machine, if not the resolver in time, is not dead.
+        Some(NoUse::NoAnswer | NoUse::Other) if walk_answer(evidence, query).is_some() => Trouble::DnsSlow,
         Some(NoUse::NoAnswer | NoUse::Unreachable | NoUse::NothingListens | NoUse::Other)
-            if has_nobody() && evidence.referral_to(ip).is_some() =>
+            if is_undescribed(evidence, ip) && !has_answered(evidence, ip) && evidence.referral_to(ip).is_some() =>
         {
             Trouble::DeadDelegation
         }
@@ -36,6 +38,48 @@ fn trouble(evidence: &Evidence<'_>, query: &Query<'_>) -> Trouble {
         Some(no_use) => own::trouble(no_use),
         None => Trouble::DnsNoAnswer,
     }
+}
+
+/// Whether the lab's description has no host at an address. There may be one all the same: a description of a lab that runs
+/// elsewhere need not be of all that is there.
+fn is_undescribed(evidence: &Evidence<'_>, ip: IpAddr) -> bool {
+    evidence.case.place.is_lab() && crate::host_of(evidence.case.hosts, ip).is_none()
+}
+
+/// Whether something at an address ever answered: a query of anybody's for this visit, or this machine's walk.
+fn has_answered(evidence: &Evidence<'_>, ip: IpAddr) -> bool {
+    let by_query = || evidence.queries.iter().any(|query| query.server.ip() == ip && query.reply.is_some());
+    let by_frame = || evidence.traffic.as_ref().is_some_and(|traffic| traffic.has_sent(ip));
+    by_query() || by_frame() || replies_to_walk(evidence, ip).next().is_some()
+}
+
+/// How long a server took to answer this machine's own walk, each time.
+fn replies_to_walk(evidence: &Evidence<'_>, ip: IpAddr) -> impl Iterator<Item = u64> {
+    let searches = evidence.case.walk.into_iter().flat_map(|walk| &walk.searches);
+    let asked = searches.flat_map(crate::walk::Search::asked).filter(move |asked| asked.address.ip() == ip);
+    let replies =
+        asked.flat_map(|asked| &asked.exchanges).filter(|exchange| matches!(exchange.result, Told::Reply { .. }));
+    replies.map(|exchange| exchange.duration_us)
+}
+
+/// The same, where that is longer than the resolver waited for an answer.
+fn walk_answer(evidence: &Evidence<'_>, query: &Query<'_>) -> Option<u64> {
+    let waited = query.elapsed_us.max(SHORT_US);
+    replies_to_walk(evidence, query.server.ip()).filter(|us| *us >= waited).max()
+}
+
+/// Whether it is seen, and not only missing from a description, that no host has an address: the kernel or a router says
+/// that there is no way to it, or nobody answers to it on its link.
+fn is_nobodys(evidence: &Evidence<'_>, query: &Query<'_>) -> bool {
+    let is_unclaimed = || evidence.traffic.as_ref().is_some_and(|traffic| traffic.is_unclaimed(query.server.ip()));
+    query.no_use == Some(NoUse::Unreachable) || is_unclaimed()
+}
+
+/// Whether a server that refers elsewhere serves another zone, as one that it delegates from shows. It does what it is for,
+/// and the delegation to it is wrong. One that refers to the root misses a zone that it may well be meant to have.
+fn serves_another(evidence: &Evidence<'_>, query: &Query<'_>) -> bool {
+    let zone = evidence.referral_to(query.server.ip()).map(|referral| referral.zone);
+    referred_to(query).zip(zone).is_some_and(|(to, zone)| to != "." && !same(to, zone) && is_under(zone, to))
 }
 
 /// The zone that a reply refers to.
@@ -100,12 +144,40 @@ fn of_query(evidence: &Evidence<'_>, query: &Query<'_>, wanted: Trouble) -> Caus
         || format!("what {name} is in"),
         |Referral { zone, host, .. }| format!("{zone}, which {host} delegates to it"),
     );
-    let mut cause = Cause::new(wanted, Some(host.clone()), String::new());
+    let mut cause = Cause::new(wanted, Some(host.clone()), String::new()).seen();
     let what = match wanted {
         Trouble::DeadDelegation => {
             let Some(Referral { host, zone, server, .. }) = &referral else { return cause };
             cause.host = Some(host.clone());
-            format!("{host} delegates {zone} to {server} at {ip}, an address that no host has")
+            if is_nobodys(evidence, query) {
+                format!("{host} delegates {zone} to {server} at {ip}, an address that no host has")
+            } else {
+                let tell = own::packets(evidence).unwrap_or_else(|| format!("whether anything answers at {ip}"));
+                cause = cause.sure(Sure::Likely).tell(tell);
+                format!(
+                    "{host} delegates {zone} to {server} at {ip}, which does not answer the resolver, and where the lab's \
+                     description has no host"
+                )
+            }
+        }
+        Trouble::DnsSlow => {
+            let us = walk_answer(evidence, query).unwrap_or_default();
+            format!(
+                "{at} did not answer the resolver for {name} within {}; it answered this machine's walk after {}",
+                ms(query.elapsed_us),
+                ms(us)
+            )
+        }
+        Trouble::LameDelegation if serves_another(evidence, query) => {
+            let (Some(to), Some(Referral { host: parent, zone, server, .. })) = (referred_to(query), &referral) else {
+                return cause;
+            };
+            cause.host = Some(parent.clone());
+            format!(
+                "{parent} delegates {zone} to {server}, which is {at} and does not serve it: it refers to {} instead. The \
+                 record is {zone} NS {server}",
+                words::zone(to)
+            )
         }
         Trouble::LameDelegation => match referred_to(query) {
             Some(to) => format!("{at} is no authority for {zone}: it refers to {} instead", words::zone(to)),
@@ -166,7 +238,10 @@ fn silent(evidence: &Evidence<'_>, query: &Query<'_>, at: &str, host: &str) -> (
         return (format!("{what}, as the resolver says; it says itself that it did"), Sure::Likely, tell);
     }
     match (read, evidence.said(host)) {
-        (true, _) => (format!("{what}: it read it, and had sent nothing when the visit was over"), Sure::Certain, None),
+        (true, _) => {
+            let sure = if evidence.told_all(host) { Sure::Certain } else { Sure::Likely };
+            (format!("{what}: it read it, and had sent nothing when the visit was over"), sure, None)
+        }
         (false, Some(Said::Silent { .. })) => {
             let what = format!("{what}, and gives no report either");
             (what, Sure::Likely, Some(format!("is {host} up at all? Look at it by itself")))
@@ -289,9 +364,14 @@ pub(super) fn by_walk(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
         }
         let host = evidence.named(address.ip());
         let named = server.as_deref().map_or_else(String::new, |name| format!(" as {}", bare(name)));
+        let by = evidence.search().and_then(|search| {
+            let delegated = search.zones.iter().find(|delegated| same(&delegated.zone, zone))?;
+            Some(format!(" (delegated by {})", words::zone(delegated.referred_by.as_deref()?)))
+        });
         let what = format!(
-            "{host}, which serves {}{named}, gives this machine no usable answer: {}",
+            "{host}, which serves {}{named}{}, gives this machine no usable answer: {}",
             words::zone(zone),
+            by.unwrap_or_default(),
             why.trim_end_matches('.')
         );
         found.push(
@@ -306,8 +386,8 @@ pub(super) fn by_walk(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
 }
 
 fn dead(evidence: &Evidence<'_>, ip: IpAddr) -> Trouble {
-    let is_known = crate::host_of(evidence.case.hosts, ip).is_some() || !evidence.case.place.is_lab();
-    if is_known { Trouble::DnsNoAnswer } else { Trouble::DeadDelegation }
+    let is_dead = is_undescribed(evidence, ip) && !has_answered(evidence, ip);
+    if is_dead { Trouble::DeadDelegation } else { Trouble::DnsNoAnswer }
 }
 
 /// Records that a server has no say in, and that the resolver left out.
@@ -322,7 +402,7 @@ pub(super) fn ignored(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
             let what = format!(
                 "{host} added records that it has no say in to its answer for {name}{under}; the resolver left them out{about}{more}"
             );
-            Some(Cause::new(wanted, Some(host), what).on(id(event)))
+            Some(Cause::new(wanted, Some(host), what).seen().on(id(event)))
         }
         _ => None,
     });

@@ -31,8 +31,9 @@ pub const RULES: &[Rule] = rules! {
     AliasLoop: aliases::alias_loop, "stage name failed: the CNAME records that were served lead back to one of their names";
     DelegationLoop: servers::useless, "the resolver's queries: a server refers to the very zone that was delegated to it";
     LameDelegation: servers::useless, "the resolver's queries: a server that a zone is delegated to answers as no authority for it";
-    DeadDelegation: servers::useless, "the resolver's queries: no answer from an address that a referral names and that no host of the lab has";
+    DeadDelegation: servers::useless, "the resolver's queries: no answer from an address that a referral names, that the lab's description has no host for, and that nothing was heard of";
     DnsSlow: slow::name, "stage name of 200 ms and more: half of it went by at one server, by its own report or by its asker's";
+    DnsSlow: servers::useless, "the resolver's queries and the walk: a server that did not answer the resolver in time answered this machine after longer";
     DnsTcpRefused: servers::useless, "the resolver's queries: a server cut its answer over udp, and could not be asked over tcp";
     DnsNothingListens: servers::useless, "the resolver's queries: a server's machine says that nothing listens there";
     DnsRefused: servers::useless, "the resolver's queries: a server answered REFUSED";

@@ -292,6 +292,22 @@ impl<'a> Traffic<'a> {
         })
     }
 
+    /// Whether a packet of this address was seen.
+    pub(super) fn has_sent(&self, ip: IpAddr) -> bool {
+        self.seen.iter().any(|seen| match seen.packet {
+            Packet::Neighbour { sender, is_question, .. } => sender == ip && !is_question,
+            Packet::Tcp { from, .. } | Packet::Udp { from, .. } => from.ip() == ip,
+            Packet::Icmp { from, .. } => from == ip,
+            Packet::Other => false,
+        })
+    }
+
+    /// Whether somebody looked for this address on its link, and nobody answered to it.
+    pub(super) fn is_unclaimed(&self, ip: IpAddr) -> bool {
+        let is_search = |seen: &Seen<'_>| matches!(seen.packet, Packet::Neighbour { is_question: true, target, .. } if target == ip);
+        self.seen.iter().any(is_search) && !self.has_sent(ip)
+    }
+
     /// Whether an answer to a SYN was seen, wherever it got to.
     pub(super) fn is_syn_answered(&self, server: SocketAddr) -> bool {
         self.seen

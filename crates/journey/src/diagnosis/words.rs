@@ -9,7 +9,8 @@ use crate::{Basis, Cause, Sure, Trouble};
 const MOST_BASIS: usize = 8;
 
 impl Cause {
-    /// A cause that was seen to happen and that the visit did not fail by.
+    /// A cause that the visit did not fail by. It is likely and no more: a rule that has seen it happen says so, with
+    /// [`Self::seen`].
     pub(super) fn new(trouble: Trouble, host: Option<String>, what: impl Into<String>) -> Self {
         Self {
             trouble,
@@ -17,7 +18,7 @@ impl Cause {
             broke: false,
             what: what.into(),
             basis: Vec::new(),
-            sure: Sure::Certain,
+            sure: Sure::Likely,
             would_tell: None,
             next: None,
         }
@@ -29,6 +30,12 @@ impl Cause {
 
     pub(super) fn sure(self, sure: Sure) -> Self {
         Self { sure, ..self }
+    }
+
+    /// It was seen to happen: by this machine, or by a host that reports it. That nothing was seen of something else is no
+    /// such evidence.
+    pub(super) fn seen(self) -> Self {
+        self.sure(Sure::Certain)
     }
 
     /// What it rests on; each is named once, and not more than a few.

@@ -340,11 +340,13 @@ fn of_resolver(reply: &Reply, rtype: &str) -> Option<Vec<String>> {
         }
         Meaning::NoData | Meaning::Alias => Some(vec![NO_ADDRESS.to_owned()]),
         Meaning::NoSuchName => Some(vec![NO_NAME.to_owned()]),
-        Meaning::ServerFailure => Some(vec![reply.rcode.clone()]),
+        Meaning::ServerFailure => Some(vec![SERVER_FAILURE.to_owned()]),
         Meaning::Truncated | Meaning::Refused | Meaning::Referral | Meaning::Other => None,
     }
 }
 
+/// What a resolver said that had no answer to give.
+pub const SERVER_FAILURE: &str = "SERVFAIL";
 const NO_ADDRESS: &str = "no address";
 const NO_NAME: &str = "no such name";
 

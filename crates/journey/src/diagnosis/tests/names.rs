@@ -1,10 +1,10 @@
 //! Troubles of the name.
 
-use super::scene::{NAME, Scene, addresses, aliases, at, question, record, referral, reply, server};
+use super::scene::{NAME, Scene, addresses, aliases, arp, at, question, record, referral, reply, server};
 use crate::{
     NoUse, Place, Reason, StageName, Sure, Trouble, What,
     dns::{Edns, ExtendedError, Meaning, Reply, Transport},
-    stage::{self, Did, Told, Tried},
+    stage::{self, Did, Exchange, Told, Tried},
     walk::{Asked, End, Finding, Group, Learned, Said, Search, Server, Servers, Walk, Zone},
 };
 
@@ -90,19 +90,35 @@ fn delegations() {
     let lame = delegated("10.78.2.10").hears("root", 9, of, referral("local", "ns.local", "10.78.2.20"), 500_000);
     for failure in [NoUse::Lame, NoUse::LeadsBack] {
         let lame = name(lame.clone().fails("root", 9, of, failure, ""));
-        let cause = lame.check(Trouble::LameDelegation, Some("root"), Sure::Certain);
-        assert!(cause.what.contains("which auth1 delegates to it: it refers to local instead"), "{}", cause.what);
+        // The root serves its own zone, so it is the delegation that is wrong.
+        let cause = lame.check(Trouble::LameDelegation, Some("auth1"), Sure::Certain);
+        let words = "auth1 delegates lame.example.local to ns.lame.example.local, which is root (10.78.2.10) and does not \
+                     serve it: it refers to local instead. The record is lame.example.local NS ns.lame.example.local";
+        assert_eq!(cause.what, words);
     }
+    // A server that refers to the root misses the zone.
+    let upward = delegated("10.78.2.31").hears("auth1", 9, of, referral(".", "a.root", "10.78.2.10"), 500_000);
+    let upward = name(upward.fails("auth1", 9, of, NoUse::Lame, ""));
+    let cause = upward.check(Trouble::LameDelegation, Some("auth1"), Sure::Certain);
+    assert!(cause.what.contains("which auth1 delegates to it: it refers to the root instead"), "{}", cause.what);
     let back = delegated("10.78.2.10")
         .hears("root", 9, of, referral(zone, "ns.lame.example.local", "10.78.2.10"), 500_000)
         .fails("root", 9, of, NoUse::LeadsBack, "");
     name(back).check(Trouble::DelegationLoop, Some("root"), Sure::Certain);
-    // At an address of nobody, whoever delegates there is to blame; at a host's, the host.
-    for failure in [NoUse::NoAnswer, NoUse::Unreachable] {
-        let dead = name(delegated("10.78.2.99").fails("10.78.2.99", 9, of, failure, ""));
-        let cause = dead.check(Trouble::DeadDelegation, Some("auth1"), Sure::Certain);
-        assert!(cause.what.contains("auth1 delegates lame.example.local to ns.lame.example.local at 10.78.2.99"));
-    }
+    // At an address that cannot be reached and that the lab's description does not have, the delegation is dead.
+    let unreachable = || name(delegated("10.78.2.99").fails("10.78.2.99", 9, of, NoUse::Unreachable, ""));
+    let cause = unreachable().check(Trouble::DeadDelegation, Some("auth1"), Sure::Certain);
+    let words =
+        "auth1 delegates lame.example.local to ns.lame.example.local at 10.78.2.99, an address that no host has";
+    assert!(cause.what.contains(words), "{}", cause.what);
+    // Of one that is only silent it is not known that nobody is there.
+    let silent = || name(delegated("10.78.2.99").fails("10.78.2.99", 9, of, NoUse::NoAnswer, ""));
+    let cause = silent().check(Trouble::DeadDelegation, Some("auth1"), Sure::Likely);
+    assert!(cause.what.contains("the lab's description has no host") && cause.would_tell.is_some(), "{cause:?}");
+    // On the wire it was looked for, and nobody answered to it.
+    let looked_for = silent().frames(vec![arp(9, 1, "router", "10.78.2.1", "10.78.2.99", &["root", "tld"])]);
+    let cause = looked_for.check(Trouble::DeadDelegation, Some("auth1"), Sure::Certain);
+    assert!(cause.what.contains(words), "{}", cause.what);
     name(delegated("10.78.2.10").fails("root", 9, of, NoUse::NoAnswer, "")).check(
         Trouble::DnsNoAnswer,
         Some("root"),
@@ -111,6 +127,70 @@ fn delegations() {
     // Nobody told of the delegation.
     let alone = name(Scene::servfail().fails("10.78.2.99", 9, of, NoUse::Unreachable, ""));
     alone.check(Trouble::DnsUnreachable, Some("10.78.2.99"), Sure::Certain);
+    // It answers the walk, after longer than the resolver waits: it is slow, and the delegation to it is right.
+    let mut slow = silent();
+    slow.walk = Some(walked_at("10.78.2.99", 900_000, addresses(of, &["10.78.2.81"])));
+    let cause = slow.check(Trouble::DnsSlow, Some("10.78.2.99"), Sure::Certain);
+    assert!(cause.what.contains("it answered this machine's walk after 900 ms"), "{}", cause.what);
+    let causes = slow.causes();
+    assert!(causes.iter().all(|cause| cause.trouble != Trouble::DeadDelegation), "{causes:#?}");
+    // The same where it was quick to answer: whatever kept it from the resolver, there is somebody.
+    slow.walk = Some(walked_at("10.78.2.99", 900, addresses(of, &["10.78.2.81"])));
+    let causes = slow.causes();
+    assert!(causes.iter().all(|cause| cause.trouble != Trouble::DeadDelegation), "{causes:#?}");
+}
+
+/// A walk in which this server answered after so long.
+fn walked_at(ip: &str, duration_us: u64, reply: Reply) -> Walk {
+    let mut walk = walked(End::Answer, &["10.78.2.81"], Vec::new());
+    let server = server(ip);
+    let exchange = Exchange {
+        question: question("www.lame.example.local"),
+        id: 7,
+        transport: Transport::Udp,
+        server,
+        via: None,
+        local: None,
+        start_us: 0,
+        duration_us,
+        sent_us: Some(0),
+        sent_bytes: 40,
+        opening: None,
+        tls: None,
+        result: Told::Reply { reply },
+    };
+    let asked = Asked {
+        address: server,
+        host: None,
+        learned: Learned::Glue { zone: "example.local.".to_owned() },
+        exchanges: vec![exchange],
+        said: Some(Said::Answer { addresses: Vec::new() }),
+        name_servers: None,
+        serial: None,
+        own_addresses: Vec::new(),
+    };
+    walk.searches[0].zones.push(Zone {
+        zone: "lame.example.local.".to_owned(),
+        asked: "www.lame.example.local.".to_owned(),
+        referred_by: Some("example.local.".to_owned()),
+        known: false,
+        servers: vec![Server { name: None, addresses: vec![asked], note: None }],
+    });
+    walk
+}
+
+#[test]
+fn what_a_report_that_lost_events_does_not_tell_is_not_certain() {
+    let read = What::QueryReceived {
+        peer: at("10.78.1.53:5000"),
+        transport: Transport::Udp,
+        question: question("example.local"),
+    };
+    let mut scene = Scene::servfail().fails("tld", 10, "example.local", NoUse::NoAnswer, "").says("tld", 10, read);
+    for observer in scene.observers.iter_mut().filter(|observer| observer.host == "tld") {
+        observer.said = crate::Said::Reported { events: 1, same_clock: true, overwritten: 1, queues: Vec::new() };
+    }
+    scene.check(Trouble::DnsNoAnswer, Some("tld"), Sure::Likely);
 }
 
 #[test]

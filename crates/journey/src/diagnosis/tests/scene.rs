@@ -330,12 +330,16 @@ impl Scene {
         self
     }
 
-    /// What is concluded; with what must be so of all that is concluded.
-    pub(super) fn causes(&self) -> Vec<Cause> {
+    /// What to try next, as the outcome says.
+    pub(super) fn next(&self) -> String {
         let events = in_order(self.events.clone());
-        let case = Case {
+        judge(&self.case(&events)).0.next.unwrap_or_default()
+    }
+
+    fn case<'a>(&'a self, events: &'a [Event]) -> Case<'a> {
+        Case {
             hops: &self.hops,
-            events: &events,
+            events,
             hosts: &self.hosts,
             place: &self.place,
             observers: &self.observers,
@@ -343,7 +347,13 @@ impl Scene {
             walk: self.walk.as_ref(),
             run_delays: &self.run_delays,
             fail_on_status: self.fail,
-        };
+        }
+    }
+
+    /// What is concluded; with what must be so of all that is concluded.
+    pub(super) fn causes(&self) -> Vec<Cause> {
+        let events = in_order(self.events.clone());
+        let case = self.case(&events);
         let found = causes(&case);
         assert_eq!(found, causes(&case));
         let has_failed = self.hops.last().is_some_and(|hop| hop.failed().is_some());

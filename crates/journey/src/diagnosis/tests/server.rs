@@ -4,7 +4,7 @@ use super::scene::{NAME, Scene, addresses, at, question, reply, server};
 use crate::{
     NoUse, Reason, StageName, Sure, Trouble, What,
     dns::{Meaning, Transport},
-    stage::{self, Did, Receive, Told, Tried, Wait},
+    stage::{self, CertificateFault, Did, FaultKind, Receive, Told, Tried, Wait},
     verdict::judge,
 };
 
@@ -220,4 +220,30 @@ fn this_machine_and_its_user() {
         found.iter().filter(|cause| cause.broke).map(|cause| cause.trouble).collect::<Vec<_>>(),
         [Trouble::Interrupted]
     );
+}
+
+#[test]
+fn advice_fits_the_trouble() {
+    let silent = || {
+        let failed = Some((Reason::Timeout, "it failed"));
+        Scene::found(&["10.78.2.81"]).connect(&[("10.78.2.81:80", Tried::Timeout)], (5, 900), failed)
+    };
+    assert!(silent().next().contains("a firewall on the way"), "{}", silent().next());
+    let full = silent().queue("app1", "10.78.2.81:80", 3, 2).next();
+    assert!(full.contains("the server program on app1 does not accept connections"), "{full}");
+    assert!(!full.contains("firewall") && !full.contains("route"), "{full}");
+    let refused = |faults: &[FaultKind]| {
+        let fault = |kind: &FaultKind| CertificateFault { kind: *kind, certificate: Some(0), what: String::new() };
+        let tls = stage::Tls { faults: faults.iter().map(fault).collect(), ..stage::Tls::default() };
+        ended(Did::Tls(Box::new(tls)), (6, 9), Reason::CertificateUntrusted).next()
+    };
+    assert!(refused(&[FaultKind::MissingIssuer]).contains("send its intermediate certificates too"));
+    assert!(refused(&[FaultKind::UntrustedRoot]).contains("--cacert FILE"));
+    assert!(refused(&[FaultKind::SelfSigned]).contains("--cacert FILE"));
+    // Trusting one that is a CA's would not help.
+    let own = refused(&[FaultKind::SelfSigned, FaultKind::CaAsServer]);
+    assert!(own.contains("CA:FALSE") && !own.contains("--cacert"), "{own}");
+    let wanted = stage::Tls { client_certificate_requested: true, ..stage::Tls::default() };
+    let wanted = ended(Did::Tls(Box::new(wanted)), (6, 9), Reason::TlsFailed).next();
+    assert!(wanted.contains("client certificate"), "{wanted}");
 }
