@@ -342,3 +342,20 @@ fn what_visit_does_not_have_is_refused() {
         assert!(String::from_utf8_lossy(&output.stderr).contains(option), "{option}");
     }
 }
+
+#[test]
+fn an_error_status_gets_no_success_mark() {
+    for (status, mark) in
+        [("200 OK", "✔"), ("302 Found", "✔"), ("404 Not Found", "!"), ("503 Service Unavailable", "!")]
+    {
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nno");
+        let server = Server::start(answer.into_bytes(), End::WhenPeerCloses);
+        let output = run(&[&server.url("/")]);
+        let screen = String::from_utf8(output.stdout).unwrap();
+        let verdict = screen.lines().find(|line| line.contains("Reached")).unwrap();
+        assert!(verdict.starts_with(mark), "{status}: {verdict}");
+        let receive = screen.lines().find(|line| line.contains(" receive ")).unwrap();
+        assert!(receive.trim_start().starts_with(mark), "{status}: {receive}");
+        assert_eq!(output.status.code(), Some(0));
+    }
+}

@@ -133,6 +133,7 @@ pub(super) fn place(place: &Place) -> String {
 /// One stage: its line, and its details below.
 fn show(page: &mut Page, journey: &Journey, hop: &Hop, stage: &Stage, detail: Detail) {
     let (mark, ink) = match stage.state {
+        StageState::Done if stage.name() == StageName::Receive && hop.is_http_error() => ("!", Ink::Warn),
         StageState::Done => ("✔", Ink::Good),
         StageState::Failed => ("✘", Ink::Bad),
         StageState::Skipped | StageState::NotReached => ("·", Ink::Dim),
@@ -453,6 +454,8 @@ fn events(page: &mut Page, journey: &Journey) {
 fn verdict(page: &mut Page, journey: &Journey) {
     let outcome = &journey.outcome;
     let (mark, ink) = match (outcome.reached, outcome.failed_stage) {
+        // The server was reached, and said that it cannot do what it was asked for.
+        (true, _) if journey.hops.last().is_some_and(Hop::is_http_error) => ("! ", Ink::Warn),
         (true, _) => ("✔ ", Ink::Good),
         // Nobody had to answer, and nobody did.
         (false, None) if journey.exit_code == 0 => ("· ", Ink::Warn),

@@ -238,7 +238,11 @@ fn every_visit(page: &mut Page, series: &Series) {
     page.gap();
     page.line(2, &[piece(Ink::Bold, "Every visit")]);
     for (nth, visit) in series.visits.iter().enumerate() {
-        let (mark, ink) = if visit.failed() { ("✘", Ink::Bad) } else { ("✔", Ink::Good) };
+        let (mark, ink) = match visit.status {
+            _ if visit.failed() => ("✘", Ink::Bad),
+            Some(400..) => ("!", Ink::Warn),
+            _ => ("✔", Ink::Good),
+        };
         let line = [dim(format!("{:>6} ", nth + 1)), piece(ink, mark), plain(format!(" {}", visit.verdict))];
         page.line_with_right(9, &line, &dim(duration(visit.total_us)));
     }

@@ -114,7 +114,8 @@ fn failed(case: &Case<'_>, hop: &Hop, stage: &Stage) -> (Outcome, u8) {
         told.what.clone_from(&failure.what);
     }
     let own = causes.first_mut().and_then(|cause| {
-        let next = cause.next.take().or_else(|| advice(case, reason, name, hop));
+        let next = cause.next.take().or_else(|| advice::of_cause(cause, name, hop));
+        let next = next.or_else(|| advice(case, reason, name, hop));
         cause.next.clone_from(&next);
         next
     });

@@ -95,6 +95,7 @@ fn cause(evidence: &Evidence<'_>, nearest: &Cause, broke: bool) -> Cause {
     let what =
         format!("{what}: threads of this process were ready to run and waited for a processor ({})", and(&waits));
     Cause::new(Trouble::MachineBusy, None, what)
+        .seen()
         .broke(broke)
         .on(nearest.basis.iter().cloned())
         .next(Some("visit again when less is running on this machine".to_owned()))

@@ -153,8 +153,9 @@ pub(super) fn late(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
             pair.answered.question.rtype,
             ms(pair.answered.duration_us),
         );
-        found
-            .push(Cause::new(wanted, Some(evidence.named(reply.server.ip())), what).on(events(evidence, reply.server)));
+        found.push(
+            Cause::new(wanted, Some(evidence.named(reply.server.ip())), what).seen().on(events(evidence, reply.server)),
+        );
     }
     found
 }

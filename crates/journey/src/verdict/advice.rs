@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use super::{Case, has_been_twice, has_status, nobody_asked, raw};
 use crate::{
-    Hop, Observer, Place, Reason, Said, StageName,
+    Cause, Hop, Observer, Place, Reason, Said, StageName, Sure, Trouble,
     dns::Meaning,
-    stage::{Did, Exchange, NameSource, Protocol, Told},
+    stage::{CertificateFault, Did, Exchange, FaultKind, NameSource, Protocol, Tls, Told},
 };
 
 /// A lab of which no host answers any more is not a lab with a broken hop.
@@ -18,6 +18,99 @@ pub(super) fn lab_is_gone(case: &Case<'_>) -> Option<String> {
     let gone = asked.peek().is_some() && asked.all(silent);
     gone.then(|| {
         format!("no host of the lab that {described_by} describes answers: does it still run? (visit lab serve)")
+    })
+}
+
+/// What to try next where a cause says more than the reason that the stage failed by.
+pub(super) fn of_cause(cause: &Cause, stage: StageName, hop: &Hop) -> Option<String> {
+    let host = || cause.host.clone().unwrap_or_else(|| "the server".to_owned());
+    match cause.trouble {
+        Trouble::AcceptQueueFull => Some(format!(
+            "the server program on {} does not accept connections: look at its load and its log; ss -ltn there shows the \
+             queue (Recv-Q above Send-Q)",
+            host()
+        )),
+        Trouble::NothingListens => Some("is the server running, and is this its port?".to_owned()),
+        Trouble::ThisMachine if stage == StageName::Connect => {
+            Some("this machine could not try: look at its limits (ulimit -a) and its addresses (ip address)".to_owned())
+        }
+        Trouble::Reset if stage == StageName::Connect => {
+            Some(format!("{}, or a firewall before it, resets connections to this port: look at its log", host()))
+        }
+        Trouble::Silent if stage == StageName::Tls && !ran_out_of_time(hop) => Some(format!(
+            "does {} speak TLS on this port? It took the connection and sent nothing: look at its load and its log",
+            host()
+        )),
+        Trouble::AliasLoop => Some("change one of these CNAME records".to_owned()),
+        Trouble::FramesLate => Some(format!("look at the link of {}: frames are held up there", host())),
+        // The SYN was seen to arrive: the route is fine.
+        Trouble::SynUnanswered if cause.sure == Sure::Certain => {
+            Some(format!("the SYN reached {}: does a firewall on it drop SYNs, or is the machine stuck?", host()))
+        }
+        Trouble::TlsFailed if tls(hop).is_some_and(|tls| tls.client_certificate_requested) => Some(
+            "the server wants a client certificate, and visit cannot present one: curl can (--cert, --key)".to_owned(),
+        ),
+        _ => tls(hop).and_then(|tls| of_certificates(tls, hop)),
+    }
+}
+
+/// Whether the time of the whole visit was over.
+fn ran_out_of_time(hop: &Hop) -> bool {
+    let failure = hop.failed().and_then(|stage| stage.failure.as_ref());
+    failure.is_some_and(|failure| failure.reason == Reason::MaxTime)
+}
+
+fn tls(hop: &Hop) -> Option<&Tls> {
+    match &hop.stage(StageName::Tls)?.did {
+        Did::Tls(tls) => Some(tls),
+        _ => None,
+    }
+}
+
+/// What to do about certificates that were refused.
+fn of_certificates(tls: &Tls, hop: &Hop) -> Option<String> {
+    let failed = hop.failed().is_some_and(|stage| stage.name() == StageName::Tls);
+    let fault = tls.faults.first().filter(|_| failed)?;
+    let is_alone = tls.faults.len() == 1;
+    let server = &tls.server_name;
+    Some(match fault {
+        CertificateFault { kind: FaultKind::SelfSigned, .. } if is_alone => {
+            "if it is the server that you mean, name its certificate with --cacert FILE".to_owned()
+        }
+        CertificateFault { kind: FaultKind::SelfSigned | FaultKind::CaAsServer, .. } => {
+            let kind = if tls.name_sent { "DNS" } else { "IP" };
+            format!(
+                "issue a certificate for the server with CA:FALSE and subjectAltName={kind}:{server}; -k visits without \
+                 verifying"
+            )
+        }
+        CertificateFault { kind: FaultKind::UntrustedRoot, .. } => {
+            "if you trust that CA, name its certificate with --cacert FILE".to_owned()
+        }
+        CertificateFault { kind: FaultKind::MissingIssuer, .. } => {
+            "configure the server to send its intermediate certificates too (the full chain); if the missing issuer is a root \
+             that you trust, name it with --cacert FILE"
+                .to_owned()
+        }
+        CertificateFault { kind: FaultKind::NoTrust, .. } => "name a CA to trust with --cacert FILE".to_owned(),
+        CertificateFault { kind: FaultKind::BadSignature, .. } => {
+            "was that CA renewed? Compare its certificates, and name the current one with --cacert FILE".to_owned()
+        }
+        CertificateFault { kind: FaultKind::Expired, certificate: Some(1..), .. } => {
+            "the server needs a chain with a current CA certificate; is this machine's clock right?".to_owned()
+        }
+        CertificateFault { kind: FaultKind::Version | FaultKind::Algorithm, .. } => {
+            "issue the certificate again: X.509 version 3, a key of ECDSA P-256 or RSA 2048, SHA-256; -k visits without \
+             verifying"
+                .to_owned()
+        }
+        CertificateFault { kind: FaultKind::Purpose, .. } => {
+            "have a certificate issued for server authentication (extKeyUsage serverAuth)".to_owned()
+        }
+        CertificateFault { kind: FaultKind::NotACa | FaultKind::PathLength | FaultKind::NameConstraint, .. } => {
+            "have the certificate issued by a CA that may issue it".to_owned()
+        }
+        _ => return None,
     })
 }
 
@@ -80,8 +173,11 @@ pub(super) fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Ho
             "this resolver does not serve you: ask one that does with --resolver ADDR".to_owned()
         }
         (Reason::BadReply | Reason::Timeout, StageName::Name) if !nobody_asked(hop) => has_replied(hop, resolver),
-        (Reason::ResolverDown, _)
-        | (Reason::Timeout | Reason::BadReply | Reason::Reset | Reason::NotTls | Reason::TlsFailed, StageName::Name) => {
+        (Reason::NotTls | Reason::TlsFailed, StageName::Name) => match resolver {
+            Some(address) => format!("does {address} speak DNS over TLS or HTTPS? Another resolver: --resolver ADDR"),
+            None => "ask another resolver with --resolver ADDR".to_owned(),
+        },
+        (Reason::ResolverDown, _) | (Reason::Timeout | Reason::BadReply | Reason::Reset, StageName::Name) => {
             match resolver {
                 Some(address) => {
                     format!("is a DNS server running at {address}? Another one: --resolver ADDR, or --resolver system")
@@ -101,7 +197,7 @@ pub(super) fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Ho
         (Reason::NotTls, _) if protocol(hop).is_some() => return other_protocol(hop),
         (Reason::NotTls, _) => "does it speak TLS on this port? Without: use an http:// URL".to_owned(),
         (Reason::TlsFailed, StageName::Wait | StageName::Receive) => {
-            "it may want a certificate of this side, and visit has none to show: look at the server's log".to_owned()
+            "the server ended TLS after the handshake: look at its log".to_owned()
         }
         (Reason::Reset, StageName::Tls) => {
             "the server hung up: does it speak TLS on this port? Look at its log".to_owned()
@@ -119,7 +215,9 @@ pub(super) fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Ho
         (Reason::CertificateUntrusted, _) => {
             "is its issuer one to trust? Then name the issuer's certificate with --cacert FILE".to_owned()
         }
-        (Reason::CertificateRefused, _) => "have the server's certificate looked at".to_owned(),
+        (Reason::CertificateRefused, _) => {
+            "look at the certificates: openssl s_client -showcerts -connect HOST:PORT".to_owned()
+        }
         (Reason::WriteFailed, _) => "write it somewhere else with -o FILE".to_owned(),
         (Reason::BadContentCoding, _) => "ask for the content as it is: -H 'Accept-Encoding: identity'".to_owned(),
         (Reason::Timeout, StageName::Wait) => {

@@ -155,6 +155,7 @@ fn walked_at(ip: &str, duration_us: u64, reply: Reply) -> Walk {
         duration_us,
         sent_us: Some(0),
         sent_bytes: 40,
+        opt: stage::Opt::Full,
         opening: None,
         tls: None,
         result: Told::Reply { reply },
