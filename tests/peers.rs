@@ -1,11 +1,15 @@
-//! Servers of other vendors in the lab's tree: real ones, with the lab's own zone files.
+//! Programs of other vendors: servers in the lab's tree with the lab's own zone files, and clients and servers that meet the
+//! same cases as ours, from which `docs/compatibility.md` is generated.
 //!
 //! | module | what |
 //! |---|---|
 //! | `vendor` | each vendor's program and its configuration |
 //! | `process` | a program that is started here, and ends with its test |
 //! | `stage` | the lab beside it, and visits |
+//! | `compatibility` | the same cases for ours and theirs |
 
+#[path = "compatibility/mod.rs"]
+mod compatibility;
 #[path = "peers/process.rs"]
 mod process;
 #[path = "peers/stage.rs"]
@@ -33,6 +37,8 @@ fn main() -> ExitCode {
         test("two_vendors::one_stops_and_the_other_answers", two_vendors),
         test("nginx::plays_an_application_server", nginx),
         test("unbound::plays_the_resolver", unbound).with_ignored_flag(refused),
+        test("compatibility::http_as_documented", compatibility::http::compare),
+        test("compatibility::authority_as_documented", compatibility::authority::compare),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }

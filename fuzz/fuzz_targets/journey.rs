@@ -1,0 +1,28 @@
+//! Any text as a kept journey: it is refused, or shown in every view without a control character.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use visit::{
+    kept::{self, Kept},
+    report::{self, Detail, Style},
+};
+
+fuzz_target!(|text: &str| {
+    let Ok(kept) = kept::parse(text) else { return };
+    let style = Style { color: false, unicode: true, width: 80 };
+    let shown = match &kept {
+        Kept::Journey(journey) => {
+            let about = wire::pcapng::About::default();
+            if let Some(capture) = journey.capture.frames() {
+                let _ = wire::pcapng::files(capture, about);
+            }
+            let detail = Detail { verbose: true, head: true, packets: true, ..Detail::default() };
+            [report::screen(journey, &style, detail), report::json(&**journey)]
+        }
+        Kept::Series(series) => [report::series(series, &style, Detail::default()), report::json(&**series)],
+    };
+    for text in shown {
+        let is_control = |c: &char| c.is_control() && *c != '\n';
+        assert_eq!(text.chars().find(is_control), None);
+    }
+});
