@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use visit::{
     kept::{self, Kept},
     report::{self, Detail, Style},
+    walk::secrets::Secrets,
 };
 
 /// All saved records, as JSON.
@@ -34,7 +35,7 @@ const EVERYTHING: Detail = Detail {
     head: true,
     packets: true,
     layers: Some(wire::layers::Model::Osi),
-    secrets: visit::walk::secrets::Secrets::Removed,
+    secrets: Secrets::Removed,
 };
 
 /// Every view of this record, also beside a saved one.

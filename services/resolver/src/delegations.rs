@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn a_delegation_without_time_to_live_holds_once() {
         let (delegations, now) = delegations();
-        let zone = delegations.learn(&name("a.test."), &root, &set(0, &[("ns.a.test.", &[(3, 0)])]), now);
+        let zone = delegations.learn(&name("a.test."), &Name::root(), &set(0, &[("ns.a.test.", &[(3, 0)])]), now);
         assert_eq!((shown(&zone), zone.remembered), ("a.test. ns.a.test.=10.0.0.3".to_owned(), false));
         assert_eq!(delegations.closest(&name("a.test."), false, now).name, Name::root());
     }
