@@ -309,6 +309,7 @@ fn full_house() {
     assert_eq!(app.metric("app_connections_accepted_total{port=\"http\"}"), 2);
     drop(guests);
     assert_eq!(third.response().body, b"ABC");
+    app.metric_becomes("app_connections_open{port=\"http\"}", 1);
     // What has nothing under way is closed for a new client, the oldest first.
     let mut more: Vec<_> = (0..3).map(|_| app.client()).collect();
     assert_eq!(more[2].get("/bytes/3").body, b"ABC");

@@ -211,7 +211,7 @@ fn the_limit_of_connections_holds_for_handshakes_too() {
     assert_eq!(third.get("/").status, 200);
     let [mut first, _second] = stalled;
     assert!(first.is_closed());
-    assert_eq!(app.metric("app_connections_open{port=\"https\"}"), 2);
+    app.metric_becomes("app_connections_open{port=\"https\"}", 2);
     assert_eq!(app.get("/").status, 200, "the other port has a limit of its own");
 }
 

@@ -99,12 +99,12 @@ mod tests {
     }
 
     #[test]
-    fn a_reverse_name_of_ipv6_takes_ten_steps() {
+    fn a_reverse_name_of_ipv6_takes_at_most_ten_steps() {
         let reverse = format!("{}ip6.arpa.", "0.".repeat(32));
         let asked = questions(".", &reverse);
-        assert_eq!(asked.len(), 11);
+        assert_eq!(asked.len(), 10);
         assert_eq!(asked[..4], ["arpa. A", "ip6.arpa. A", "0.ip6.arpa. A", "0.0.ip6.arpa. A"]);
-        assert_eq!(asked[10], format!("{reverse} TXT"));
+        assert_eq!(asked[9], format!("{reverse} TXT"));
     }
 
     #[test]

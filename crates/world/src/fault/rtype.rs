@@ -100,6 +100,9 @@ pub const NAMED: &[(&str, u16)] = &[
     ("ANAME", 65_305),
 ];
 
+/// What an error names of them: those that scenarios are about.
+const USUAL: &str = "A, AAAA, CNAME, HTTPS, MX, NS, SOA, SRV, TXT";
+
 /// The type as the services write it: by its name, or as `TYPE123` (RFC 3597 §5) where it has none here.
 pub fn read(text: &str) -> Result<String, String> {
     let upper = text.to_ascii_uppercase();
@@ -113,8 +116,7 @@ pub fn read(text: &str) -> Result<String, String> {
             Ok(named.map_or_else(|| format!("TYPE{number}"), |(name, _)| (*name).to_owned()))
         }
         None => {
-            let known = NAMED.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-            Err(format!("there is no record type {text:?}; types: {known}, or by number: TYPE123"))
+            Err(format!("there is no record type {text:?}; among the types are {USUAL}, and TYPE123 for any number"))
         }
     }
 }
