@@ -56,7 +56,7 @@ fn waited_ns(task: &Path) -> Option<u64> {
 fn owner(task: &Path) -> Option<String> {
     let name = fs::read_to_string(task.join("comm")).ok()?;
     let name = name.trim_end();
-    name.strip_prefix("host ").or(Some(name).filter(|name| *name == SWITCH)).map(str::to_owned)
+    name.strip_prefix("host ").or_else(|| Some(name).filter(|name| *name == SWITCH)).map(str::to_owned)
 }
 
 #[cfg(test)]

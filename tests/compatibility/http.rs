@@ -107,7 +107,7 @@ fn visit(case: &Case, folder: &TempDir) -> Result<String, String> {
     let journey: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     let stages = |hop: &Value| hop["stages"].as_array().cloned().unwrap_or_default();
     let hops = journey["hops"].as_array().cloned().unwrap_or_default();
-    let status = hops.iter().flat_map(stages).filter_map(|stage| stage["status"].as_u64()).last();
+    let status = hops.iter().flat_map(stages).filter_map(|stage| stage["status"].as_u64()).next_back();
     Ok(outcome(&output, status, &body, &server))
 }
 

@@ -146,7 +146,9 @@ fn one_exchange(page: &mut Page, journey: &Journey, known: Known<'_>, exchange: 
         line.push(plain(format!("{} ", exchange.question.name)));
     }
     // It went on beside the other stages; what was given up with the stage ended with it.
-    let went_on = known.end_us.is_some_and(|end| exchange.start_us.saturating_add(exchange.duration_us) > end.saturating_add(1_000));
+    let went_on = known
+        .end_us
+        .is_some_and(|end| exchange.start_us.saturating_add(exchange.duration_us) > end.saturating_add(1_000));
     match exchange.opt {
         Opt::Full => {}
         Opt::Bare => line.push(plain("without EDNS options: ")),

@@ -180,7 +180,7 @@ async fn in_http2(
     if let (Some(send), false) = (stages.first_mut(), dropped.is_empty()) {
         let not_sent =
             format!("not sent, since HTTP/2 has no such fields (RFC 9113 section 8.2.2): {}", dropped.join(", "));
-        send.note = Some(send.note.take().map_or(not_sent.clone(), |note| format!("{note}; {not_sent}")));
+        send.note = Some(send.note.take().map_or_else(|| not_sent.clone(), |note| format!("{note}; {not_sent}")));
     }
     (stages, talk.location)
 }

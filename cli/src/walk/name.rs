@@ -358,7 +358,7 @@ struct Asked {
 /// Asks for each candidate name in its order until one has addresses.
 async fn ask_all<'w>(walk: &'w Walk<'_>, mut servers: Servers<'w>, mut search: Search, log: &Trail<'w>) -> Asked {
     let (mut results, mut asked) = (Vec::new(), Vec::new());
-    while let Some(Candidate { name, kind }) = search.next() {
+    while let Some(Candidate { name, kind }) = search.next_name() {
         let one = match name {
             Ok(name) => ask_list(walk, &servers, &name, log).await,
             Err(what) => Asked { source: None, answer: Err(NoReply::new(Reason::NoSuchName, what)) },

@@ -85,7 +85,7 @@ impl Plan {
 
 impl Search {
     /// The next name to ask for.
-    pub fn next(&mut self) -> Option<Candidate> {
+    pub fn next_name(&mut self) -> Option<Candidate> {
         while !self.is_over {
             let candidate = self.candidates.next()?;
             let is_wanted = match candidate.kind {
@@ -147,7 +147,7 @@ mod tests {
     fn asked(plan: &Plan, name: &str, met: impl Fn(&str) -> Met) -> (Vec<String>, Option<Met>) {
         let mut search = plan.search(name);
         let (mut names, mut results) = (Vec::new(), Vec::new());
-        while let Some(candidate) = search.next() {
+        while let Some(candidate) = search.next_name() {
             let (name, met) = match candidate.name {
                 Ok(name) => (name.to_ascii(), met(&name.to_ascii())),
                 Err(_) => ("?".to_owned(), Met::Other),

@@ -335,7 +335,10 @@ mod tests {
                 }
             }
         }
-        while closes {
+        if !closes {
+            return told;
+        }
+        loop {
             match reader.end() {
                 Ok(Some(event)) => tell(event, &mut told),
                 Ok(None) => break,

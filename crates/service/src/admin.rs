@@ -198,7 +198,8 @@ async fn answer(admin: &Admin, request: Request<Incoming>) -> Response<Full<Byte
     {
         return plain(StatusCode::MISDIRECTED_REQUEST, "ask by IP address or localhost, and by no other name\n");
     }
-    if !(is_open && is_read) && !is_allowed(admin.signals.token.as_ref(), request.headers()) {
+    let needs_token = !(is_open && is_read);
+    if needs_token && !is_allowed(admin.signals.token.as_ref(), request.headers()) {
         return unauthorized();
     }
     if !is_read {

@@ -751,7 +751,10 @@ fn nothing(_: &mut Raw) -> io::Result<()> {
     Ok(())
 }
 
-const ENDLESS: [(&str, fn(&mut Raw), Act); 15] = [
+/// A case: its name, how it begins, and what is then done without end.
+type Endless = (&'static str, fn(&mut Raw), Act);
+
+const ENDLESS: [Endless; 15] = [
     ("the preface and nothing else", |_| {}, nothing),
     ("half a frame's header", |raw| raw.bytes(&[0, 0, 8, PING]), nothing),
     ("half a frame", |raw| raw.bytes(&[0, 0, 8, PING, 0, 0, 0, 0, 0, 1, 2]), nothing),

@@ -64,8 +64,11 @@ struct Entry {
 #[derive(Clone, Debug)]
 struct Kept {
     until: Option<Instant>,
-    servers: Vec<(Name, Vec<(IpAddr, Option<Instant>)>)>,
+    servers: Vec<KeptServer>,
 }
+
+/// A server, and its addresses with the time at which each is forgotten.
+type KeptServer = (Name, Vec<(IpAddr, Option<Instant>)>);
 
 /// What is remembered of a server.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,7 +80,7 @@ struct Past {
 impl Delegations {
     /// Begins at these roots.
     pub(crate) fn new(roots: &[Root], bound: usize) -> Self {
-        let mut servers: Vec<(Name, Vec<(IpAddr, Option<Instant>)>)> = Vec::new();
+        let mut servers: Vec<KeptServer> = Vec::new();
         for root in roots {
             match servers.iter_mut().find(|(name, _)| *name == root.name) {
                 Some((_, addresses)) => addresses.push((root.ip, None)),
@@ -106,7 +109,7 @@ impl Delegations {
                 return zone;
             }
         }
-        inner.root.zone(&Name::root(), now).unwrap_or(Zone {
+        inner.root.zone(&Name::root(), now).unwrap_or_else(|| Zone {
             name: Name::root(),
             servers: Vec::new(),
             remembered: true,

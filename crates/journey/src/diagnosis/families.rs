@@ -75,7 +75,7 @@ pub(super) fn unanswered(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause>
     let mut found = Vec::new();
     for pair in pairs(name) {
         let is_silent = |exchange: &&Exchange| matches!(exchange.result, Told::Timeout | Told::Abandoned);
-        let Some(last) = pair.other.last().filter(|_| pair.other.iter().all(|one| is_silent(one))) else { continue };
+        let Some(last) = pair.other.last().filter(|_| pair.other.iter().all(is_silent)) else { continue };
         let elapsed_us = end_us(last).saturating_sub(pair.start_us());
         let is_lost = evidence.is_lost(&evidence.way_of_name(YOU, last.server, last.local));
         if elapsed_us < LONG_US || is_lost {

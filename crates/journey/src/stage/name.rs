@@ -99,11 +99,11 @@ impl Name {
             let before = self.exchanges.iter().filter(|before| {
                 before.server == exchange.server && before.question == exchange.question && before.opt < exchange.opt
             });
-            let refused_with = before.filter_map(|before| match &before.result {
+            let mut refused_with = before.filter_map(|before| match &before.result {
                 Told::Reply { reply } => Some(reply.rcode.clone()),
                 _ => None,
             });
-            let refused_with = refused_with.last();
+            let refused_with = refused_with.next_back();
             found.push(LessEdns { server: exchange.server, answered: exchange.opt, refused_with });
         }
         found
@@ -117,7 +117,7 @@ impl Name {
         let direct = answered.map_or(typed, |exchange| exchange.question.name.clone());
         let other = |exchange: &&Exchange| !exchange.question.name.eq_ignore_ascii_case(&direct);
         let queries = self.exchanges.iter().filter(other).count();
-        (queries > 0).then(|| SearchCost { queries, of: self.exchanges.len(), direct })
+        (queries > 0).then_some(SearchCost { queries, of: self.exchanges.len(), direct })
     }
 }
 

@@ -108,7 +108,7 @@ fn sets() {
 #[test]
 fn a_record_twice_is_one() {
     let origin: Name = "z.".parse().unwrap();
-    let (lines, _) = master::read(&format!("{HEAD}a A 192.0.2.1\nA A 192.0.2.1\n"), &origin);
+    let (lines, _) = master::read(format!("{HEAD}a A 192.0.2.1\nA A 192.0.2.1\n"), &origin);
     let zone = Zone::new(origin, lines).unwrap();
     let Found::Exact(node) = zone.find(Key::of(&"a.z.".parse().unwrap()).as_bytes()) else { panic!("it is there") };
     assert_eq!(node.set(RecordType::A).unwrap().records.len(), 1);

@@ -100,7 +100,7 @@ impl Many {
     /// h2 has a request. It gives them in the order of their streams, so those before it that were not given never will be.
     pub(super) fn arrives(&mut self, stream: u32) -> Arrived {
         let later = self.heads.split_off(&(stream + 1));
-        let arrived = self.heads.remove(&stream).unwrap_or(Arrived { stream, ..Arrived::default() });
+        let arrived = self.heads.remove(&stream).unwrap_or_else(|| Arrived { stream, ..Arrived::default() });
         self.heads = later;
         arrived
     }
