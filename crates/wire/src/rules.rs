@@ -1,5 +1,5 @@
 //! Which frames are lost, delayed or doubled. Pure: what chance says follows from a fault's seed and the frames before it in
-//! the same flow ([`flow`]).
+//! the same flow (`flow`).
 
 mod flow;
 

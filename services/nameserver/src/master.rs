@@ -2,7 +2,7 @@
 //!
 //! The library's readers stop at the first error: hickory's (`serialize::txt::Parser`) mostly without a line, that of
 //! NLnet Labs' `domain` 0.12 (`zonefile::inplace`) "in an invalid state". Both lack `$GENERATE`. A teacher's typing errors
-//! should all be told at once, so entries are cut here and their data is read by a table of fields ([`rdata`]).
+//! should all be told at once, so entries are cut here and their data is read by a table of fields (`rdata`).
 //!
 //! [`read`] does no I/O and is bounded: any bytes may be given to it. Files that a text includes come from the caller of
 //! [`read_with`].
