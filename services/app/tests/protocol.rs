@@ -311,8 +311,12 @@ fn full_house() {
     assert_eq!(third.response().body, b"ABC");
     app.metric_becomes("app_connections_open{port=\"http\"}", 1);
     // What has nothing under way is closed for a new client, the oldest first.
-    let mut more: Vec<_> = (0..3).map(|_| app.client()).collect();
-    assert_eq!(more[2].get("/bytes/3").body, b"ABC");
+    let mut more = Vec::new();
+    for _ in 0..3 {
+        let mut client = app.client();
+        assert_eq!(client.get("/bytes/3").body, b"ABC");
+        more.push(client);
+    }
     assert!(third.is_closed() && more[0].is_closed());
     assert_eq!(more[1].get("/bytes/3").body, b"ABC");
 }
