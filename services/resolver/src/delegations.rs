@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(closest("www.A.test.", false, 1), "A.test. ns.b.= ns.a.test.=10.0.0.3");
         assert_eq!(closest("a.test.", true, 1), "test. ns.test.=10.0.0.2");
         // The glue is over; the server without glue can be looked up, the one within its zone cannot.
-        assert_eq!(closest("www.a.test.", false, 31), "a.test. ns.b.= ns.a.test.=");
+        assert_eq!(closest("www.a.test.", false, 31), "a.test. ns.a.test.= ns.b.=");
         assert_eq!(closest("www.c.test.", false, 31), "test. ns.test.=10.0.0.2");
         assert_eq!(closest("www.a.test.", false, 61), "test. ns.test.=10.0.0.2");
         assert_eq!(closest("www.a.test.", false, 601), ". ns.root.=10.0.0.1");
