@@ -43,15 +43,19 @@ fn stage(evidence: &Evidence<'_>, cause: &Cause) -> Option<Option<StageName>> {
         return None;
     }
     Some(match cause.trouble {
-        Trouble::DnsNoAnswer | Trouble::DnsSlow | Trouble::DnsUnreachable | Trouble::DnsServerFailure => {
-            Some(StageName::Name)
-        }
+        Trouble::DnsNoAnswer | Trouble::DnsSlow | Trouble::DnsUnreachable => Some(StageName::Name),
+        // A resolver answers SERVFAIL when others are late. No authority does, nor does a resolver that asked nobody.
+        Trouble::DnsServerFailure if cause.sure < Sure::Certain && is_resolver(evidence, cause) => Some(StageName::Name),
         Trouble::SynUnanswered | Trouble::Unreachable => Some(StageName::Connect),
         Trouble::Silent | Trouble::SlowFirstByte => Some(StageName::Wait),
         Trouble::SlowContent => Some(StageName::Receive),
         Trouble::FramesLost | Trouble::FramesLate | Trouble::LinkDown => None,
         _ => return None,
     })
+}
+
+fn is_resolver(evidence: &Evidence<'_>, cause: &Cause) -> bool {
+    evidence.resolver().is_some_and(|(_, resolver)| cause.host.as_deref() == Some(resolver))
 }
 
 /// Whether the threads that a cause is about waited for a processor for at least half of the time that it is about; the

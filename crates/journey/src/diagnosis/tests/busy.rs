@@ -43,6 +43,15 @@ fn a_missing_answer_is_not_blamed_on_a_host_that_could_not_run() {
 }
 
 #[test]
+fn an_authority_that_answers_servfail_was_not_late() {
+    let what = "10.78.1.53:53 could not get an answer for www.example.local";
+    let told = crate::stage::Told::Reply { reply: reply(crate::dns::Meaning::ServerFailure, false) };
+    let scene = Scene::new().name(told, (0, 100), Some((Reason::ServerFailure, what)));
+    let refused = scene.fails("root", 50, NAME, NoUse::ServerFailure, "");
+    refused.waited("root", 60).waited("resolver", 70).check(Trouble::DnsServerFailure, Some("root"), Sure::Likely);
+}
+
+#[test]
 fn what_several_threads_waited_counts_together() {
     let causes = silent_root().waited("root", 400).waited("resolver", 400).causes();
     assert_eq!(causes[0].trouble, Trouble::MachineBusy, "{causes:#?}");
