@@ -1,6 +1,7 @@
 //! What `visit` asks and finds with this machine's own files, next to what `getaddrinfo` asks and finds with the same
 //! files: resolv.conf(5), hosts(5) and the environment. A table: a row has files, and what the name servers say. The C
-//! library is glibc, by Python's `socket`. Each test runs itself once more in namespaces of its own.
+//! library is glibc, by Python's `socket`. Each test runs itself once more in namespaces of its own, and compares what it
+//! sees with its section of `docs/compatibility.md`.
 
 mod peer;
 
@@ -13,6 +14,7 @@ use std::{
     thread,
 };
 
+use e2e::compatibility::{self, Section};
 use hickory_proto::{
     op::{Edns, Message, MessageType, OpCode, ResponseCode},
     rr::{DNSClass, RData, Record, RecordType},
@@ -266,7 +268,8 @@ fn ours(row: &Row) -> String {
     }
 }
 
-fn play(servers: &Servers, row: &Row) -> Vec<String> {
+/// A row of the document.
+fn play(servers: &Servers, row: &Row) -> compatibility::Row {
     fs::write("/etc/resolv.conf", row.conf).unwrap();
     fs::write("/etc/hosts", row.hosts).unwrap();
     assert!(Command::new("hostname").arg(row.machine).status().unwrap().success());
@@ -279,28 +282,50 @@ fn play(servers: &Servers, row: &Row) -> Vec<String> {
         asked
     };
     let (libc, ours) = (run(libc), run(ours));
-    match row.differs {
-        None if ours == libc => Vec::new(),
-        None => vec![format!("{}:\n  glibc {libc:?}\n  visit {ours:?}", row.title)],
-        Some((expected, why)) => {
-            let mut wrong = Vec::new();
-            if ours != expected {
-                wrong.push(format!("{}:\n  meant {expected:?}\n  visit {ours:?}", row.title));
-            }
-            if libc == expected {
-                wrong.push(format!("{}: glibc does the same, so that it is no choice: {why}", row.title));
-            }
-            wrong
-        }
+    if let Some((expected, why)) = row.differs {
+        assert_eq!(ours, expected, "{}", row.title);
+        assert_ne!(libc, expected, "{}: glibc does the same, so that it is no choice: {why}", row.title);
+    }
+    compatibility::Row {
+        case: row.title.to_owned(),
+        input: shown(row),
+        ours: ours.join("; "),
+        peers: vec![libc.join("; ")],
+        why: row.differs.map(|(_, why)| why.to_owned()),
     }
 }
 
+/// What the machine is set to, in a line.
+fn shown(row: &Row) -> String {
+    let lines = |text: &str| text.trim_end_matches('\n').escape_debug().to_string().replace("\\n", " ⏎ ");
+    let mut parts = Vec::new();
+    if row.conf != ROW.conf {
+        parts.push(format!("resolv.conf `{}`", lines(row.conf)));
+    }
+    if row.hosts != ROW.hosts {
+        parts.push(format!("hosts `{}`", lines(row.hosts)));
+    }
+    parts.extend(row.env.iter().map(|(name, value)| format!("`{name}={value}`")));
+    if row.machine != ROW.machine {
+        parts.push(format!("this machine is `{}`", row.machine));
+    }
+    let family = if row.family.is_empty() { String::new() } else { format!(" {}", row.family) };
+    parts.push(format!("`{}{family}`", row.name));
+    parts.join(", ")
+}
+
+fn glibc() -> String {
+    let output = Command::new("getconf").arg("GNU_LIBC_VERSION").output().expect("getconf is a part of glibc");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
 /// Plays the rows, in namespaces of the test's own.
-fn rows(test: &str, rows: &[Row]) {
+fn rows(test: &'static str, rows: &[Row]) {
     if env::var_os(INSIDE).is_some() {
         let servers = Servers::start();
-        let wrong: Vec<String> = rows.iter().flat_map(|row| play(&servers, row)).collect();
-        assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
+        let rows = rows.iter().map(|row| play(&servers, row)).collect();
+        let section = Section { name: test, input: "files and name", ours: "visit", peers: vec![glibc()], rows };
+        section.check().unwrap_or_else(|wrong| panic!("{wrong}"));
         return;
     }
     let folder = tempfile::tempdir().unwrap();

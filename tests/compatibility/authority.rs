@@ -8,13 +8,15 @@ use std::{
     time::Duration,
 };
 
-use e2e::way::root;
+use e2e::{
+    compatibility::{Row, Section},
+    way::root,
+};
 use hickory_proto::op::Message;
 use lab::Options;
 use serde::Deserialize;
 use world::Protocol;
 
-use super::table::{Row, Section};
 use crate::{
     process::Running,
     stage::World,
@@ -108,7 +110,7 @@ pub(crate) fn compare() -> Result<(), String> {
     let row = |case: &Case| {
         Ok(Row {
             case: case.name.clone(),
-            rfc: case.rfc.clone(),
+            input: case.rfc.clone(),
             ours: case.ask(ours)?,
             peers: vec![case.ask(at_bind)?, case.ask(at_nsd)?],
             why: case.why.clone(),
@@ -116,7 +118,7 @@ pub(crate) fn compare() -> Result<(), String> {
     };
     let rows = cases.case.iter().map(row).collect::<Result<_, String>>()?;
     let peers = vec![version("named", "-v", 2)?, version("nsd", "-v", 3)?];
-    Section { name: "authority", ours: "nameserver", peers, rows }.check()
+    Section { name: "authority", input: "standard", ours: "nameserver", peers, rows }.check()
 }
 
 /// A running server with the files that it reads, and where it listens.

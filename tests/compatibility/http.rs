@@ -14,13 +14,14 @@ use std::{
     time::Duration,
 };
 
-use e2e::way::{root, visit_binary};
+use e2e::{
+    compatibility::{Row, Section},
+    way::{root, visit_binary},
+};
 use serde::Deserialize;
 use serde_json::Value;
 use socket2::SockRef;
 use tempfile::TempDir;
-
-use super::table::{Row, Section};
 
 /// The longest that a client may take; the cases in which it waits for more end by their own `--max-time`.
 const MAX_TIME: &str = "20";
@@ -84,14 +85,14 @@ pub(crate) fn compare() -> Result<(), String> {
     let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
     let cases: Cases = toml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
     let rows = cases.case.iter().map(play).collect::<Result<_, _>>()?;
-    Section { name: "http", ours: "visit", peers: vec![curl_version()?], rows }.check()
+    Section { name: "http", input: "standard", ours: "visit", peers: vec![curl_version()?], rows }.check()
 }
 
 fn play(case: &Case) -> Result<Row, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     Ok(Row {
         case: case.name.clone(),
-        rfc: case.rfc.clone(),
+        input: case.rfc.clone(),
         ours: visit(case, &folder)?,
         peers: vec![curl(case, &folder)?],
         why: case.why.clone(),

@@ -5,8 +5,8 @@
 //! |---|---|---|
 //! | `http` | `http.toml`: a server's bytes on a connection | curl |
 //! | `authority` | `authority.toml`: one query to a name server | BIND, NSD |
-//! | `table` | the sections of the document | |
+//!
+//! The stub resolver next to glibc's is `cli/tests/libc.rs`.
 
 pub(crate) mod authority;
 pub(crate) mod http;
-mod table;

@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`built_in`] | the scenarios inside the program, played by the program itself |
+//! | [`compatibility`] | the sections of `docs/compatibility.md`, which tests generate |
 //! | [`story`] | what two ways of running the world have to tell alike |
 //! | [`way`] | the ways to run the world: embedded, a running lab, namespaces, compose |
 //!
@@ -10,5 +11,6 @@
 //! the last.
 
 pub mod built_in;
+pub mod compatibility;
 pub mod story;
 pub mod way;

@@ -3,54 +3,53 @@
 use std::{
     env,
     fmt::Write,
-    fs,
-    sync::{Mutex, PoisonError},
+    fs::{self, File},
 };
 
-use e2e::way::root;
+use crate::way::root;
 
 /// Where this is set, the sections are written anew.
 const UPDATE: &str = "UPDATE_DOCS";
 const NAME: &str = "docs/compatibility.md";
-const RENEW: &str =
-    "if that is right, `UPDATE_DOCS=1 cargo test --workspace --test peers compatibility` writes it anew";
-
-/// Sections are written one at a time.
-static FILE: Mutex<()> = Mutex::new(());
+const RENEW: &str = "if that is right, the same test with UPDATE_DOCS=1 writes it anew";
 
 /// What came of one case.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Row {
+pub struct Row {
     /// The case in a few words.
-    pub(crate) case: String,
-    /// Where the standard says what is right.
-    pub(crate) rfc: String,
+    pub case: String,
+    /// What the program was given, or where the standard says what is right: see [`Section::input`].
+    pub input: String,
     /// What our program did.
-    pub(crate) ours: String,
+    pub ours: String,
     /// What each peer did, in the order of [`Section::peers`].
-    pub(crate) peers: Vec<String>,
+    pub peers: Vec<String>,
     /// Why we differ from the peers, where we do.
-    pub(crate) why: Option<String>,
+    pub why: Option<String>,
 }
 
 /// A section of the document.
 #[derive(Debug)]
-pub(crate) struct Section {
+pub struct Section {
     /// Its name between the marks in the document.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
+    /// What the second column has.
+    pub input: &'static str,
     /// What our program is called in it.
-    pub(crate) ours: &'static str,
+    pub ours: &'static str,
     /// The peers and their versions.
-    pub(crate) peers: Vec<String>,
+    pub peers: Vec<String>,
     /// One for each case.
-    pub(crate) rows: Vec<Row>,
+    pub rows: Vec<Row>,
 }
 
 impl Section {
     /// Fails where a row is not as documented, or where we differ from every peer without a reason.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        let _one_at_a_time = FILE.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn check(&self) -> Result<(), String> {
         let file = root().join(NAME);
+        // Tests in other processes write other sections of the same file.
+        let lock = File::open(&file).and_then(|file| file.lock().map(|()| file));
+        let _one_at_a_time = lock.map_err(|error| format!("{NAME}: {error}"))?;
         let text = fs::read_to_string(&file).map_err(|error| format!("{NAME}: {error}"))?;
         let (begin, end) = (format!("<!-- begin {} -->\n", self.name), format!("<!-- end {} -->", self.name));
         let (before, rest) = text.split_once(&begin).ok_or_else(|| format!("{NAME} has no line {begin:?}"))?;
@@ -90,11 +89,11 @@ impl Section {
 impl std::fmt::Display for Section {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let peers = self.peers.join(" | ");
-        writeln!(out, "| case | standard | {} | {peers} | why we differ |", self.ours)?;
+        writeln!(out, "| case | {} | {} | {peers} | why we differ |", self.input, self.ours)?;
         writeln!(out, "|{}", "---|".repeat(4 + self.peers.len()))?;
         for row in &self.rows {
             let mut line = String::new();
-            for cell in [&row.case, &row.rfc, &row.ours].into_iter().chain(&row.peers) {
+            for cell in [&row.case, &row.input, &row.ours].into_iter().chain(&row.peers) {
                 write!(line, "| {} ", cell.replace('|', "\\|"))?;
             }
             writeln!(out, "{line}| {} |", row.why.as_deref().unwrap_or_default())?;
