@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::anyhow;
-use journey::{MadeBy, compare};
+use diagnosis::compare;
+use journey::MadeBy;
 
 use crate::{
     Stopped,

@@ -7,7 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use journey::{Journey, SCHEMA_VERSION, Series};
+use diagnosis::Series;
+use journey::{Journey, SCHEMA_VERSION};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 

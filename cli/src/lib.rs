@@ -61,7 +61,8 @@ use std::{
 };
 
 use clap::Parser;
-use journey::{Series, outcome::exit};
+use diagnosis::Series;
+use journey::outcome::exit;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 

@@ -13,10 +13,10 @@ use std::{
 
 use anyhow::Context;
 use clap::Parser;
+use diagnosis::series::{Series, Visit, Wanted};
 use journey::{
-    Journey, LabNetwork, Place, Reason, Series, StageName,
+    Journey, LabNetwork, Place, Reason, StageName,
     outcome::exit,
-    series::{Visit, Wanted},
     stage::Failure,
 };
 use lab::{Lab, ROUTER, YOU};

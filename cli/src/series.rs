@@ -5,10 +5,8 @@ use std::{
     time::Duration,
 };
 
-use journey::{
-    Reason, Series,
-    series::{Visit, Wanted},
-};
+use diagnosis::series::{Series, Visit, Wanted};
+use journey::Reason;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 

@@ -3,11 +3,14 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
+use diagnosis::{
+    causes,
+    verdict::{Case, judge},
+};
 use journey::{
     Engine, Event, Journey, KnownHost, MadeBy, Observer, Place, SCHEMA_VERSION, Stage, TraceId,
     capture::Captured,
-    chronicle, diagnosis,
-    verdict::{Case, judge},
+    chronicle,
     walk::Servers,
 };
 use lab::Lab;
@@ -341,7 +344,7 @@ impl<'a> Visitor<'a> {
             run_delays: &run_delays,
         };
         // One of many clients only counts what came of it.
-        let in_doubt = match diagnosis::doubt(&case).filter(|_| self.asks) {
+        let in_doubt = match causes::doubt(&case).filter(|_| self.asks) {
             Some(why) => {
                 let found = tree::from_root(&walk, &hops, Servers::First).await;
                 Some(journey::walk::Walk { why: Some(why), ..found })

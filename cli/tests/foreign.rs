@@ -3,7 +3,8 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::LazyLock};
 
-use journey::{MadeBy, compare};
+use diagnosis::compare;
+use journey::MadeBy;
 use proptest::{prelude::*, sample::Index};
 use serde_json::{Value, json};
 use visit::{

@@ -4,7 +4,8 @@ mod peer;
 
 use std::{fs, path::Path};
 
-use journey::{Journey, Series};
+use diagnosis::Series;
+use journey::Journey;
 use peer::{End, Server, raw, run};
 use serde_json::Value;
 use visit::{

@@ -79,7 +79,7 @@ fn without_unicode() {
     insta::assert_snapshot!("ascii", text);
 }
 
-fn saved_series(name: &str) -> journey::Series {
+fn saved_series(name: &str) -> diagnosis::Series {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/journeys/series").join(name).with_extension("json");
     serde_json::from_slice(&fs::read(&file).unwrap()).unwrap()
 }
@@ -109,13 +109,13 @@ fn side_by_side() {
     let names = ["a.json", "b.json"];
     for (a, b, width) in [("reached", "second_server", 80), ("reached", "no_such_name", 120), ("reached", "lame", 40)] {
         let style = Style { width, ..NARROW };
-        let comparison = journey::compare::visits(&saved(a), &saved(b), made_by());
+        let comparison = diagnosis::compare::visits(&saved(a), &saved(b), made_by());
         let text =
             report::comparison(&comparison, names, &style, Detail { verbose: width == 120, ..Detail::default() });
         check_lines(&text, style);
         insta::assert_snapshot!(format!("compare_{b}_{width}"), text);
     }
-    let comparison = journey::compare::series(&saved_series("reached"), &saved_series("refused"), made_by());
+    let comparison = diagnosis::compare::series(&saved_series("reached"), &saved_series("refused"), made_by());
     let text = report::comparison(&comparison, names, &NARROW, Detail::default());
     check_lines(&text, NARROW);
     insta::assert_snapshot!("compare_series_80", text);

@@ -2,11 +2,11 @@
 
 use std::{fs, path::Path};
 
+use diagnosis::verdict::{Case, judge};
 use journey::{
     Evidence, Journey,
     chronicle::{YOU, in_order},
     evidence::Placed,
-    verdict::{Case, judge},
 };
 use visit::report::{self, Detail, Style};
 

@@ -3,11 +3,11 @@
 
 use std::{fs, path::Path};
 
+use diagnosis::verdict::{Case, judge};
 use journey::{
     Journey, LabNetwork, Outcome, Place, Reason, Said, What,
     capture::{Captured, Fate},
     chronicle::YOU,
-    verdict::{Case, judge},
 };
 
 fn saved(name: &str) -> Journey {

@@ -1,9 +1,7 @@
 //! Two visits, or two series, side by side, for people.
 
-use journey::{
-    StageName, StageState,
-    compare::{Change, Compared, Comparison, HopComparison, Pair, Side, StageComparison},
-};
+use diagnosis::compare::{Change, Compared, Comparison, HopComparison, Pair, Side, StageComparison};
+use journey::{StageName, StageState};
 
 use super::{
     page::{Ink, Page, Piece, Style, dim, piece, plain},

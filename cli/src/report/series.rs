@@ -3,11 +3,8 @@
 
 use std::net::IpAddr;
 
-use journey::{
-    Series, StageName,
-    series::{Counted, NamesFrom, Spread, Times, Visit},
-    stage::Handshake,
-};
+use diagnosis::series::{Counted, NamesFrom, Series, Spread, Times, Visit};
+use journey::{StageName, stage::Handshake};
 
 use super::{
     page::{Ink, Page, Style, dim, piece, plain},

@@ -3,10 +3,11 @@
 
 use std::net::SocketAddr;
 
+use diagnosis::findings::is_compared;
 use journey::{
     Journey,
     stage::{Exchange, Told},
-    walk::{Asked, End, Finding, Group, Learned, Said, Search, Server, Servers, Walk, Zone, is_compared},
+    walk::{Asked, End, Finding, Group, Learned, Said, Search, Server, Servers, Walk, Zone},
 };
 
 use super::{

@@ -19,10 +19,11 @@ use std::{
 };
 
 use hickory_proto::rr::Name;
+use diagnosis::findings::findings;
 use journey::{
     Hop, StageName,
     stage::{self, Address, Did, NameSource, Told},
-    walk::{self, End, Learned, Search, Servers, findings},
+    walk::{self, End, Learned, Search, Servers},
 };
 use tokio::time::Instant;
 

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::StageName;
 
+/// More pieces of evidence than these are not named; they would be of the same kind.
+const MOST_BASIS: usize = 8;
+
 /// Something that was at fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cause {
@@ -27,6 +30,59 @@ pub struct Cause {
     pub would_tell: Option<String>,
     /// What to try next.
     pub next: Option<String>,
+}
+
+impl Cause {
+    /// A cause that the visit did not fail by. It is likely and no more: a rule that has seen it happen says so, with
+    /// [`Self::seen`].
+    pub fn new(trouble: Trouble, host: Option<String>, what: impl Into<String>) -> Self {
+        Self {
+            trouble,
+            host,
+            broke: false,
+            what: what.into(),
+            basis: Vec::new(),
+            sure: Sure::Likely,
+            would_tell: None,
+            next: None,
+        }
+    }
+
+    /// Whether the visit failed by it.
+    pub fn broke(self, broke: bool) -> Self {
+        Self { broke, ..self }
+    }
+
+    /// How sure it is.
+    pub fn sure(self, sure: Sure) -> Self {
+        Self { sure, ..self }
+    }
+
+    /// It was seen to happen: by this machine, or by a host that reports it. That nothing was seen of something else is no
+    /// such evidence.
+    pub fn seen(self) -> Self {
+        self.sure(Sure::Certain)
+    }
+
+    /// What it rests on; each is named once, and not more than a few.
+    pub fn on(mut self, basis: impl IntoIterator<Item = Basis>) -> Self {
+        for one in basis {
+            if self.basis.len() < MOST_BASIS && !self.basis.contains(&one) {
+                self.basis.push(one);
+            }
+        }
+        self
+    }
+
+    /// What would tell more.
+    pub fn tell(self, would_tell: impl Into<Option<String>>) -> Self {
+        Self { would_tell: would_tell.into(), ..self }
+    }
+
+    /// What to try next.
+    pub fn next(self, next: impl Into<Option<String>>) -> Self {
+        Self { next: next.into(), ..self }
+    }
 }
 
 /// How sure a cause is.

@@ -3,6 +3,7 @@
 //! A [`Journey`] is what `visit` knows about opening one URL: the [`Hop`]s with their [`Stage`]s, the [`Event`]s that
 //! this machine saw and that other hosts reported, and the [`Outcome`]. It is data: no sockets, no clock, no printing,
 //! so every view of it (screen, JSON, …) is a pure function, and a saved journey can be shown again without a network.
+//! What follows from a record is concluded by the crate `diagnosis`; the services use this one alone.
 //!
 //! | module | what |
 //! |---|---|
@@ -12,13 +13,9 @@
 //! | [`stage`] | the steps of one request and what each found out |
 //! | [`outcome`] | reached, or which stage failed at which host and why |
 //! | [`cause`] | what was at fault, what that rests on, and how sure it is |
-//! | [`diagnosis`] | the rules by which causes are found |
-//! | [`verdict`] | from causes to the outcome |
 //! | [`capture`] | the frames that passed |
 //! | [`chronicle`] | what this machine did, as events |
 //! | [`report`] | what a service tells on `/events` |
-//! | [`series`] | several visits of one URL, and the spread of their times |
-//! | [`compare`] | what differs between two visits, or two series |
 //! | [`walk`] | this machine's own walk from the root, made beside a visit |
 //! | [`trace`] | the id that joins what several hosts say about one visit |
 //!
@@ -41,25 +38,20 @@
 pub mod capture;
 pub mod cause;
 pub mod chronicle;
-pub mod compare;
-pub mod diagnosis;
 pub mod dns;
 pub mod event;
 pub mod evidence;
 pub mod machine;
 pub mod outcome;
 pub mod report;
-pub mod series;
 pub mod stage;
 pub mod trace;
-pub mod verdict;
 pub mod walk;
 
 pub use cause::{Basis, Cause, Sure, Trouble};
 pub use event::{Event, NoUse, What};
 pub use evidence::Evidence;
 pub use outcome::{Outcome, Reason};
-pub use series::Series;
 pub use stage::{Hop, Stage, StageName, StageState};
 pub use trace::TraceId;
 

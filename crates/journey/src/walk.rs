@@ -3,7 +3,7 @@
 
 mod finding;
 
-pub use finding::{Finding, Group, SERVER_FAILURE, findings, is_compared};
+pub use finding::{Finding, Group, SERVER_FAILURE};
 
 use std::net::{IpAddr, SocketAddr};
 
