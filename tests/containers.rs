@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use e2e::way::Stage;
 use journey::{Journey, capture::Captured};
 use libtest_mimic::{Failed, Trial};
-use wire::flow::{Ending, Flows, Side};
+use packets::flow::{Ending, Flows, Side};
 
 /// A test; what is wrong, where something is.
 type Test = fn() -> Result<(), String>;
@@ -25,7 +25,7 @@ fn captures() -> Result<(), String> {
     let stage = Stage::containers();
     let journey = journey(&stage.visit(&["--json", "--packets", "http://www.example.local/"])?)?;
     let capture = journey.capture.frames().ok_or_else(|| format!("{:?}", journey.capture))?;
-    let endings: Vec<Ending> = Flows::follow(capture).flows.iter().map(wire::flow::Flow::ending).collect();
+    let endings: Vec<Ending> = Flows::follow(capture).flows.iter().map(packets::flow::Flow::ending).collect();
     expect(endings == [Ending::Closed { first: Some(Side::Client) }], &endings)?;
     expect((capture.lost, &capture.cut) == (0, &None), &capture.cut)?;
     expect(capture.frames.iter().any(|frame| frame.unfilled_checksum == Some(true)), &"every checksum is filled in")?;

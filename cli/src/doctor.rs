@@ -11,19 +11,19 @@ use std::{
 };
 
 use journey::MadeBy;
-use nix::{
-    errno::Errno,
-    time::{ClockId, clock_getres},
-    unistd::{AccessFlags, eaccess, getuid},
-};
-use serde::Serialize;
-use wire::{
+use netlab::{
     kernel::{self, Routed},
     sys::{
         namespace::{self, Allowed},
         packet::PacketSocket,
     },
 };
+use nix::{
+    errno::Errno,
+    time::{ClockId, clock_getres},
+    unistd::{AccessFlags, eaccess, getuid},
+};
+use serde::Serialize;
 use world::World;
 
 use crate::{

@@ -17,12 +17,12 @@ use journey::{
     Engine, Hop,
     capture::{Capture, Captured, Kernel, Neighbour, Socket},
 };
-use tokio::task::spawn_blocking;
-use wire::{
+use netlab::{
     kernel::{self, Counters, RouteKind, Routed},
     net::Limits,
     tap::{Filter, Refused, Tap},
 };
+use tokio::task::spawn_blocking;
 use world::AddressBook;
 
 use crate::{args, walk::clock::Clock};
@@ -141,7 +141,7 @@ fn hand(to: IpAddr) -> Option<Hand> {
 
 #[cfg(test)]
 mod tests {
-    use wire::tap::Endpoint;
+    use netlab::tap::Endpoint;
 
     use super::*;
 

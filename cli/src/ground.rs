@@ -5,11 +5,11 @@ use std::{io, os::fd::AsRawFd, sync::Arc};
 use anyhow::{Context, anyhow, ensure};
 use journey::{LabNetwork, capture::Captured};
 use lab::{Lab, Options, ROUTER, Way, YOU};
-use nix::unistd::getuid;
-use wire::{
+use netlab::{
     net::Net,
     sys::namespace::{self, Allowed, Namespace, Refusal},
 };
+use nix::unistd::getuid;
 use world::{
     Inside,
     fault::{Fault, FaultError, Place},

@@ -14,15 +14,11 @@ use std::{
 use anyhow::Context;
 use clap::Parser;
 use diagnosis::series::{Series, Visit, Wanted};
-use journey::{
-    Journey, LabNetwork, Place, Reason, StageName,
-    outcome::exit,
-    stage::Failure,
-};
+use journey::{Journey, LabNetwork, Place, Reason, StageName, outcome::exit, stage::Failure};
 use lab::{Lab, ROUTER, YOU};
+use netlab::{net::Net, sys::namespace::Namespace};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
-use wire::{net::Net, sys::namespace::Namespace};
 use world::AddressBook;
 
 use crate::{

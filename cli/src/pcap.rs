@@ -10,7 +10,7 @@ use journey::{
     Journey,
     capture::{Capture, Captured, Frame},
 };
-use wire::pcapng::{self, About};
+use packets::pcapng::{self, About};
 
 use crate::{Stopped, kept, report, write_to};
 

@@ -9,7 +9,7 @@ use std::{
 
 use ipnet::IpNet;
 use lab::{Options, publish::Publish};
-use wire::kernel::{Interface, interfaces};
+use netlab::kernel::{Interface, interfaces};
 
 /// What `--publish` says.
 #[derive(Clone, Debug, PartialEq, Eq)]

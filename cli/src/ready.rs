@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc, thread, time::Duration};
 
 use futures_util::future::join_all;
+use netlab::sys::namespace::Namespace;
 use tokio::time::Instant;
-use wire::sys::namespace::Namespace;
 use world::{AddressBook, Protocol};
 
 use crate::{

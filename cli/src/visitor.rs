@@ -8,15 +8,13 @@ use diagnosis::{
     verdict::{Case, judge},
 };
 use journey::{
-    Engine, Event, Journey, KnownHost, MadeBy, Observer, Place, SCHEMA_VERSION, Stage, TraceId,
-    capture::Captured,
-    chronicle,
-    walk::Servers,
+    Engine, Event, Journey, KnownHost, MadeBy, Observer, Place, SCHEMA_VERSION, Stage, TraceId, capture::Captured,
+    chronicle, walk::Servers,
 };
 use lab::Lab;
+use netlab::sys::namespace::Namespace;
 use tokio::{runtime::Runtime, time::Instant};
 use tokio_util::sync::CancellationToken;
-use wire::sys::namespace::Namespace;
 use world::{AddressBook, World};
 
 use crate::{

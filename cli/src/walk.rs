@@ -45,7 +45,7 @@ pub use ::secrets;
 
 use std::{net::IpAddr, time::Duration};
 
-use ::wire::net::Net;
+use ::netlab::net::Net;
 use journey::{
     Engine, Evidence, Hop, Reason, Stage, StageName, StageState, TraceId,
     stage::{Address, Did, Failure},
@@ -63,9 +63,9 @@ use clock::Clock;
 use given::Given;
 use http::{Open, Version, Versions};
 use name::Resolvers;
+use netlab::{Counted, Wire};
 use secrets::Secrets;
 use target::{Host, Scheme, Target};
-use wire::{Counted, Wire};
 
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);

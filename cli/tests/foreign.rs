@@ -35,7 +35,7 @@ const EVERYTHING: Detail = Detail {
     verbose: true,
     head: true,
     packets: true,
-    layers: Some(wire::layers::Model::Osi),
+    layers: Some(packets::layers::Model::Osi),
     secrets: Secrets::Removed,
 };
 

@@ -6,12 +6,12 @@ use journey::{
     Journey,
     capture::{Bytes, Capture, Captured, Fate, Frame, LinkKind},
 };
+use packets::layers::Model;
 use proptest::prelude::*;
 use visit::{
     report::{self, Detail, Style},
     walk::secrets::Secrets,
 };
-use wire::layers::Model;
 
 const NARROW: Style = Style { color: false, unicode: true, width: 80 };
 const FULL: Detail = Detail { verbose: false, head: false, packets: true, layers: None, secrets: Secrets::Removed };

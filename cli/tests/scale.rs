@@ -11,8 +11,8 @@ use std::{
 };
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use netlab::sys::namespace;
 use serde_json::Value;
-use wire::sys::namespace;
 
 /// With the lab's seven hosts and the router: 101 hosts.
 const MANY: &str = "93";

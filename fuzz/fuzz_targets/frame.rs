@@ -3,7 +3,10 @@
 
 use journey::capture::LinkKind;
 use libfuzzer_sys::fuzz_target;
-use wire::{decode, layers};
+use packets::{
+    decode,
+    layers,
+};
 
 fuzz_target!(|input: (u8, u16, Vec<u8>)| {
     let (kind, more, frame) = input;

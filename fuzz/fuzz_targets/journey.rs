@@ -12,9 +12,9 @@ fuzz_target!(|text: &str| {
     let style = Style { color: false, unicode: true, width: 80 };
     let shown = match &kept {
         Kept::Journey(journey) => {
-            let about = wire::pcapng::About::default();
+            let about = packets::pcapng::About::default();
             if let Some(capture) = journey.capture.frames() {
-                let _ = wire::pcapng::files(capture, about);
+                let _ = packets::pcapng::files(capture, about);
             }
             let detail = Detail { verbose: true, head: true, packets: true, ..Detail::default() };
             [report::screen(journey, &style, detail), report::json(&**journey)]

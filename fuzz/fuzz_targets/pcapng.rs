@@ -3,7 +3,7 @@
 
 use journey::capture::{Bytes, Capture, Fate, Frame, Link, LinkKind};
 use libfuzzer_sys::fuzz_target;
-use wire::pcapng::{About, files};
+use packets::pcapng::{About, files};
 
 /// A frame: which link, when, how much longer it was than what is kept, its bytes, and a word about it.
 type Input = (u8, i64, u16, Vec<u8>, Option<String>);

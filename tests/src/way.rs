@@ -9,8 +9,8 @@ use std::{
 };
 
 use lab::{Lab, Options};
+use netlab::sys::namespace;
 use serde_json::{Deserializer, Value};
-use wire::sys::namespace;
 use world::scenario::{self, Scenario, Visit};
 
 /// Where this is set, what a machine refuses is no reason to leave a test out.

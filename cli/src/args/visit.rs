@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
-use wire::layers;
+use packets::layers;
 use world::{
     LabNet,
     fault::{Fault, Role, kind::WORDS},

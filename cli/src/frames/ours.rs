@@ -8,7 +8,7 @@ use journey::{
     dns::Transport,
     stage::{Attempt, Did, Name, Url},
 };
-use wire::tap::{Endpoint, Filter};
+use netlab::tap::{Endpoint, Filter};
 use world::{AddressBook, Protocol, Route};
 
 const TCP: u8 = 6;

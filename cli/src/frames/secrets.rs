@@ -13,7 +13,7 @@ use journey::{
     capture::Capture,
     stage::{Did, Header, Tried},
 };
-use wire::secret::{self, Conversation};
+use packets::secret::{self, Conversation};
 
 use crate::{
     plan::request::Request,

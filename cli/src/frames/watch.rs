@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use journey::{Engine, Hop, LabNetwork, Place, capture::Captured};
-use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
-use wire::{
+use netlab::{
     net::{Limits, Net, Recording},
     tap::Refused,
 };
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 use world::AddressBook;
 
 use super::{INTERRUPTED, LAST_FRAMES, Tapped, are_wanted, not_asked_for, not_of_a_series};

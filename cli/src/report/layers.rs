@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use journey::{Journey, StageName, capture::LinkKind, stage::Did};
-use wire::{
+use packets::{
     decode::Transport,
     layers::{Carrier, Field, Header, Model, Protocol, model::Layer, unfold},
 };

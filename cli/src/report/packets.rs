@@ -21,7 +21,7 @@ use journey::{
     Journey,
     capture::{Capture, Captured, Fate, Link, LinkKind},
 };
-use wire::flow::{Again, Segment, Why};
+use packets::flow::{Again, Segment, Why};
 
 use self::scene::{Scene, Seen};
 use super::{

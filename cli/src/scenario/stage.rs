@@ -4,9 +4,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use lab::{FaultGuard, Lab, Options};
+use netlab::sys::namespace::Namespace;
 use service::admin::remote::Remote;
 use tokio::runtime::Runtime;
-use wire::sys::namespace::Namespace;
 use world::{
     AddressBook, World,
     fault::{self, Fault, Role},

@@ -26,8 +26,8 @@ impl Clock {
     }
 
     /// The start on both of the kernel's clocks.
-    pub fn moment(&self) -> wire::tap::Moment {
-        wire::tap::Moment { realtime_ns: self.start_realtime_ns, at: self.start }
+    pub fn moment(&self) -> netlab::tap::Moment {
+        netlab::tap::Moment { realtime_ns: self.start_realtime_ns, at: self.start }
     }
 
     /// Microseconds until now.

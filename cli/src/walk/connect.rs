@@ -211,7 +211,7 @@ async fn attempt(walk: &Walk<'_>, address: Address, port: u16, log: &Log) -> Opt
         Ok(stream) => {
             note.result = Tried::Connected;
             note.local = stream.local_addr().ok();
-            note.kernel = wire::kernel::tcp_info(stream.as_fd()).ok().map(Box::new);
+            note.kernel = netlab::kernel::tcp_info(stream.as_fd()).ok().map(Box::new);
             // A request is one write; waiting for a full segment would only delay it.
             let _ = stream.set_nodelay(true);
             Some((server, stream))

@@ -10,7 +10,7 @@ use journey::{
     Evidence, Reason, Stage, StageName, StageState,
     stage::{self, Address, Did, Failure, Next, Own, Way},
 };
-use wire::kernel::{RouteKind, Routed, Routes};
+use netlab::kernel::{RouteKind, Routed, Routes};
 use world::{Protocol, Route};
 
 use super::{Walk, observed};

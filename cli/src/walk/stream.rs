@@ -378,7 +378,7 @@ impl Talk<'_> {
     async fn close(&mut self, mut stream: TcpStream) -> stage::Close {
         self.closing = true;
         let mut did = stage::Close { first: Some(Closer::Server), peer: Some(PeerEnd::Fin), ..stage::Close::default() };
-        did.kernel = wire::kernel::tcp_info(stream.as_fd()).ok().map(Box::new);
+        did.kernel = netlab::kernel::tcp_info(stream.as_fd()).ok().map(Box::new);
         if self.fin.is_none() {
             did.first = Some(Closer::You);
             let began = Instant::now();

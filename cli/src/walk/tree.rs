@@ -18,8 +18,8 @@ use std::{
     time::Duration,
 };
 
-use hickory_proto::rr::Name;
 use diagnosis::findings::findings;
+use hickory_proto::rr::Name;
 use journey::{
     Hop, StageName,
     stage::{self, Address, Did, NameSource, Told},

@@ -6,11 +6,11 @@ use journey::{
     Journey,
     capture::{Captured, LinkKind},
 };
-use serde_json::Value;
-use wire::{
+use packets::{
     decode::{Transport, decode},
     flow::{Ending, Flows, Side},
 };
+use serde_json::Value;
 
 use crate::{
     peer::{ClosedPort, End, Server},
@@ -34,7 +34,7 @@ fn check_seen(journey: &Journey, link: (&str, LinkKind), expected: Ending) -> bo
     let capture = frames(journey);
     let is_whole = !is_cut(capture);
     let links: Vec<_> = capture.links.iter().map(|link| (link.name.as_str(), link.kind)).collect();
-    let endings: Vec<_> = Flows::follow(capture).flows.iter().map(wire::flow::Flow::ending).collect();
+    let endings: Vec<_> = Flows::follow(capture).flows.iter().map(packets::flow::Flow::ending).collect();
     let is_expected = |ending: &Ending| *ending == expected || !is_whole && *ending == Ending::Open;
     assert!(links == [link] && endings.len() == 1 && endings.iter().all(is_expected), "{links:?} {endings:?}");
     is_whole

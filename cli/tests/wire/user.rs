@@ -10,9 +10,9 @@ use std::{
 };
 
 use journey::{Journey, capture::Capture};
+use netlab::sys::namespace;
 use nix::unistd::geteuid;
 use serde_json::{Deserializer, Value};
-use wire::sys::namespace;
 
 use crate::peer;
 

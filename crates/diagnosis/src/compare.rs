@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use journey::{
-    Engine, Journey, MadeBy, Place, SCHEMA_VERSION,   StageName, StageState,
+    Engine, Journey, MadeBy, Place, SCHEMA_VERSION, StageName, StageState,
     stage::{Failure, Hop, Stage},
 };
 

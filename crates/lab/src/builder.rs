@@ -52,7 +52,7 @@ impl Builder {
     }
 
     /// With a network of its own, and so many clients in it. The process has to be allowed to make one, and to have said so
-    /// while it had one thread: see [`wire::sys::namespace::prepare`].
+    /// while it had one thread: see [`netlab::sys::namespace::prepare`].
     #[must_use]
     pub fn wire(mut self, clients: usize) -> Self {
         self.options.way = Way::Wire { clients };

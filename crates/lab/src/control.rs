@@ -7,12 +7,12 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use netlab::sys::namespace::Namespace;
 use prometheus_client::registry::Registry;
 use service::{
     Recorder, Signals, Stop,
     admin::{self, Admin},
 };
-use wire::sys::namespace::Namespace;
 use world::{Token, fault::Faults};
 
 /// The name that the network has there.

@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Arc};
 
-use wire::{net::Net, sys::namespace::Namespace};
+use netlab::{net::Net, sys::namespace::Namespace};
 use world::{Closed, Host, Network, World};
 
 use crate::{

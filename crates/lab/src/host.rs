@@ -9,9 +9,9 @@ use std::{
 
 use app::App;
 use nameserver::Nameserver;
+use netlab::sys::namespace::Namespace;
 use resolver::Resolver;
 use service::{Bound, Ended, Service, Signals, Told};
-use wire::sys::namespace::Namespace;
 use world::AddressBook;
 
 use crate::LabError;

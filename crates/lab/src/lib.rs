@@ -1,7 +1,7 @@
 //! Runs a world in this process.
 //!
 //! Every host of the world gets a thread with a runtime of its own. In *wire* it is in a network namespace of its own,
-//! with the world's addresses, behind a switch that sees every frame ([`wire::net`]). On *loopback* it has real sockets on
+//! with the world's addresses, behind a switch that sees every frame ([`netlab::net`]). On *loopback* it has real sockets on
 //! 127.0.0.1 and ::1 with ports of the kernel's choice; the [`AddressBook`] says which socket stands behind which of the
 //! world's addresses. No root, no containers, nothing that listens beyond loopback. Dropping the [`Lab`] stops it.
 //!
@@ -51,8 +51,8 @@ use std::{
 
 use ca::Authority;
 use ipnet::Ipv4Net;
+use netlab::net::{Net, NetError};
 use service::{Signals, Told, bind::BindError};
-use wire::net::{Net, NetError};
 use world::{
     AddressBook, Changed, FileError, Files, Token, World, WorldError,
     fault::{Fault, FaultError, Place},
@@ -105,7 +105,7 @@ pub enum Way {
     /// By sockets on loopback that stand in for the world's addresses.
     Loopback,
     /// By switches and a router, each host in a network namespace of its own. The calling thread must be allowed to make
-    /// them: see [`wire::sys::namespace::prepare`].
+    /// them: see [`netlab::sys::namespace::prepare`].
     Wire {
         /// How many clients there are; the first is [`YOU`].
         clients: usize,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use wire::net::{Host, Interface, Plan};
+use netlab::net::{Host, Interface, Plan};
 use world::{Network, World};
 
 use crate::LabError;

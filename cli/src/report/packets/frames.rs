@@ -1,7 +1,7 @@
 //! Every frame, once on each link that it crossed.
 
 use journey::capture::{Fate, LinkKind, Mac};
-use wire::{
+use packets::{
     decode::{Ip, Network, Tcp, Transport, app::App, checksums::checksums, words::Says},
     flow::{Flow, Segment},
     layers::{Protocol, unfold},
@@ -145,7 +145,7 @@ fn numbers(tcp: &Tcp, segment: Option<&Segment>) -> String {
 
 /// The state of each end after a segment, where it is known.
 fn states(scene: &Scene<'_>, flow: &Flow, segment: &Segment) -> Option<Vec<Piece>> {
-    let one = |host: String, state: Option<wire::flow::State>| state.map(|state| format!("{host} {state}"));
+    let one = |host: String, state: Option<packets::flow::State>| state.map(|state| format!("{host} {state}"));
     let (client, server) = (scene.who(flow.key.client.ip()), scene.who(flow.key.server.ip()));
     let known = [one(client, segment.client), one(server, segment.server)];
     let known: Vec<String> = known.into_iter().flatten().collect();

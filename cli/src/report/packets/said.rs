@@ -1,7 +1,7 @@
 //! What a frame says, and to whom, for the short view.
 
 use journey::chronicle::YOU;
-use wire::{
+use packets::{
     decode::{
         app::{App, TlsRecord},
         words::Says,

@@ -7,7 +7,7 @@ use journey::{
     capture::{Capture, Fate, Frame, Link, LinkKind, Mac},
     chronicle::YOU,
 };
-use wire::{
+use packets::{
     decode::{
         Decoded, Network, Transport, decode,
         words::{Says, Summary, summary},

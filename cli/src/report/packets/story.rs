@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use journey::{capture::Fate, chronicle::YOU};
-use wire::{
+use packets::{
     decode::words::Says,
     flow::{Again, FlowKey, State, What},
 };

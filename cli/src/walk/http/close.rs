@@ -32,7 +32,7 @@ pub(super) async fn close(walk: &Walk<'_>, wire: Result<Wire, String>, keep_aliv
         ending.follow(walk, &mut wire).await;
     }
     did.first = Some(if ending.is_open() { Closer::You } else { Closer::Server });
-    did.kernel = wire::kernel::tcp_info(wire.socket().as_fd()).ok().map(Box::new);
+    did.kernel = netlab::kernel::tcp_info(wire.socket().as_fd()).ok().map(Box::new);
     // TLS has a word to say first, and a server that does not read could make it wait for ever.
     let _ = walk.bounds.within(LAST_FIN, wire.shutdown()).await;
     ending.follow(walk, &mut wire).await;

@@ -45,7 +45,9 @@ fn stage(evidence: &Evidence<'_>, cause: &Cause) -> Option<Option<StageName>> {
     Some(match cause.trouble {
         Trouble::DnsNoAnswer | Trouble::DnsSlow | Trouble::DnsUnreachable => Some(StageName::Name),
         // A resolver answers SERVFAIL when others are late. No authority does, nor does a resolver that asked nobody.
-        Trouble::DnsServerFailure if cause.sure < Sure::Certain && is_resolver(evidence, cause) => Some(StageName::Name),
+        Trouble::DnsServerFailure if cause.sure < Sure::Certain && is_resolver(evidence, cause) => {
+            Some(StageName::Name)
+        }
         Trouble::SynUnanswered | Trouble::Unreachable => Some(StageName::Connect),
         Trouble::Silent | Trouble::SlowFirstByte => Some(StageName::Wait),
         Trouble::SlowContent => Some(StageName::Receive),

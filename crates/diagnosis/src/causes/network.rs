@@ -23,7 +23,8 @@ fn silent(evidence: &Evidence<'_>) -> Vec<Way> {
             let asked = name.bootstrap.as_deref().into_iter().chain([name]).flat_map(|name| &name.exchanges);
             let is_over = matches!(failed.reason, Reason::MaxTime);
             let own = asked.filter(|exchange| {
-                is_silence(own(&exchange.result, false)) || is_over && exchange.result == journey::stage::Told::Abandoned
+                is_silence(own(&exchange.result, false))
+                    || is_over && exchange.result == journey::stage::Told::Abandoned
             });
             let queries = evidence.queries.iter().filter(|query| {
                 is_silence(query.no_use)

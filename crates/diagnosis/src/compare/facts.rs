@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Change, Facts};
 use journey::{
-    Journey, LabNetwork, Place,   StageName, StageState,
+    Journey, LabNetwork, Place, StageName, StageState,
     stage::{
         Certificate, Close, Connect, Did, Exchange, Header, Hop, Name, NameSource, Next, Receive, Route, Send, TcpInfo,
         Tls, Told, Tried, Url, Verified,

@@ -501,7 +501,9 @@ fn sent_on(scene: Scene, told: Told, failed: Option<(Reason, &str)>) -> Scene {
     let mut after = Scene::new().name(told, (1_000, 1_050), failed);
     after.hops.insert(0, scene.hops[0].clone());
     after.events = scene.events;
-    after.events.extend(journey::chronicle::own(&after.hops).into_iter().filter(|event| event.at_us >= Some(1_000_000)));
+    after
+        .events
+        .extend(journey::chronicle::own(&after.hops).into_iter().filter(|event| event.at_us >= Some(1_000_000)));
     after
 }
 

@@ -8,10 +8,10 @@ use std::{
 };
 
 use journey::capture::{Capture, Fate, Frame, Link, LinkKind};
-use wire::{
+use netlab::net::{Host, Interface, Limits, Net, Plan};
+use packets::{
     decode::{Network, Transport, checksums::checksums, decode},
     flow::Flows,
-    net::{Host, Interface, Limits, Net, Plan},
 };
 
 /// Says to the test that it may have namespaces.
@@ -190,7 +190,7 @@ fn faults() {
         assert!(near.counters.iter().any(|counter| counter.name == "TCPSynRetrans"), "{near:?}");
         assert!(near.sockets.iter().any(|socket| socket.state == "TIME-WAIT"), "{near:?}");
         let flows = Flows::follow(&capture);
-        assert!(flows.flows.iter().all(wire::flow::Flow::is_over));
+        assert!(flows.flows.iter().all(packets::flow::Flow::is_over));
     });
 }
 
@@ -244,7 +244,7 @@ fn hosts_are_alone_and_vanish() {
         assert!(out.is_ok());
         let taken = net.run("router", || UdpSocket::bind("0.0.0.0:0")?.connect("192.0.2.1:9"));
         assert_eq!(taken.unwrap_err().kind(), std::io::ErrorKind::NetworkUnreachable);
-        let own = wire::kernel::interfaces().unwrap();
+        let own = netlab::kernel::interfaces().unwrap();
         assert_eq!(own.iter().map(|interface| interface.name.as_str()).collect::<Vec<_>>(), ["lo"]);
         assert!(net.run("nobody", || Ok(())).is_err());
         let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();

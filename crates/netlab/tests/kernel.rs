@@ -5,6 +5,7 @@ use std::{
     process::Command,
 };
 
+use netlab::kernel::{NoWay, RouteKind, Routed, interfaces, neighbours, netlink::Netlink, route, sockets};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage as Message,
@@ -13,7 +14,6 @@ use netlink_packet_route::{
     neighbour::{NeighbourAttribute, NeighbourMessage, NeighbourState},
     route::{RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType},
 };
-use wire::kernel::{NoWay, RouteKind, Routed, interfaces, neighbours, netlink::Netlink, route, sockets};
 
 /// A user namespace must be the first thing that a process makes, so the checks are run by a process of their own.
 #[test]
@@ -77,7 +77,7 @@ fn inside() {
     );
 }
 
-fn way(to: &str) -> Result<wire::kernel::Route, NoWay> {
+fn way(to: &str) -> Result<netlab::kernel::Route, NoWay> {
     match route(to.parse().unwrap()).unwrap() {
         Routed::Way(route) => Ok(*route),
         Routed::Nowhere(why) => Err(why),

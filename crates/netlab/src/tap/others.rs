@@ -4,7 +4,7 @@ use std::{collections::HashSet, net::SocketAddr};
 
 use journey::capture::{LinkKind, Socket};
 
-use crate::decode::{Network, Transport, decode};
+use packets::decode::{Network, Transport, decode};
 
 /// Connections of others, each by its two ends in order.
 #[derive(Clone, Debug, Default)]

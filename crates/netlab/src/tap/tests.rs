@@ -8,10 +8,10 @@ use std::{
 use etherparse::PacketBuilder;
 
 use super::*;
-use crate::{
+use crate::testing;
+use packets::{
     decode::Transport,
     flow::{Ending, Flows, Side},
-    testing,
 };
 
 const LIMIT: usize = 1 << 24;
@@ -202,8 +202,8 @@ fn an_ordinary_user() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
 }
 
-fn decode(capture: &Capture, frame: &Frame) -> crate::decode::Decoded {
-    crate::decode::decode(capture.links[frame.link].kind, &frame.bytes.0, frame.len as usize)
+fn decode(capture: &Capture, frame: &Frame) -> packets::decode::Decoded {
+    packets::decode::decode(capture.links[frame.link].kind, &frame.bytes.0, frame.len as usize)
 }
 
 const ETHERNET: [[u8; 6]; 2] = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];

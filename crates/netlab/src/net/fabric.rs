@@ -14,14 +14,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use world::fault::Faults;
 
 use super::{plan::Wired, record::Record};
-use crate::{
+use crate::sys::{
+    namespace::Namespace,
+    packet::{PacketKind, PacketSocket},
+};
+use packets::{
     decode::decode,
     rules::{self, Verdict},
     switch::{Forward, Table},
-    sys::{
-        namespace::Namespace,
-        packet::{PacketKind, PacketSocket},
-    },
 };
 
 /// Room for frames that were not taken in yet; as much as an ordinary user may have, where that is less.

@@ -8,12 +8,14 @@ use std::{
 };
 
 use journey::capture::{Fate, LinkKind};
-use wire::{
+use netlab::{
+    net::{Host, Interface, Limits, Net, Plan},
+    tap::{Endpoint, Filter, Moment, Tap},
+};
+use packets::{
     decode::{Network, decode},
     flow::{Ending, Flows, Side, State},
-    net::{Host, Interface, Limits, Net, Plan},
     pcapng,
-    tap::{Endpoint, Filter, Moment, Tap},
 };
 
 /// Says to the test that it may have namespaces.
@@ -90,7 +92,7 @@ fn at_a_host_as_on_its_segment() {
     let about = |bytes: &[u8]| match decode(LinkKind::Ethernet, bytes, bytes.len()) {
         decoded if matches!(decoded.network, Some(Network::Arp(_))) => true,
         decoded => match decoded.transport {
-            Some(wire::decode::Transport::Tcp(tcp)) => tcp.source_port == 80 || tcp.destination_port == 80,
+            Some(packets::decode::Transport::Tcp(tcp)) => tcp.source_port == 80 || tcp.destination_port == 80,
             _ => false,
         },
     };

@@ -8,7 +8,7 @@ use std::{
 use journey::capture::LinkKind;
 
 use super::Taken;
-use crate::{
+use packets::{
     decode::{Decoded, Icmp, Ip, Network, Transport, decode},
     flow::{self, FlowKey},
 };

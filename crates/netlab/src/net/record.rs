@@ -5,11 +5,8 @@ use std::{io, mem, thread, time::SystemTime};
 use journey::capture::{Bytes, Capture, Fate, Frame, Kernel, Learned, LinkKind, Neighbour, Socket};
 
 use super::Net;
-use crate::{
-    decode::decode,
-    flow::Follower,
-    kernel::{self, Counters},
-};
+use crate::kernel::{self, Counters};
+use packets::{decode::decode, flow::Follower};
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 //! or double those that a fault is meant for. No way leads out.
 //!
 //! ```no_run
-//! use wire::{net::{Host, Interface, Net, Plan}, sys::namespace};
+//! use netlab::{net::{Host, Interface, Net, Plan}, sys::namespace};
 //!
 //! // Before this process has a second thread.
 //! namespace::prepare()?;

@@ -22,12 +22,12 @@ use journey::capture::{Bytes, Capture, Fate, Frame, Link, LinkKind, Port, Socket
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::{
-    flow::{Follower, Limits},
     kernel::{self, Interface},
     sys::packet::{PacketKind, PacketSocket, Received},
 };
 pub use filter::{Endpoint, Filter};
 use others::Others;
+use packets::flow::{Follower, Limits};
 pub use refused::Refused;
 
 /// Bytes of a frame that are kept. Devices that cut segments themselves are handed up to 64 KiB at once.
