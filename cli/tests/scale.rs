@@ -1,5 +1,6 @@
 //! A lab with a network of its own and many clients in it: that all reach it, and what is said where it has no room.
 
+#[path = "it/peer/mod.rs"]
 mod peer;
 
 use std::{

@@ -9,6 +9,7 @@
 
 #[path = "wire/lab.rs"]
 mod lab;
+#[path = "it/peer/mod.rs"]
 mod peer;
 #[path = "wire/taps.rs"]
 mod taps;

@@ -1,0 +1,4 @@
+//! Certificates, and the folder that keeps them.
+
+mod chain;
+mod kept;

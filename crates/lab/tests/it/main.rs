@@ -1,0 +1,4 @@
+//! The lab in this process.
+
+mod records;
+mod secure;
