@@ -9,7 +9,7 @@
 //! | [`route`] | `route` |
 //! | [`order`], [`connect`] | `connect` |
 //! | [`tls`] | `tls` |
-//! | [`http`], [`wire`], [`meter`] | `send`, `wait`, `receive`, `close` |
+//! | [`http`], [`conn`], [`meter`] | `send`, `wait`, `receive`, `close` |
 //! | [`raw`]: [`stream`], [`datagram`] | the same of `tcp://` and `udp://`, from `connect` on |
 //! | [`calls`], [`heard`] | the socket calls behind these, and the bytes |
 //! | [`secrets`] | what is not shown (a crate, which services use as well) |
@@ -21,6 +21,7 @@ pub mod both;
 pub mod bounds;
 pub mod calls;
 pub mod clock;
+pub mod conn;
 pub mod connect;
 pub mod datagram;
 pub mod given;
@@ -39,17 +40,16 @@ pub mod system;
 pub mod target;
 pub mod tls;
 pub mod tree;
-pub mod wire;
 
 pub use ::secrets;
 
 use std::{net::IpAddr, time::Duration};
 
-use ::netlab::net::Net;
 use journey::{
     Engine, Evidence, Hop, Reason, Stage, StageName, StageState, TraceId,
     stage::{Address, Did, Failure},
 };
+use netlab::net::Net;
 use tokio::net::TcpStream;
 use world::{AddressBook, Protocol};
 
@@ -60,10 +60,10 @@ use crate::{
 use beside::Beside;
 use bounds::Bounds;
 use clock::Clock;
+use conn::{Conn, Counted};
 use given::Given;
 use http::{Open, Version, Versions};
 use name::Resolvers;
-use netlab::{Counted, Wire};
 use secrets::Secrets;
 use target::{Host, Scheme, Target};
 
@@ -195,15 +195,15 @@ impl Walk<'_> {
             stages.joined(self, protocol, late.into_came(), way.port);
             let (server, stream) = stages.note(begin, connected)?;
 
-            let (wire, version) = if target.scheme == Scheme::Https {
+            let (conn, version) = if target.scheme == Scheme::Https {
                 let begin = self.clock.us();
                 stages.note(begin, self.secure(&target, request.versions, stream).await)?
             } else {
                 stages.done.push(Stage::skipped(StageName::Tls, "http:// has no TLS"));
-                (Wire::Plain(stream), Version::Http1)
+                (Conn::Plain(stream), Version::Http1)
             };
 
-            let open = Open { wire, version, trace: self.trace_for(server.ip()) };
+            let open = Open { conn, version, trace: self.trace_for(server.ip()) };
             let (exchange, location) = http::exchange(self, &target, request, open).await;
             stages.done.extend(exchange);
             location
@@ -218,7 +218,7 @@ impl Walk<'_> {
         target: &Target,
         versions: Versions,
         stream: TcpStream,
-    ) -> Result<(Did, (Wire, Version)), Box<Broken>> {
+    ) -> Result<(Did, (Conn, Version)), Box<Broken>> {
         let name = match &target.host {
             Host::Name(name) => name.clone(),
             Host::Ip(ip) => ip.to_string(),
@@ -251,7 +251,7 @@ impl Walk<'_> {
         let result = result.map_err(|failure| http::not_tls(&mut did, failure, &tally.begin(), self.secrets));
         let did = Did::Tls(Box::new(did));
         match result {
-            Ok(stream) => Ok((did, (Wire::Tls { stream: Box::new(stream), tally }, version))),
+            Ok(stream) => Ok((did, (Conn::Tls { stream: Box::new(stream), tally }, version))),
             Err(failure) => Err(Box::new((did, failure))),
         }
     }

@@ -6,7 +6,7 @@ use journey::{
     stage::{Attempt, Close, Closer, Connect, Did, Framing, Header, Name, NameSource, PeerEnd, Receive, Send, Tried},
 };
 
-use packets::layers::Model;
+use ::packets::layers::Model;
 
 use super::{
     causes, layers, name, packets,

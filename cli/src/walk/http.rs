@@ -38,11 +38,11 @@ use journey::{
 
 use super::{
     Walk,
+    conn::Conn,
     meter::{Grammar, Meter, Metered, Seen},
     observed,
     secrets::Secrets,
     target::Target,
-    wire::Wire,
 };
 use crate::plan::request;
 
@@ -93,7 +93,7 @@ pub enum Version {
 #[derive(Debug)]
 pub struct Open {
     /// The stream.
-    pub wire: Wire,
+    pub conn: Conn,
     /// What is spoken over it.
     pub version: Version,
     /// The visit's id, where the other side records it.
@@ -123,18 +123,18 @@ async fn in_http1(
     let message = one::Message::new(target, asked, &open);
     let sent = message.shown(walk, target);
     let before = before(&open);
-    let (mut stream, meter, back) = Metered::lend(open.wire, Grammar::Messages);
+    let (mut stream, meter, back) = Metered::lend(open.conn, Grammar::Messages);
     let mut talk = Talk::new(walk, meter, start_us, before, asked.follows);
     talk.request_bytes = Some(message.len());
     let stages = match one::run(&mut talk, &message, &mut stream).await {
         Ok(done) => {
             let mut stages = talk.stages(sent, None);
             drop(stream);
-            let wire = match (done.surplus, back.await) {
-                (0, wire) => wire.map_err(|_| "the connection was lost".to_owned()),
+            let conn = match (done.surplus, back.await) {
+                (0, conn) => conn.map_err(|_| "the connection was lost".to_owned()),
                 (count, _) => Err(behind(count)),
             };
-            stages.push(close::close(walk, wire, done.keep_alive, &talk.meter.seen()).await);
+            stages.push(close::close(walk, conn, done.keep_alive, &talk.meter.seen()).await);
             stages
         }
         Err(failure) => talk.stages(sent, Some(failure)),
@@ -165,14 +165,14 @@ async fn in_http2(
         ..stage::Send::default()
     };
     let before = before(&open);
-    let (stream, meter, back) = Metered::lend(open.wire, Grammar::Frames);
+    let (stream, meter, back) = Metered::lend(open.conn, Grammar::Frames);
     let mut talk = Talk::new(walk, meter, start_us, before, asked.follows);
     let mut stages = match talk.run(request, stream).await {
         Ok(done) => {
             let mut stages = talk.stages(sent, None);
             let keep_alive = done.keep_alive;
-            let wire = done.wire(walk, &talk.meter, back).await;
-            stages.push(close::close(walk, wire, keep_alive, &talk.meter.seen()).await);
+            let conn = done.conn(walk, &talk.meter, back).await;
+            stages.push(close::close(walk, conn, keep_alive, &talk.meter.seen()).await);
             stages
         }
         Err(failure) => talk.stages(sent, Some(failure)),
@@ -199,7 +199,7 @@ pub(super) fn not_tls(did: &mut stage::Tls, failure: Failure, begin: &[u8], secr
 
 /// Bytes written and read below TLS so far: what went over the socket before belongs to the handshake.
 fn before(open: &Open) -> Option<(u64, u64)> {
-    open.wire.tally().map(|tally| (tally.written(), tally.read()))
+    open.conn.tally().map(|tally| (tally.written(), tally.read()))
 }
 
 struct Talk<'a> {

@@ -15,7 +15,7 @@ use tokio::{
 
 use frames::{Answer, Frames, Kind};
 
-use super::wire::{Tally, Wire};
+use super::conn::{Conn, Tally};
 
 /// What a stream has seen so far. Bytes and times are those of the request and its response: in HTTP/2 those of their
 /// frames, and not of what else goes over the connection.
@@ -92,8 +92,8 @@ const FIRST_STREAM: u32 = 1;
 #[derive(Debug)]
 pub struct Metered {
     // There until it is dropped.
-    wire: Option<Wire>,
-    home: Option<oneshot::Sender<Wire>>,
+    conn: Option<Conn>,
+    home: Option<oneshot::Sender<Conn>>,
     tally: Option<Tally>,
     meter: Meter,
     // One for each direction, where bytes have to be told apart.
@@ -107,14 +107,14 @@ pub struct Metered {
 
 impl Metered {
     /// The stream to lend, its meter, and where it comes back.
-    pub fn lend(wire: Wire, grammar: Grammar) -> (Self, Meter, oneshot::Receiver<Wire>) {
+    pub fn lend(conn: Conn, grammar: Grammar) -> (Self, Meter, oneshot::Receiver<Conn>) {
         let meter = Meter::default();
         let (home, back) = oneshot::channel();
-        let tally = wire.tally().cloned();
+        let tally = conn.tally().cloned();
         let frames = (grammar == Grammar::Frames).then(|| (Frames::from_client(), Frames::from_server()));
         (
             Self {
-                wire: Some(wire),
+                conn: Some(conn),
                 home: Some(home),
                 tally,
                 meter: meter.clone(),
@@ -128,8 +128,8 @@ impl Metered {
         )
     }
 
-    fn wire(&mut self) -> Pin<&mut Wire> {
-        Pin::new(self.wire.as_mut().expect("it is there until it is dropped"))
+    fn conn(&mut self) -> Pin<&mut Conn> {
+        Pin::new(self.conn.as_mut().expect("it is there until it is dropped"))
     }
 
     fn note_write(&mut self, began: Instant, bufs: &[&[u8]], written: &io::Result<usize>) {
@@ -169,7 +169,7 @@ impl Metered {
             seen.last_write = at.max(seen.last_write);
             seen.wire_written = Some(count);
         });
-        self.is_held_back = self.wire.as_ref().is_some_and(Wire::holds_back);
+        self.is_held_back = self.conn.as_ref().is_some_and(Conn::holds_back);
     }
 
     fn note_read(&mut self, bytes: &[u8]) {
@@ -233,9 +233,9 @@ fn of_messages(direction: &mut Frames, bytes: &[u8]) -> u64 {
 
 impl Drop for Metered {
     fn drop(&mut self) {
-        if let (Some(wire), Some(home)) = (self.wire.take(), self.home.take()) {
+        if let (Some(conn), Some(home)) = (self.conn.take(), self.home.take()) {
             // An owner who does not wait for it any longer lets it be closed by being dropped.
-            let _ = home.send(wire);
+            let _ = home.send(conn);
         }
     }
 }
@@ -248,7 +248,7 @@ impl AsyncRead for Metered {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        let read = ready!(self.wire().poll_read(cx, buf));
+        let read = ready!(self.conn().poll_read(cx, buf));
         match &read {
             // No bytes although there is room for some: the other side has sent its end.
             Ok(()) if buf.filled().len() == before && buf.remaining() > 0 => {
@@ -266,7 +266,7 @@ impl AsyncRead for Metered {
 impl AsyncWrite for Metered {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let began = Instant::now();
-        let written = ready!(self.wire().poll_write(cx, buf));
+        let written = ready!(self.conn().poll_write(cx, buf));
         self.note_write(began, &[buf], &written);
         Poll::Ready(written)
     }
@@ -277,18 +277,18 @@ impl AsyncWrite for Metered {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let began = Instant::now();
-        let written = ready!(self.wire().poll_write_vectored(cx, bufs));
+        let written = ready!(self.conn().poll_write_vectored(cx, bufs));
         let bufs: Vec<&[u8]> = bufs.iter().map(|buf| &**buf).collect();
         self.note_write(began, &bufs, &written);
         Poll::Ready(written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.wire.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+        self.conn.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = self.wire().poll_flush(cx);
+        let flushed = self.conn().poll_flush(cx);
         self.note_passed_on();
         flushed
     }

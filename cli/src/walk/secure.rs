@@ -29,11 +29,11 @@ use world::{Protocol, Route};
 use super::{
     Walk,
     bounds::cut,
+    conn::Counted,
     secrets::Secrets,
     stub::{Log, NoReply, Unfit, failed, fitting, query_message, with_less},
     target::Host,
     tls,
-    wire::Counted,
 };
 use channel::{Channel, Lost};
 

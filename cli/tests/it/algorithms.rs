@@ -7,8 +7,6 @@ use crate::pki::{Files, python_https};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{peer, pki};
-
 /// A folder in which OpenSSL makes certificates.
 struct Openssl {
     folder: TempDir,

@@ -12,8 +12,6 @@ use crate::peer::{
 };
 use serde_json::Value;
 
-use crate::peer;
-
 #[test]
 fn answered() {
     let url = datagram(|socket, said, peer| {

@@ -13,8 +13,6 @@ use crate::peer::{ClosedPort, End, Server, run, visit};
 use crate::pki::{By, Kind, Pki, python_https};
 use serde_json::Value;
 
-use crate::{peer, pki};
-
 const REQWEST: [&str; 2] = ["--engine", "reqwest"];
 
 fn by_reqwest(args: &[&str]) -> (i32, Value) {

@@ -2,9 +2,7 @@
 //! of the answer that did not come in time. In a network of its own, which has IPv4 and IPv6 on loopback and no way out.
 
 use std::{
-    env,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
-    process::Command,
     sync::{Arc, Mutex},
     thread,
     time::Duration,

@@ -9,8 +9,6 @@ use std::{
 use crate::peer::{End, Server, run, visit};
 use serde_json::json;
 
-use crate::peer;
-
 fn ok() -> Vec<u8> {
     b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec()
 }

@@ -12,8 +12,6 @@ use visit::{
     walk::secrets::Secrets,
 };
 
-use crate::peer;
-
 /// CSI in 8 and in 7 bits, a title, a bell, text turned round, a zero-width space, a tag character.
 const HOSTILE: &str = "\u{9b}31m\u{1b}[2J\u{1b}]0;x\u{7}\u{202e}\u{200b}\u{e0041}\u{85}\u{2028}";
 

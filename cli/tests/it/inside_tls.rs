@@ -10,8 +10,6 @@ use hyper::{HeaderMap, Response};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::{peer, pki};
-
 fn stage<'a>(journey: &'a Value, name: &str) -> &'a Value {
     let stages = journey["hops"][0]["stages"].as_array().unwrap();
     stages.iter().find(|stage| stage["name"] == name).unwrap()

@@ -13,8 +13,6 @@ use clap::Parser;
 use lab::{Lab, Options};
 use world::Protocol;
 
-use crate::peer;
-
 /// The fenced blocks of the section, by their language; "" where none is named.
 fn blocks(language: &str) -> Vec<String> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/lessons.md");

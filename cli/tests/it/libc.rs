@@ -4,9 +4,8 @@
 //! sees with its section of `docs/compatibility.md`.
 
 use std::{
-    env, fs,
+    fs,
     net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
-    os::unix::fs::PermissionsExt,
     process::Command,
     sync::{Arc, Mutex},
     thread,

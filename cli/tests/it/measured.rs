@@ -7,8 +7,6 @@ use crate::peer::{Server, visit};
 use crate::pki::{Kind, Pki, Running, python_https};
 use serde_json::Value;
 
-use crate::{peer, pki};
-
 /// What each server loses, where it loses it.
 const DELAY: Duration = Duration::from_millis(200);
 /// Visits whose medians are compared.

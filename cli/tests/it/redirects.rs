@@ -10,8 +10,6 @@ use std::{
 use crate::peer::visit;
 use serde_json::Value;
 
-use crate::peer;
-
 /// A server that sends this head for `/start`, and 200 for anything else; and the lines of the requests that it got.
 fn server(head: impl Fn(SocketAddr) -> Vec<u8> + Send + 'static) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

@@ -2,7 +2,6 @@
 //! router that has the server's address behind it.
 
 use std::{
-    env,
     io::{BufRead, BufReader, Write},
     process::{Child, Command, Stdio},
 };
@@ -10,7 +9,7 @@ use std::{
 use crate::peer::{run, visit};
 use serde_json::{Value, json};
 
-use crate::{inside::inside, peer};
+use crate::inside::inside;
 
 /// The router, with an HTTP server on port 80 and a server that says one word on port 8080.
 const ROUTER: &str = "\

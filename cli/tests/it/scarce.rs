@@ -4,8 +4,6 @@ use std::process::{Command, Output, Stdio};
 
 use crate::peer::{End, Server, program, run};
 
-use crate::peer;
-
 /// Runs `visit` in a shell: `"$0"` is the program, `"$1"` a URL that answers, `"$2"` a kept journey.
 fn shell(script: &str, url: &str, kept: &str) -> Output {
     let visit = program();

@@ -5,8 +5,6 @@ use std::fs;
 use crate::peer::{End, Server, run};
 use journey::{Journey, capture::Captured};
 
-use crate::peer;
-
 /// The secret of all cases: base64 of `marker:marker`, so that it is a legal credential everywhere.
 const SECRET: &str = "bWFya2VyOm1hcmtlcg";
 

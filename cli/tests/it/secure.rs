@@ -29,8 +29,6 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use crate::{peer, pki};
-
 type Secured = TlsStream<TcpStream>;
 
 fn website() -> String {

@@ -7,8 +7,6 @@ use crate::peer::{ClosedPort, End, Server, run, visit};
 use crate::pki::{Kind, Pki, python_https};
 use serde_json::Value;
 
-use crate::{peer, pki};
-
 const STAGES: [&str; 9] = ["url", "name", "route", "connect", "tls", "send", "wait", "receive", "close"];
 
 fn check(args: &[&str], failed: &str, code: i32) {

@@ -10,8 +10,6 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use crate::{peer, pki};
-
 type Secured = TlsStream<TcpStream>;
 
 async fn query(stream: &mut Secured) -> Option<Message> {

@@ -2,9 +2,7 @@
 //! once more in namespaces of its own, where it may lay files over the machine's and bind port 53.
 
 use std::{
-    env, fs,
     net::SocketAddr,
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -18,7 +16,7 @@ use crate::peer::{
 use hickory_proto::op::{Edns, Message, ResponseCode};
 use serde_json::{Value, json};
 
-use crate::{inside::inside, peer};
+use crate::inside::inside;
 
 /// Runs the rest of the test of this name with these files; true inside.
 fn with_files(test: &str, resolv_conf: &str) -> bool {

@@ -16,8 +16,6 @@ use hickory_proto::{
 };
 use serde_json::{Value, json};
 
-use crate::peer;
-
 /// What a name server says.
 #[derive(Clone, Default)]
 struct Say {

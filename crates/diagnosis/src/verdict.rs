@@ -54,7 +54,7 @@ pub fn judge(case: &Case<'_>) -> (Outcome, u8) {
     };
     match hop.failed() {
         Some(stage) => failed(case, hop, stage),
-        None if hop.is_raw() => (Outcome { causes: diagnosis::causes(case), ..raw::ended(hop) }, exit::REACHED),
+        None if hop.is_raw() => (Outcome { causes: causes::causes(case), ..raw::ended(hop) }, exit::REACHED),
         None => reached(case, hop),
     }
 }
@@ -70,7 +70,7 @@ fn reached(case: &Case<'_>, hop: &Hop) -> (Outcome, u8) {
         None => "an answer".to_owned(),
     };
     if case.fail_on_status && status.is_some_and(|status| status >= 400) {
-        let causes = diagnosis::causes(case);
+        let causes = causes::causes(case);
         let told = told(&causes);
         let at = server.as_ref().map_or_else(String::new, |server| format!(" at {server}"));
         let outcome = Outcome {
@@ -96,14 +96,14 @@ fn reached(case: &Case<'_>, hop: &Hop) -> (Outcome, u8) {
         Some(500..) => Some("the network is fine; look into the server's own log".to_owned()),
         _ => None,
     };
-    let causes = diagnosis::causes(case);
+    let causes = causes::causes(case);
     let outcome = Outcome { reached: true, failed_stage: None, host: server, reason: None, verdict, next, causes };
     (outcome, exit::REACHED)
 }
 
 /// The stage's failure, told by what it failed by.
 fn failed(case: &Case<'_>, hop: &Hop, stage: &Stage) -> (Outcome, u8) {
-    let mut causes = diagnosis::causes(case);
+    let mut causes = causes::causes(case);
     // A failed stage always says why.
     let reason = stage.failure.as_ref().map_or(Reason::Timeout, |failure| failure.reason);
     let name = stage.name();

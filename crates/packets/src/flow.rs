@@ -21,7 +21,7 @@ use journey::capture::{Capture, LinkKind};
 use self::path::Path;
 use crate::decode::decode;
 pub use follower::{Follower, Limits};
-pub(crate) use packet::{Fragment, fragment, same};
+pub use packet::{Fragment, fragment, same};
 pub use state::{Arrival, Ending, State};
 
 /// The connections of a capture.

@@ -8,34 +8,34 @@ use journey::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use super::super::{Walk, meter::Seen, observed, wire::Wire};
+use super::super::{Walk, conn::Conn, meter::Seen, observed};
 
 /// How long the other side's FIN is waited for.
 pub(super) const LAST_FIN: Duration = Duration::from_millis(500);
 
 /// Closes a connection after a complete response. Without it the text says why it cannot be closed as it should.
-pub(super) async fn close(walk: &Walk<'_>, wire: Result<Wire, String>, keep_alive: bool, seen: &Seen) -> Stage {
+pub(super) async fn close(walk: &Walk<'_>, conn: Result<Conn, String>, keep_alive: bool, seen: &Seen) -> Stage {
     let start_us = walk.clock.us();
     let mut did = stage::Close { keep_alive_offered: Some(keep_alive), ..stage::Close::default() };
-    let mut wire = match wire {
-        Ok(wire) => wire,
+    let mut conn = match conn {
+        Ok(conn) => conn,
         Err(note) => {
             let stage = observed(StageState::Skipped, Did::Close(did), start_us, start_us, None);
             return Stage { duration_us: None, note: Some(note), ..stage };
         }
     };
     // What the other side has said before this one began to close.
-    let mut ending = Ending::of(&wire, seen);
+    let mut ending = Ending::of(&conn, seen);
     let announced = !keep_alive;
     // A server that announced the close is given the time to do it; who closes first is then seen, not guessed.
     if announced && ending.is_open() {
-        ending.follow(walk, &mut wire).await;
+        ending.follow(walk, &mut conn).await;
     }
     did.first = Some(if ending.is_open() { Closer::You } else { Closer::Server });
-    did.kernel = netlab::kernel::tcp_info(wire.socket().as_fd()).ok().map(Box::new);
+    did.kernel = netlab::kernel::tcp_info(conn.socket().as_fd()).ok().map(Box::new);
     // TLS has a word to say first, and a server that does not read could make it wait for ever.
-    let _ = walk.bounds.within(LAST_FIN, wire.shutdown()).await;
-    ending.follow(walk, &mut wire).await;
+    let _ = walk.bounds.within(LAST_FIN, conn.shutdown()).await;
+    ending.follow(walk, &mut conn).await;
     did.peer = Some(ending.end.unwrap_or(PeerEnd::Silent));
     did.close_notify = ending.close_notify;
     observed(StageState::Done, Did::Close(did), start_us, walk.clock.us(), None)
@@ -51,20 +51,20 @@ struct Ending {
 }
 
 impl Ending {
-    fn of(wire: &Wire, seen: &Seen) -> Self {
+    fn of(conn: &Conn, seen: &Seen) -> Self {
         // The kernel tells a reset once, to the call that meets it; later ones meet an end.
         let is_reset = seen.write_error.is_some() || seen.read_error == Some(io::ErrorKind::ConnectionReset);
         if is_reset {
             return Self { end: Some(PeerEnd::Reset), close_notify: None };
         }
         let has_end = seen.peer_closed.is_some();
-        match wire {
-            Wire::Plain(_) => Self { end: has_end.then_some(PeerEnd::Fin), close_notify: None },
+        match conn {
+            Conn::Plain(_) => Self { end: has_end.then_some(PeerEnd::Fin), close_notify: None },
             // The library reports a FIN without `close_notify` as an error.
-            Wire::Tls { .. } if seen.read_error == Some(io::ErrorKind::UnexpectedEof) => {
+            Conn::Tls { .. } if seen.read_error == Some(io::ErrorKind::UnexpectedEof) => {
                 Self { end: Some(PeerEnd::Fin), close_notify: Some(false) }
             }
-            Wire::Tls { .. } => Self { end: None, close_notify: has_end.then_some(true) },
+            Conn::Tls { .. } => Self { end: None, close_notify: has_end.then_some(true) },
         }
     }
 
@@ -73,17 +73,17 @@ impl Ending {
     }
 
     /// Reads on for a while. What comes now belongs to no response.
-    async fn follow(&mut self, walk: &Walk<'_>, wire: &mut Wire) {
+    async fn follow(&mut self, walk: &Walk<'_>, conn: &mut Conn) {
         if self.end.is_some() {
             return;
         }
         // Both waits together are bounded: a server could send for ever.
-        let _ = walk.bounds.within(LAST_FIN, self.read(wire)).await;
+        let _ = walk.bounds.within(LAST_FIN, self.read(conn)).await;
     }
 
-    async fn read(&mut self, wire: &mut Wire) {
-        if matches!(wire, Wire::Tls { .. }) && self.close_notify.is_none() {
-            match drain(wire).await {
+    async fn read(&mut self, conn: &mut Conn) {
+        if matches!(conn, Conn::Tls { .. }) && self.close_notify.is_none() {
+            match drain(conn).await {
                 Ok(()) => self.close_notify = Some(true),
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     (self.end, self.close_notify) = (Some(PeerEnd::Fin), Some(false));
@@ -95,7 +95,7 @@ impl Ending {
                 }
             }
         }
-        self.end = Some(match drain(wire.socket()).await {
+        self.end = Some(match drain(conn.socket()).await {
             Ok(()) => PeerEnd::Fin,
             Err(_) => PeerEnd::Reset,
         });

@@ -20,9 +20,9 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use super::{
     super::{
         Walk,
+        conn::Conn,
         meter::{Meter, Metered},
         target::{Scheme, Target},
-        wire::Wire,
     },
     FIRST_BYTE, LONGEST, Open, Output, STALL, Talk,
     close::LAST_FIN,
@@ -44,12 +44,12 @@ pub(super) struct Complete {
 
 impl Complete {
     /// The stream, once the library is done with it; or why it cannot be closed as it should.
-    pub(super) async fn wire(
+    pub(super) async fn conn(
         self,
         walk: &Walk<'_>,
         meter: &Meter,
-        back: oneshot::Receiver<Wire>,
-    ) -> Result<Wire, String> {
+        back: oneshot::Receiver<Conn>,
+    ) -> Result<Conn, String> {
         // The connection's task ends as soon as nobody can send on it any more.
         let mut driver = self.driver;
         let ended = walk.bounds.within(LAST_FIN, &mut driver).await;

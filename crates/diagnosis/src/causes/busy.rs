@@ -57,7 +57,7 @@ fn stage(evidence: &Evidence<'_>, cause: &Cause) -> Option<Option<StageName>> {
 }
 
 fn is_resolver(evidence: &Evidence<'_>, cause: &Cause) -> bool {
-    evidence.resolver().is_some_and(|(_, resolver)| cause.host.as_deref() == Some(resolver))
+    evidence.resolver().is_some_and(|(_, resolver)| cause.host == Some(resolver))
 }
 
 /// Whether the threads that a cause is about waited for a processor for at least half of the time that it is about; the

@@ -45,7 +45,7 @@ pub(super) fn packet(bytes: &[u8], decoded: &Decoded) -> Option<Packet> {
 
 /// The same number for the same packet, or ARP message, wherever on its way it is seen: of all its bytes but those that a
 /// router changes. Null where it is neither.
-pub(crate) fn same(bytes: &[u8], decoded: &Decoded) -> Option<u64> {
+pub fn same(bytes: &[u8], decoded: &Decoded) -> Option<u64> {
     let mut packet = network(bytes, decoded)?.to_vec();
     let changes: &[usize] = match decoded.network.as_ref()? {
         // Time to live and header checksum, or the hop limit.
@@ -79,10 +79,10 @@ pub(crate) fn network<'a>(bytes: &'a [u8], decoded: &Decoded) -> Option<&'a [u8]
 }
 
 /// What the fragments of one packet have in common (RFC 791 §3.2, RFC 8200 §4.5).
-pub(crate) type Fragment = (IpAddr, IpAddr, u8, u32);
+pub type Fragment = (IpAddr, IpAddr, u8, u32);
 
 /// Of which packet this is a fragment; null where it is a whole one.
-pub(crate) fn fragment(bytes: &[u8], decoded: &Decoded) -> Option<Fragment> {
+pub fn fragment(bytes: &[u8], decoded: &Decoded) -> Option<Fragment> {
     let Some(Network::Ip(ip)) = &decoded.network else { return None };
     ip.fragment?;
     Some((ip.source, ip.destination, ip.protocol, identification(bytes, decoded)?))

@@ -2,8 +2,6 @@
 
 use crate::support::{run, start, start_with};
 
-use crate::support;
-
 fn curl(arguments: &[&str]) -> String {
     run("curl", &[&["--silent", "--show-error", "--noproxy", "*", "--max-time", "20"], arguments].concat())
 }

@@ -5,8 +5,6 @@ use std::time::Duration;
 use crate::support::{Client, Running, eventually, start, start_with, trace, traced};
 use journey::{What, event::ClosedBy};
 
-use crate::support;
-
 fn kinds(events: &[(u64, What)]) -> Vec<&'static str> {
     let kind = |what: &What| match what {
         What::ConnectionAccepted { .. } => "accepted",

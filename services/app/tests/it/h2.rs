@@ -9,8 +9,6 @@ use std::{
 use crate::support::{Client, Running, Secure, eventually, start, start_with, trace};
 use journey::{TraceId, What, event::ClosedBy};
 
-use crate::support;
-
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;

@@ -4,8 +4,6 @@ use std::{io::Write, time::Duration};
 
 use crate::support::{Client, eventually, start, start_with, trace, traced};
 
-use crate::support;
-
 #[test]
 fn many_requests_on_one_connection() {
     let app = start();

@@ -2,8 +2,6 @@
 
 use crate::support::{Response, start, start_with};
 
-use crate::support;
-
 fn common(response: &Response) {
     assert!(response.field("server").unwrap().starts_with("visit-app/"), "{response:?}");
     assert!(response.field("server").unwrap().ends_with(" (app1)"), "{response:?}");

@@ -5,8 +5,6 @@ use std::{net::UdpSocket, time::Duration};
 use crate::support::{PATIENCE, Running, eventually, run, start, start_with};
 use journey::{What, event::ClosedBy};
 
-use crate::support;
-
 /// The client of the lecture, with its address filled in: connect, send, read once, close.
 const TEN_LINES: &str = r"
 import socket, sys

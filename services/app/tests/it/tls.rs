@@ -5,8 +5,6 @@ use std::time::Duration;
 use crate::support::{Client, Running, run, start, start_with, trace, traced};
 use journey::{What, event::ClosedBy};
 
-use crate::support;
-
 const FAILED: &str = "app_tls_unshaken_total";
 
 /// What curl says, which trusts the server's authority alone and looks for `www.example.local` where the server is.

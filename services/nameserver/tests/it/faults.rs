@@ -9,8 +9,6 @@ use journey::{
     report::Report,
 };
 
-use crate::common;
-
 const A: u16 = 1;
 const NS: u16 = 2;
 const QR: u16 = 0x8000;

@@ -13,8 +13,6 @@ use nameserver::{
 use service::{Service, Told};
 use world::{Files, World};
 
-use crate::common;
-
 const A: u16 = 1;
 const TXT: u16 = 16;
 

@@ -5,8 +5,6 @@ use std::{io::Write, sync::LazyLock};
 use crate::common::{Query, Running, counts, flags, framed, header, lab, next, parsed, received, start};
 use dns::options;
 
-use crate::common;
-
 /// One server for all tests here: none of them changes it.
 static AUTH: LazyLock<Running> = LazyLock::new(|| start(lab("auth1")));
 

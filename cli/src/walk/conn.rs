@@ -131,7 +131,7 @@ impl AsyncWrite for Counted {
 
 /// The stream that a request goes over.
 #[derive(Debug)]
-pub enum Wire {
+pub enum Conn {
     /// TCP as it is.
     Plain(TcpStream),
     /// Inside TLS.
@@ -143,7 +143,7 @@ pub enum Wire {
     },
 }
 
-impl Wire {
+impl Conn {
     /// The socket below.
     pub fn socket(&mut self) -> &mut TcpStream {
         match self {
@@ -169,7 +169,7 @@ impl Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for Conn {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -178,7 +178,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for Conn {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
