@@ -32,7 +32,7 @@ pub(crate) fn as_it_comes() -> Result<(), String> {
     if std::env::var_os(UPDATE).is_some() {
         return fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()));
     }
-    let renew = "if that is right, UPDATE_DOCS=1 VISIT_E2E=wire cargo test -p e2e --test faults docs renews it";
+    let renew = "if that is right, UPDATE_DOCS=1 VISIT_E2E=wire cargo test --workspace --test faults docs renews it";
     let (written, come) = (rows(&read(&file.display().to_string())?), rows(&text));
     if written.is_empty() {
         return Err(format!("{NAME} has no rows; {renew}"));

@@ -295,11 +295,12 @@ fn play(servers: &Servers, row: &Row) -> compatibility::Row {
 fn shown(row: &Row) -> String {
     let lines = |text: &str| text.trim_end_matches('\n').escape_debug().to_string().replace("\\n", " ⏎ ");
     let mut parts = Vec::new();
-    if row.conf != ROW.conf {
-        parts.push(format!("resolv.conf `{}`", lines(row.conf)));
-    }
-    if row.hosts != ROW.hosts {
-        parts.push(format!("hosts `{}`", lines(row.hosts)));
+    for (file, text, usual) in [("resolv.conf", row.conf, ROW.conf), ("hosts", row.hosts, ROW.hosts)] {
+        match text {
+            "" => parts.push(format!("an empty {file}")),
+            _ if text != usual => parts.push(format!("{file} `{}`", lines(text))),
+            _ => {}
+        }
     }
     parts.extend(row.env.iter().map(|(name, value)| format!("`{name}={value}`")));
     if row.machine != ROW.machine {
