@@ -49,7 +49,7 @@ fn an_authority_that_answers_servfail_was_not_late() {
     let told = journey::stage::Told::Reply { reply: reply(journey::dns::Meaning::ServerFailure, false) };
     let scene = Scene::new().name(told, (0, 100), Some((Reason::ServerFailure, what)));
     let refused = scene.fails("root", 50, NAME, NoUse::ServerFailure, "");
-    refused.waited("root", 60).waited("resolver", 70).check(Trouble::DnsServerFailure, Some("root"), Sure::Likely);
+    refused.waited("root", 60).waited("resolver", 70).check(Trouble::DnsServerFailure, Some("root"), Sure::Certain);
 }
 
 #[test]
