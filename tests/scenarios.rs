@@ -13,10 +13,8 @@ use e2e::{
 use journey::Journey;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::{Deserializer, Value};
-use visit::{
-    report::{self, Detail, Style},
-    scenario::check::is_at_fault,
-};
+use view::{Detail, Style};
+use visit::scenario::check::is_at_fault;
 use world::scenario::{Scenario, Visit, subset::contains};
 
 fn main() -> ExitCode {
@@ -144,7 +142,7 @@ fn validate(journey: &Value) -> Result<(), String> {
 /// The screen is a pure view of the journey, so it is that of the visit that was just made.
 fn on_screen(journey: &Value, texts: &[String]) -> Result<(), String> {
     let journey: Journey = serde_json::from_value(journey.clone()).map_err(|error| format!("no journey: {error}"))?;
-    let screen = report::screen(&journey, &Style { color: false, unicode: true, width: 80 }, Detail::default());
+    let screen = view::screen(&journey, &Style { color: false, unicode: true, width: 80 }, Detail::default());
     // Lines may be broken anywhere between words.
     let flat = screen.split_whitespace().collect::<Vec<_>>().join(" ");
     match texts.iter().find(|text| !flat.contains(text.as_str())) {

@@ -11,7 +11,6 @@ use crate::{
     args::Visit,
     kept::{self, Kept},
     output::Output,
-    report,
 };
 
 /// Compares what two files hold; returns 0 also where they differ.
@@ -26,7 +25,7 @@ pub fn run(visit: &Visit, files: &[PathBuf]) -> Result<u8, Stopped> {
         (Kept::Series(_), Kept::Journey(_)) => return Err(mixed(&names[1], &names[0])),
     };
     Output::new(visit)?
-        .show(&comparison, |style, detail| report::comparison(&comparison, [&names[0], &names[1]], style, detail))?;
+        .show(&comparison, |style, detail| view::comparison(&comparison, [&names[0], &names[1]], style, detail))?;
     Ok(0)
 }
 

@@ -24,14 +24,15 @@ use nix::{
     unistd::{AccessFlags, eaccess, getuid},
 };
 use serde::Serialize;
+use view::Style;
 use world::World;
 
 use crate::{
     Stopped,
     args::{Doctor, MOST_CLIENTS},
     print,
-    report::{self, Style},
     room::{self, Size},
+    screens, terminal,
     walk::{calls::errno, system},
 };
 
@@ -73,12 +74,12 @@ pub enum State {
 
 /// Looks, and shows; returns 0 whatever was found.
 pub fn run(doctor: &Doctor) -> Result<u8, Stopped> {
-    let style = Style::detect(doctor.color);
+    let style = terminal::style(doctor.color);
     let diagnosis = Diagnosis {
         made_by: MadeBy { name: "visit".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
         checks: checks(&style),
     };
-    print(&if doctor.json { report::json(&diagnosis) } else { report::doctor(&diagnosis, &style) })?;
+    print(&if doctor.json { view::json(&diagnosis) } else { screens::doctor(&diagnosis, &style) })?;
     Ok(0)
 }
 

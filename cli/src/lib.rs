@@ -16,7 +16,7 @@
 //! | [`frames`] | the frames of a visit outside the lab inside this program, and what is taken out of any |
 //! | [`collect`] | what the other hosts recorded |
 //! | [`threads`] | how long threads of this process waited for a processor |
-//! | [`report`] | how a journey looks: screen, JSON |
+//! | [`screens`], [`terminal`] | how the program's own things look, and what the terminal can show |
 //! | [`output`], [`kept`] | where it goes, and files |
 //! | [`pcap`] | `--pcap`: frames in files for Wireshark |
 //! | [`compare`] | `visit --compare` |
@@ -44,12 +44,13 @@ pub mod plan;
 pub mod publish;
 pub mod ready;
 pub mod redirect;
-pub mod report;
 pub mod room;
 pub mod scenario;
+pub mod screens;
 pub mod series;
 pub mod serve;
 pub mod show;
+pub mod terminal;
 pub mod threads;
 pub mod visitor;
 pub mod walk;
@@ -150,7 +151,7 @@ impl<E: Into<anyhow::Error>> From<E> for Stopped {
 
 pub(crate) fn complain(text: &str) {
     // Line by line: some messages show the lines of a file.
-    let lines: Vec<String> = text.trim_end().lines().map(report::clean).collect();
+    let lines: Vec<String> = text.trim_end().lines().map(view::clean).collect();
     // Where stderr is full or closed nobody can be told, and that is no reason to panic.
     let _ = writeln!(io::stderr(), "visit: {}", lines.join("\n"));
 }

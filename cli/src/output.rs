@@ -4,13 +4,13 @@ use std::{io, path::Path};
 
 use anyhow::ensure;
 use serde::Serialize;
+use view::{Detail, Style};
 
 use crate::{
     Stopped,
     args::{self, Visit},
     kept::{self, Kept},
-    pcap,
-    report::{self, Detail, Style},
+    pcap, terminal,
     walk::secrets::Secrets,
     write_to,
 };
@@ -56,8 +56,8 @@ impl<'a> Output<'a> {
         };
         check()?;
         let style = match on_stderr {
-            true => Style::of(args.color, &io::stderr()),
-            false => Style::detect(args.color),
+            true => terminal::style_of(args.color, &io::stderr()),
+            false => terminal::style(args.color),
         };
         let layers = args.layers.map(Into::into);
         let secrets = if args.show_secrets { Secrets::Shown } else { Secrets::Removed };
@@ -79,13 +79,13 @@ impl<'a> Output<'a> {
     /// its TLS sessions, for whoever asked for them.
     pub fn hand_out(&mut self, record: &Kept, keys: &str) -> Result<(), Stopped> {
         let shown = match record {
-            Kept::Journey(journey) => self.show(&**journey, |style, detail| report::screen(journey, style, detail)),
-            Kept::Series(series) => self.show(&**series, |style, detail| report::series(series, style, detail)),
+            Kept::Journey(journey) => self.show(&**journey, |style, detail| view::screen(journey, style, detail)),
+            Kept::Series(series) => self.show(&**series, |style, detail| view::series(series, style, detail)),
         };
         if let Some(file) = &self.args.save {
             let text = match record {
-                Kept::Journey(journey) => report::json(&**journey),
-                Kept::Series(series) => report::json(&**series),
+                Kept::Journey(journey) => view::json(&**journey),
+                Kept::Series(series) => view::json(&**series),
             };
             kept::save(file, &text).map_err(|source| {
                 let file = file.display().to_string();
@@ -106,7 +106,7 @@ impl<'a> Output<'a> {
     ) -> Result<(), Stopped> {
         self.shown += 1;
         match (self.args.json, self.args.silent) {
-            (true, _) => write_to(io::stdout(), &report::json(record)),
+            (true, _) => write_to(io::stdout(), &view::json(record)),
             (false, true) => Ok(()),
             (false, false) => {
                 let gap = if self.shown > 1 { "\n" } else { "" };

@@ -12,7 +12,7 @@ use journey::{
 };
 use packets::pcapng::{self, About};
 
-use crate::{Stopped, kept, report, write_to};
+use crate::{Stopped, kept, write_to};
 
 /// Why a file could not be written. The text names the file.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,7 @@ pub fn of_journey(file: &Path, journey: &Journey, keys: &str, silent: bool) -> R
         return Ok(());
     }
     if !written.is_empty() {
-        let files: Vec<String> = written.iter().map(|file| report::clean(&file.display().to_string())).collect();
+        let files: Vec<String> = written.iter().map(|file| view::clean(&file.display().to_string())).collect();
         write_to(io::stderr(), &format!("frames written to {}\n", files.join(", ")))?;
     }
     remarks(capture).iter().try_for_each(|remark| write_to(io::stderr(), &format!("{remark}\n")))
@@ -109,7 +109,7 @@ pub fn remarks(capture: &Capture) -> Vec<String> {
         let cut = count(&|frame| frame.cut.as_deref() == Some(why));
         remarks.push(format!("not all bytes of {} are kept: {why}", of(cut)));
     }
-    remarks.iter().map(|remark| report::clean(remark)).collect()
+    remarks.iter().map(|remark| view::clean(remark)).collect()
 }
 
 /// The file of each link, all different.

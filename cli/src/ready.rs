@@ -13,7 +13,7 @@ use crate::{
     complain,
     ground::Footing,
     plan::{self, Ground},
-    print, report,
+    print,
 };
 
 /// It exits with this where the lab is not ready: a health check must not exit with 2 (Docker keeps that).
@@ -46,7 +46,7 @@ pub fn run(ready: &Ready) -> Result<u8, Stopped> {
             return Ok(0);
         }
         if is_over() {
-            complain(&format!("not ready: {}", report::and(&why)));
+            complain(&format!("not ready: {}", view::words::and(&why)));
             return Ok(NOT_READY);
         }
         thread::sleep(LOOK);
@@ -97,10 +97,10 @@ fn said(book: &AddressBook) -> String {
         .collect();
     let others = match others.is_empty() {
         true => String::new(),
-        false => format!("; not asked: {}", report::and(&others)),
+        false => format!("; not asked: {}", view::words::and(&others)),
     };
     // Names are those of a file that somebody else has written.
-    report::clean(&format!("ready: {}{others}", report::count(asked, "host"))) + "\n"
+    view::clean(&format!("ready: {}{others}", view::words::count(asked, "host"))) + "\n"
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ use journey::outcome::exit;
 use service::start::stop_on_signals;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use view::Style;
 
 use crate::{
     Stopped,
@@ -46,8 +47,7 @@ use crate::{
     ground::{self, Footing},
     kept,
     plan::{self, Ground},
-    print, print_beside,
-    report::{self, Style},
+    print, print_beside, screens, terminal,
 };
 use done::{Done, Summary};
 use play::Script;
@@ -59,9 +59,9 @@ const UNEXPECTED: u8 = 1;
 /// Plays what was said; returns the exit code.
 pub fn run(args: &Scenarios) -> Result<u8, Stopped> {
     let scripts = source::read(&args.files, args.only.as_deref())?;
-    let style = Style::detect(args.color);
+    let style = terminal::style(args.color);
     if args.list {
-        print(&report::scenarios(&scripts, &style))?;
+        print(&screens::scenarios(&scripts, &style))?;
         return Ok(exit::REACHED);
     }
     // While there is one thread: it may give this process a user namespace.
@@ -88,9 +88,9 @@ pub fn run(args: &Scenarios) -> Result<u8, Stopped> {
         play_all(&scripts, &place, jobs.clamp(1, scripts.len().max(1)), &runtime, &interrupt, &progress);
     let summary = Summary::of(&done, scripts.len(), began.elapsed());
     // Whoever read the progress may have gone; the files are written all the same.
-    let written = written.and_then(|()| (progress.tell)(&report::scenario_summary(&summary, &style)));
+    let written = written.and_then(|()| (progress.tell)(&screens::scenario_summary(&summary, &style)));
     save(args.junit.as_deref(), "--junit", || Ok(junit::xml(&done, &summary)?))?;
-    save(args.json.as_deref(), "--json", || Ok(report::json(&done::records(&done))))?;
+    save(args.json.as_deref(), "--json", || Ok(view::json(&done::records(&done))))?;
     save(args.report.as_deref(), "--report", || Ok(table::markdown(&done, &command(args), |host| place.role(host))))?;
     written?;
     Ok(code(interrupt.is_cancelled(), &summary))
@@ -172,7 +172,7 @@ fn play_all(
     let (mut all, mut written) = (Vec::new(), Ok(()));
     let mut take = |(nth, done): (usize, Done)| {
         if written.is_ok() {
-            written = (progress.tell)(&report::scenario_done(&done, progress.style));
+            written = (progress.tell)(&screens::scenario_done(&done, progress.style));
         }
         all.push((nth, done));
     };

@@ -24,7 +24,7 @@ use crate::{
     ground::Footing,
     kept,
     load::{self, Load},
-    print, publish, report, room,
+    print, publish, room, screens, terminal,
 };
 
 /// Runs the lab until Ctrl-C or SIGTERM; returns the exit code.
@@ -65,7 +65,7 @@ pub fn run(serve: &Serve) -> Result<u8, Stopped> {
         let text = if serve.json {
             printed(&book)?
         } else {
-            report::book(&book, lab.ready_in(), &reach, &report::Style::detect(serve.color))
+            screens::book(&book, lab.ready_in(), &reach, &terminal::style(serve.color))
         };
         let _kept = serve.book.as_deref().map(|file| Book::keep(file, &book)).transpose()?;
         print(&text)?;
@@ -83,13 +83,13 @@ fn printed(book: &AddressBook) -> io::Result<String> {
         complain(
             "the address book on a terminal lacks the token of the lab's admin ports; --book FILE, or > FILE, has it",
         );
-        return Ok(report::book_json(&AddressBook { token: None, ..book.clone() }));
+        return Ok(view::json(&AddressBook { token: None, ..book.clone() }));
     }
     let file = File::from(stdout.as_fd().try_clone_to_owned()?);
     if file.metadata()?.is_file() {
         file.set_permissions(Permissions::from_mode(0o600))?;
     }
-    Ok(report::book_json(book))
+    Ok(view::json(book))
 }
 
 /// An address book in a file, which goes when this is dropped.
@@ -98,7 +98,7 @@ struct Book<'a>(&'a Path);
 impl<'a> Book<'a> {
     fn keep(file: &'a Path, book: &AddressBook) -> Result<Self, Stopped> {
         let cannot = |source| Stopped::Save { file: file.display().to_string(), option: "--book", source };
-        kept::save_private(file, report::book_json(book).as_bytes()).map_err(cannot)?;
+        kept::save_private(file, view::json(book).as_bytes()).map_err(cannot)?;
         Ok(Self(file))
     }
 }
@@ -132,8 +132,8 @@ fn tell(serve: &Serve, done: Option<&Load>) -> Result<u8, Stopped> {
         complain("interrupted before the first visit");
         return Ok(exit::INTERRUPTED);
     };
-    let style = report::Style::detect(serve.color);
-    print(&if serve.json { report::json(done) } else { report::load(done, &style) })?;
+    let style = terminal::style(serve.color);
+    print(&if serve.json { view::json(done) } else { screens::load(done, &style) })?;
     Ok(done.exit_code())
 }
 

@@ -1,20 +1,20 @@
 //! `visit show`: a kept journey or series, shown again without a network.
 
 use anyhow::anyhow;
+use view::Detail;
 
 use crate::{
     Stopped,
     args::Show,
     kept::{self, Kept},
-    pcap, print,
-    report::{self, Detail, Style},
+    pcap, print, terminal,
     walk::secrets::Secrets,
 };
 
 /// Shows what a file holds as it was shown when it was made; returns 0, whatever the journey's own exit code was.
 pub fn run(show: &Show) -> Result<u8, Stopped> {
     let kept = kept::read(&show.file)?;
-    let style = Style::detect(show.color);
+    let style = terminal::style(show.color);
     let layers = show.layers.map(Into::into);
     let secrets = if show.show_secrets { Secrets::Shown } else { Secrets::Removed };
     let detail = Detail { verbose: show.verbose, head: show.include, packets: show.packets, layers, secrets };
@@ -25,10 +25,10 @@ pub fn run(show: &Show) -> Result<u8, Stopped> {
         return pcap::of_journey(file, journey, "", false).map(|()| 0);
     }
     print(&match (&kept, show.json) {
-        (Kept::Journey(journey), true) => report::json(&**journey),
-        (Kept::Journey(journey), false) => report::screen(journey, &style, detail),
-        (Kept::Series(series), true) => report::json(&**series),
-        (Kept::Series(series), false) => report::series(series, &style, detail),
+        (Kept::Journey(journey), true) => view::json(&**journey),
+        (Kept::Journey(journey), false) => view::screen(journey, &style, detail),
+        (Kept::Series(series), true) => view::json(&**series),
+        (Kept::Series(series), false) => view::series(series, &style, detail),
     })?;
     Ok(0)
 }

@@ -2,10 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use visit::{
-    kept::{self, Kept},
-    report::{self, Detail, Style},
-};
+use view::{Detail, Style};
+use visit::kept::{self, Kept};
 
 fuzz_target!(|text: &str| {
     let Ok(kept) = kept::parse(text) else { return };
@@ -17,9 +15,9 @@ fuzz_target!(|text: &str| {
                 let _ = packets::pcapng::files(capture, about);
             }
             let detail = Detail { verbose: true, head: true, packets: true, ..Detail::default() };
-            [report::screen(journey, &style, detail), report::json(&**journey)]
+            [view::screen(journey, &style, detail), view::json(&**journey)]
         }
-        Kept::Series(series) => [report::series(series, &style, Detail::default()), report::json(&**series)],
+        Kept::Series(series) => [view::series(series, &style, Detail::default()), view::json(&**series)],
     };
     for text in shown {
         let is_control = |c: &char| c.is_control() && *c != '\n';

@@ -12,14 +12,15 @@ use world::{
 };
 
 use super::{Set, Target, all_targets, set};
+use view::Style;
+
 use crate::{
     Stopped,
     args::{FaultCommand, RunningLab},
     complain,
     ground::Footing,
     plan::{self, Ground},
-    print,
-    report::{self, Style},
+    print, screens, terminal,
 };
 
 /// A fault in force, and where.
@@ -44,7 +45,7 @@ pub fn run(command: &FaultCommand) -> Result<u8, Stopped> {
         runtime.block_on(async {
             match command {
                 FaultCommand::Add { fault, lasting, .. } => add(&book, fault, *lasting).await,
-                FaultCommand::List { json, color, .. } => list(&book, *json, &Style::detect(*color)).await,
+                FaultCommand::List { json, color, .. } => list(&book, *json, &terminal::style(*color)).await,
                 FaultCommand::Clear { which, .. } => clear(&book, which).await,
             }
         })
@@ -71,8 +72,8 @@ async fn add(book: &AddressBook, fault: &Fault, lease: Option<Duration>) -> Resu
     let ends = [fault.when.lasting, lease].into_iter().flatten().min();
     let ends = ends.map_or_else(String::new, |ends| format!(" (they end by themselves in {} s)", ends.as_secs_f64()));
     let ends = if ids.len() == 1 { ends.replace("they end by themselves", "it ends by itself") } else { ends };
-    let in_force = report::clean(&format!("In force: {fault} as {}{ends}", ids.join(", ")));
-    let to_end = report::clean(&format!("To end it: visit lab fault clear {}", ids.join(" ")));
+    let in_force = view::clean(&format!("In force: {fault} as {}{ends}", ids.join(", ")));
+    let to_end = view::clean(&format!("To end it: visit lab fault clear {}", ids.join(" ")));
     print(&format!("{in_force}\n{to_end}\n"))?;
     Ok(exit::REACHED)
 }
@@ -98,9 +99,9 @@ async fn ask(book: &AddressBook) -> anyhow::Result<(Vec<Row>, Vec<anyhow::Error>
 async fn list(book: &AddressBook, json: bool, style: &Style) -> Result<u8, Stopped> {
     let (rows, silent) = ask(book).await?;
     if json {
-        print(&report::json(&rows))?;
+        print(&view::json(&rows))?;
     } else if silent.is_empty() || !rows.is_empty() {
-        print(&report::faults(&rows, style))?;
+        print(&screens::faults(&rows, style))?;
     }
     silent.iter().for_each(|error| complain(&error.to_string()));
     Ok(if silent.is_empty() { exit::REACHED } else { exit::LOCAL })
@@ -124,7 +125,7 @@ async fn clear(book: &AddressBook, which: &[String]) -> Result<u8, Stopped> {
 /// What is said of one that was ended; how it is written is what its host said.
 fn ended(row: &Row) -> String {
     let line = format!("Ended: {}/{} {}", row.host, row.fault.id, row.fault.fault);
-    report::clean(&line) + "\n"
+    view::clean(&line) + "\n"
 }
 
 /// Those that were meant: by `HOST/ID`, by an id that one host alone has, by a host, or all.

@@ -13,7 +13,7 @@ use super::{
     done::{Difference, Visited},
     play::Seen,
 };
-use crate::report::{self, Detail, Style};
+use view::{Detail, Style};
 
 /// How a screen is looked at, whatever the terminal.
 const SCREEN: Style = Style { color: false, unicode: true, width: 80 };
@@ -28,7 +28,7 @@ pub fn visited(visit: &scenario::Visit, faults: &[Fault], seen: Seen, took: Dura
             journey.outcome.verdict.clone(),
             journey.outcome.causes.clone(),
             finished(journey),
-            report::screen(journey, &SCREEN, Detail::default()),
+            view::screen(journey, &SCREEN, Detail::default()),
         ),
         Err(why) => (why.clone(), Vec::new(), Vec::new(), format!("visit: {why}\n")),
     };
@@ -132,7 +132,7 @@ fn differences(visit: &scenario::Visit, seen: &Seen) -> Vec<Difference> {
         }
     }
     // Lines may be broken anywhere between words.
-    let flat = report::screen(journey, &SCREEN, Detail::default());
+    let flat = view::screen(journey, &SCREEN, Detail::default());
     let flat = flat.split_whitespace().collect::<Vec<_>>().join(" ");
     for text in visit.screen.iter().filter(|text| !flat.contains(text.as_str())) {
         differs("screen", format!("…{text}…"), "not on it".to_owned());

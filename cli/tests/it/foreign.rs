@@ -7,9 +7,9 @@ use diagnosis::compare;
 use journey::MadeBy;
 use proptest::{prelude::*, sample::Index};
 use serde_json::{Value, json};
+use view::{Detail, Style};
 use visit::{
     kept::{self, Kept},
-    report::{self, Detail, Style},
     walk::secrets::Secrets,
 };
 
@@ -47,16 +47,16 @@ fn views(kept: &Kept) -> String {
         let made_by = MadeBy { name: "visit".to_owned(), version: String::new() };
         let comparison = match kept {
             Kept::Journey(journey) => {
-                text.push_str(&report::screen(journey, &style, EVERYTHING));
-                text.push_str(&report::screen(journey, &style, Detail::default()));
+                text.push_str(&view::screen(journey, &style, EVERYTHING));
+                text.push_str(&view::screen(journey, &style, Detail::default()));
                 compare::visits(journey, &reference(), made_by)
             }
             Kept::Series(series) => {
-                text.push_str(&report::series(series, &style, EVERYTHING));
+                text.push_str(&view::series(series, &style, EVERYTHING));
                 compare::series(series, series, made_by)
             }
         };
-        text.push_str(&report::comparison(&comparison, ["a", "b"], &style, EVERYTHING));
+        text.push_str(&view::comparison(&comparison, ["a", "b"], &style, EVERYTHING));
     }
     text
 }

@@ -7,10 +7,8 @@ use diagnosis::Series;
 use journey::Journey;
 use packets::layers::Model;
 use serde_json::Value;
-use visit::{
-    report::{self, Detail, Style},
-    walk::secrets::Secrets,
-};
+use view::{Detail, Style};
+use visit::walk::secrets::Secrets;
 
 /// CSI in 8 and in 7 bits, a title, a bell, text turned round, a zero-width space, a tag character.
 const HOSTILE: &str = "\u{9b}31m\u{1b}[2J\u{1b}]0;x\u{7}\u{202e}\u{200b}\u{e0041}\u{85}\u{2028}";
@@ -72,10 +70,10 @@ fn kept_journeys_with_hostile_text_are_shown_clean() {
         for layers in [None, Some(Model::Osi)] {
             for secrets in [Secrets::Removed, Secrets::Shown] {
                 let detail = Detail { verbose: true, head: true, packets: true, layers, secrets };
-                check(&report::screen(&journey, &STYLE, detail), &name);
+                check(&view::screen(&journey, &STYLE, detail), &name);
             }
         }
-        let json = report::json(&journey);
+        let json = view::json(&journey);
         check(&json, &name);
         assert_eq!(serde_json::from_str::<Journey>(&json).unwrap(), journey, "{name}");
     }
@@ -87,10 +85,10 @@ fn kept_series_with_hostile_text_are_shown_clean() {
         let value = poisoned(&file, |value| serde_json::from_value::<Series>(value.clone()).is_ok());
         let series: Series = serde_json::from_value(value).unwrap();
         check(
-            &report::series(&series, &STYLE, Detail { verbose: true, ..Detail::default() }),
+            &view::series(&series, &STYLE, Detail { verbose: true, ..Detail::default() }),
             &file.display().to_string(),
         );
-        check(&report::json(&series), &file.display().to_string());
+        check(&view::json(&series), &file.display().to_string());
     }
 }
 

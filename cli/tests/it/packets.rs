@@ -8,10 +8,8 @@ use journey::{
 };
 use packets::layers::Model;
 use proptest::prelude::*;
-use visit::{
-    report::{self, Detail, Style},
-    walk::secrets::Secrets,
-};
+use view::{Detail, Style};
+use visit::walk::secrets::Secrets;
 
 const NARROW: Style = Style { color: false, unicode: true, width: 80 };
 const FULL: Detail = Detail { verbose: false, head: false, packets: true, layers: None, secrets: Secrets::Removed };
@@ -23,7 +21,7 @@ fn saved(name: &str) -> Journey {
 
 /// The part of the screen that tells of frames.
 fn frames(journey: &Journey, style: Style, detail: Detail) -> String {
-    let text = report::screen(journey, &style, detail);
+    let text = view::screen(journey, &style, detail);
     for line in text.lines().filter(|_| !style.color) {
         let is_long_word = line.split(' ').any(|word| word.chars().count() > style.width / 2);
         assert!(is_long_word || line.chars().count() <= style.width, "{} columns: {line}", line.chars().count());
@@ -72,21 +70,21 @@ fn in_colour_and_without_unicode() {
     let everything = Detail { verbose: true, layers: Some(Model::Osi), ..FULL };
     for name in ["wire/plain", "wire/lossy", "wire/refused", "wire/secure"] {
         let journey = saved(name);
-        assert!(report::screen(&journey, &style, Detail::default()).is_ascii());
-        let text = report::screen(&journey, &style, everything);
+        assert!(view::screen(&journey, &style, Detail::default()).is_ascii());
+        let text = view::screen(&journey, &style, everything);
         assert!(text.is_ascii());
         // Nothing that a view writes itself is without a likeness in ASCII.
         let marks = |text: &str| text.matches('?').count();
-        assert_eq!(marks(&text), marks(&report::screen(&journey, &NARROW, everything)), "{name}");
+        assert_eq!(marks(&text), marks(&view::screen(&journey, &NARROW, everything)), "{name}");
     }
 }
 
 #[test]
 fn where_nothing_was_captured() {
     let journey = saved("reached");
-    assert!(!report::screen(&journey, &NARROW, Detail::default()).contains("Frames"));
+    assert!(!view::screen(&journey, &NARROW, Detail::default()).contains("Frames"));
     for detail in [FULL, Detail { layers: Some(Model::Osi), ..Detail::default() }] {
-        let text = report::screen(&journey, &NARROW, detail);
+        let text = view::screen(&journey, &NARROW, detail);
         let told = "  Frames  not observable: this record was made by a visit that captured no frames\n";
         assert!(text.replace("\n          ", " ").contains(told), "{text}");
     }
@@ -128,7 +126,7 @@ fn no_secrets() {
         let capture = capture.clone();
         let journey = Journey { capture: Captured::Frames(capture), ..saved("wire/plain") };
         for layers in [None, Some(Model::Osi)] {
-            let text = report::screen(&journey, &NARROW, Detail { verbose: true, layers, ..FULL });
+            let text = view::screen(&journey, &NARROW, Detail { verbose: true, layers, ..FULL });
             assert!(text.contains("/login?") && !text.contains("hunter"), "{text}");
         }
     }
@@ -198,7 +196,7 @@ proptest! {
         let journey = with_frames(frames);
         let everything = Detail { verbose: true, layers: Some(model), ..FULL };
         for (width, detail) in [(40, everything), (140, everything), (80, Detail::default())] {
-            let text = report::screen(&journey, &Style { width, ..NARROW }, detail);
+            let text = view::screen(&journey, &Style { width, ..NARROW }, detail);
             let bad = text.chars().find(|c| *c != '\n' && c.is_control());
             prop_assert_eq!(bad, None, "{}", text);
         }

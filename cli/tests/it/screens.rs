@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use journey::Journey;
-use visit::report::{self, Detail, Style};
+use view::{Detail, Style};
 
 const NARROW: Style = Style { color: false, unicode: true, width: 80 };
 
@@ -14,7 +14,7 @@ fn saved(name: &str) -> Journey {
 }
 
 fn screen(name: &str, style: Style, verbose: bool) -> String {
-    let text = report::screen(&saved(name), &style, Detail { verbose, ..Detail::default() });
+    let text = view::screen(&saved(name), &style, Detail { verbose, ..Detail::default() });
     for line in text.lines() {
         assert!(style.color || line.chars().count() <= style.width, "{} columns: {line}", line.chars().count());
         assert_eq!(line, line.trim_end(), "spaces at the end of a line");
@@ -95,12 +95,12 @@ fn check_lines(text: &str, style: Style) {
 fn several_visits() {
     for (name, width) in [("reached", 80), ("refused", 80), ("reached", 120), ("reached", 40)] {
         let style = Style { width, ..NARROW };
-        let text = report::series(&saved_series(name), &style, Detail { verbose: width == 120, ..Detail::default() });
+        let text = view::series(&saved_series(name), &style, Detail { verbose: width == 120, ..Detail::default() });
         check_lines(&text, style);
         insta::assert_snapshot!(format!("series_{name}_{width}"), text);
     }
     let ascii = Style { unicode: false, ..NARROW };
-    assert!(report::series(&saved_series("reached"), &ascii, Detail::default()).is_ascii());
+    assert!(view::series(&saved_series("reached"), &ascii, Detail::default()).is_ascii());
 }
 
 #[test]
@@ -110,17 +110,16 @@ fn side_by_side() {
     for (a, b, width) in [("reached", "second_server", 80), ("reached", "no_such_name", 120), ("reached", "lame", 40)] {
         let style = Style { width, ..NARROW };
         let comparison = diagnosis::compare::visits(&saved(a), &saved(b), made_by());
-        let text =
-            report::comparison(&comparison, names, &style, Detail { verbose: width == 120, ..Detail::default() });
+        let text = view::comparison(&comparison, names, &style, Detail { verbose: width == 120, ..Detail::default() });
         check_lines(&text, style);
         insta::assert_snapshot!(format!("compare_{b}_{width}"), text);
     }
     let comparison = diagnosis::compare::series(&saved_series("reached"), &saved_series("refused"), made_by());
-    let text = report::comparison(&comparison, names, &NARROW, Detail::default());
+    let text = view::comparison(&comparison, names, &NARROW, Detail::default());
     check_lines(&text, NARROW);
     insta::assert_snapshot!("compare_series_80", text);
     let ascii = Style { unicode: false, ..NARROW };
-    assert!(report::comparison(&comparison, names, &ascii, Detail::default()).is_ascii());
+    assert!(view::comparison(&comparison, names, &ascii, Detail::default()).is_ascii());
 }
 
 #[test]
@@ -129,7 +128,7 @@ fn a_saved_journey_is_read_and_written_alike() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/journeys").join(name).with_extension("json");
         fs::read_to_string(file).unwrap()
     };
-    assert_eq!(report::json(&saved("routed")), text("routed"));
+    assert_eq!(view::json(&saved("routed")), text("routed"));
     // These are of version 2, which had no place for frames, and whose labs had no network.
     for name in ["reached", "no_such_name", "truncated", "lame", "second_server", "from_cache"] {
         let mut written = serde_json::to_value(saved(name)).unwrap();

@@ -8,7 +8,7 @@ use journey::{
     chronicle::{YOU, in_order},
     evidence::Placed,
 };
-use visit::report::{self, Detail, Style};
+use view::{Detail, Style};
 
 const NARROW: Style = Style { color: false, unicode: true, width: 80 };
 const NAMES: [&str; 5] = ["talk", "echo", "unanswered", "silent", "banner"];
@@ -23,7 +23,7 @@ fn saved(name: &str) -> Journey {
 }
 
 fn screen(journey: &Journey, style: Style, verbose: bool) -> String {
-    let text = report::screen(journey, &style, Detail { verbose, ..Detail::default() });
+    let text = view::screen(journey, &style, Detail { verbose, ..Detail::default() });
     for line in text.lines() {
         assert!(style.color || line.chars().count() <= style.width, "{} columns: {line}", line.chars().count());
         assert_eq!(line, line.trim_end(), "spaces at the end of a line");

@@ -11,11 +11,11 @@ use super::{
     mishaps,
     scene::{Scene, Seen},
 };
-use crate::report::{
+use crate::{
     page::{Ink, Page, Piece, dim, piece, plain, width},
     words::{and, count},
 };
-use crate::walk::secrets::Secrets;
+use secrets::Secrets;
 
 /// Columns before what belongs to a frame.
 const DEEP: usize = 16;

@@ -10,7 +10,7 @@ use packets::{
 };
 
 use super::scene::{Scene, Seen};
-use crate::report::{
+use crate::{
     page::{Ink, Piece, piece, plain},
     words,
 };

@@ -1,11 +1,11 @@
 //! What `visit doctor` found.
 
-use super::{
+use crate::doctor::{Diagnosis, State};
+use view::{
     Style,
     page::{Ink, Page, dim, piece, plain},
     words::count,
 };
-use crate::doctor::{Diagnosis, State};
 
 /// Columns before what was found.
 const INDENT: usize = 17;

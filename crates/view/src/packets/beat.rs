@@ -1,6 +1,6 @@
 //! A line of the story that this machine's own frames tell.
 
-use crate::report::{
+use crate::{
     page::{Ink, Page, Piece, dim, piece, plain},
     words::duration,
 };

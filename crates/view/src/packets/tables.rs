@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use journey::capture::{Capture, Kernel, Link, Neighbour, Socket};
 
-use crate::report::page::{Ink, Page, Piece, dim, piece, plain};
+use crate::page::{Ink, Page, Piece, dim, piece, plain};
 
 /// Columns of a host's name.
 const HOST: usize = 9;

@@ -1,12 +1,12 @@
 //! Many clients of the lab at once, for people.
 
-use super::{
+use crate::load::Load;
+use view::{
+    Detail,
     page::{Ink, Page, Style, dim, piece, plain},
-    screen::Detail,
     series,
     words::{bytes, count, duration},
 };
-use crate::load::Load;
 
 /// What the clients did, and the spread of their visits' times.
 pub fn load(load: &Load, style: &Style) -> String {

@@ -1,4 +1,5 @@
-//! How things look: pure functions from data to text. Whatever came from elsewhere goes through [`clean`] first.
+//! How a visit looks: pure functions from a journey, a series or a comparison to text. What came from elsewhere goes
+//! through [`clean`] first.
 //!
 //! | module | what |
 //! |---|---|
@@ -15,62 +16,35 @@
 //! | `waterfall` | the stages on one time line |
 //! | `series` | several visits of one URL |
 //! | `compare` | two visits, or two series, side by side |
-//! | `doctor` | what this machine allows |
-//! | `load` | many clients of the lab |
-//! | `book` | the lab's address book |
-//! | `faults` | the faults in force in a lab |
-//! | `scenario` | scenarios, and what came of them |
 //! | `causes` | what a verdict stands on, and what went wrong besides |
 //! | `words` | times and sizes |
 
-mod book;
 mod causes;
 mod compare;
-mod doctor;
-mod faults;
 mod layers;
-mod load;
 mod name;
 mod packets;
-mod page;
+pub mod page;
 mod raw;
 mod route;
-mod scenario;
 mod screen;
 mod series;
 mod tcp;
 mod tls;
 mod walk;
 mod waterfall;
-mod words;
+pub mod words;
 
-pub use book::book;
 pub use compare::comparison;
-pub use doctor::doctor;
-pub use faults::faults;
-pub use load::load;
 pub use page::{Style, clean};
-pub use scenario::{scenario_done, scenario_summary, scenarios};
 pub use screen::{Detail, screen};
 pub use series::series;
-pub use words::long;
-pub(crate) use words::{and, count};
 
 use serde::Serialize;
-use world::AddressBook;
 
 /// A journey, a series, a comparison or a diagnosis as JSON, with a final newline.
 pub fn json(record: &impl Serialize) -> String {
-    pretty(record)
-}
-
-/// The address book as JSON, with a final newline.
-pub fn book_json(book: &AddressBook) -> String {
-    pretty(book)
-}
-
-fn pretty(value: &impl Serialize) -> String {
-    let text = serde_json::to_string_pretty(value).expect("plain data with text keys");
+    let text = serde_json::to_string_pretty(record).expect("plain data with text keys");
     let mut escaped = String::with_capacity(text.len() + 1);
     for c in text.chars() {
         // All characters beyond ASCII stand in strings, where an escape means the same (RFC 8259 §7).

@@ -15,24 +15,24 @@ use packets::{
     flow::{Flow, Flows, Segment},
 };
 
-use crate::report::words::duration;
+use crate::words::duration;
 
 /// A capture, read.
-pub(in crate::report) struct Scene<'a> {
+pub(crate) struct Scene<'a> {
     journey: &'a Journey,
-    pub(in crate::report) capture: &'a Capture,
-    pub(in crate::report) seen: Vec<Seen<'a>>,
+    pub(crate) capture: &'a Capture,
+    pub(crate) seen: Vec<Seen<'a>>,
     flows: Flows,
 }
 
 /// A frame, read.
-pub(in crate::report) struct Seen<'a> {
+pub(crate) struct Seen<'a> {
     /// Its place in the capture.
-    pub(in crate::report) nth: usize,
-    pub(in crate::report) frame: &'a Frame,
-    pub(in crate::report) link: Option<&'a Link>,
-    pub(in crate::report) decoded: Decoded,
-    pub(in crate::report) summary: Summary,
+    pub(crate) nth: usize,
+    pub(crate) frame: &'a Frame,
+    pub(crate) link: Option<&'a Link>,
+    pub(crate) decoded: Decoded,
+    pub(crate) summary: Summary,
     /// The same packet on the link that it crossed before, if it did.
     pub(super) came_as: Option<usize>,
     /// The same bytes of the same sender on this link before: a datagram that was sent again.
@@ -40,7 +40,7 @@ pub(in crate::report) struct Seen<'a> {
 }
 
 impl<'a> Scene<'a> {
-    pub(in crate::report) fn of(journey: &'a Journey, capture: &'a Capture) -> Self {
+    pub(crate) fn of(journey: &'a Journey, capture: &'a Capture) -> Self {
         let mut scene = Self { journey, capture, seen: Vec::new(), flows: Flows::follow(capture) };
         let mut datagrams: HashMap<(usize, &[u8]), usize> = HashMap::new();
         for (nth, frame) in capture.frames.iter().enumerate() {
@@ -59,12 +59,12 @@ impl<'a> Scene<'a> {
     }
 
     /// The connection that a frame is of, and what it is there.
-    pub(in crate::report) fn segment(&self, seen: &Seen<'_>) -> Option<(&Flow, &Segment)> {
+    pub(crate) fn segment(&self, seen: &Seen<'_>) -> Option<(&Flow, &Segment)> {
         self.flows.of_frame(seen.nth)
     }
 
     /// Whether a frame is of this machine: it sent it, or it is for an address of its own and on its link.
-    pub(in crate::report) fn is_own(&self, seen: &Seen<'_>) -> bool {
+    pub(crate) fn is_own(&self, seen: &Seen<'_>) -> bool {
         if seen.frame.from.as_deref() == Some(YOU) {
             return true;
         }
@@ -79,24 +79,24 @@ impl<'a> Scene<'a> {
     }
 
     /// The host that has this address, else the address.
-    pub(in crate::report) fn who(&self, ip: IpAddr) -> String {
+    pub(crate) fn who(&self, ip: IpAddr) -> String {
         self.host(ip).map_or_else(|| ip.to_string(), str::to_owned)
     }
 
-    pub(in crate::report) fn host(&self, ip: IpAddr) -> Option<&str> {
+    pub(crate) fn host(&self, ip: IpAddr) -> Option<&str> {
         let ports = self.capture.links.iter().flat_map(|link| &link.ports);
         let mut has = ports.filter(|port| port.addresses.iter().any(|text| bare(text) == Some(ip)));
         has.next().map(|port| port.host.as_str()).or_else(|| self.journey.host_of(ip))
     }
 
     /// The host whose interface has this address, else the address.
-    pub(in crate::report) fn at(&self, mac: Mac) -> String {
+    pub(crate) fn at(&self, mac: Mac) -> String {
         let mut ports = self.capture.links.iter().flat_map(|link| &link.ports);
         ports.find(|port| port.mac == Some(mac)).map_or_else(|| mac.to_string(), |port| port.host.clone())
     }
 
     /// Who put a frame onto its link.
-    pub(in crate::report) fn sender(&self, seen: &Seen<'_>) -> String {
+    pub(crate) fn sender(&self, seen: &Seen<'_>) -> String {
         match (&seen.frame.from, &seen.decoded.ethernet) {
             (Some(host), _) => host.clone(),
             (None, Some(ethernet)) if seen.has_macs() => self.at(ethernet.source),
@@ -105,7 +105,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Whom a frame is for, on its link.
-    pub(in crate::report) fn receiver(&self, seen: &Seen<'_>) -> String {
+    pub(crate) fn receiver(&self, seen: &Seen<'_>) -> String {
         match &seen.decoded.ethernet {
             Some(ethernet) if seen.has_macs() => match ethernet.destination {
                 Mac::BROADCAST => "all".to_owned(),
@@ -118,18 +118,18 @@ impl<'a> Scene<'a> {
 }
 
 impl Seen<'_> {
-    pub(in crate::report) fn kind(&self) -> LinkKind {
+    pub(crate) fn kind(&self) -> LinkKind {
         kind(self.link)
     }
 
     /// Its time since the visit began; before it there may be frames too.
-    pub(in crate::report) fn time(&self) -> String {
+    pub(crate) fn time(&self) -> String {
         let at = self.frame.at_ns;
         let sign = if at < 0 { "-" } else { "" };
         format!("{sign}{}", duration(at.unsigned_abs() / 1_000))
     }
 
-    pub(in crate::report) fn link_name(&self) -> &str {
+    pub(crate) fn link_name(&self) -> &str {
         self.link.map_or("?", |link| link.name.as_str())
     }
 
@@ -138,7 +138,7 @@ impl Seen<'_> {
     }
 
     /// The addresses that it is from and for; an ARP message asks one and tells one.
-    pub(in crate::report) fn ends(&self) -> Option<(IpAddr, IpAddr)> {
+    pub(crate) fn ends(&self) -> Option<(IpAddr, IpAddr)> {
         match self.decoded.network.as_ref()? {
             Network::Ip(ip) => Some((ip.source, ip.destination)),
             Network::Arp(arp) => Some((arp.sender.1.into(), arp.target.1.into())),
@@ -146,7 +146,7 @@ impl Seen<'_> {
     }
 
     /// The ports, where it has some.
-    pub(in crate::report) fn ports(&self) -> Option<(u16, u16)> {
+    pub(crate) fn ports(&self) -> Option<(u16, u16)> {
         match self.decoded.transport.as_ref()? {
             Transport::Tcp(tcp) => Some((tcp.source_port, tcp.destination_port)),
             Transport::Udp(udp) => Some((udp.source_port, udp.destination_port)),
@@ -156,7 +156,7 @@ impl Seen<'_> {
 
     /// Whether it is what hosts say of their own accord, visit or not: groups (MLD, IGMP), routers, whether an address is
     /// taken, and what switches tell each other.
-    pub(in crate::report) fn is_background(&self) -> bool {
+    pub(crate) fn is_background(&self) -> bool {
         match (&self.decoded.network, &self.decoded.transport) {
             (None, _) => true,
             (_, Some(Transport::Icmp(icmp))) if icmp.v6 => {

@@ -28,7 +28,7 @@ use super::{
     page::{Ink, Page, Piece, dim, piece, plain},
     words::{and, duration},
 };
-use crate::walk::secrets::Secrets;
+use secrets::Secrets;
 
 /// The short form, where frames were captured.
 pub(super) fn condensed(page: &mut Page, journey: &Journey) {

@@ -2,14 +2,14 @@
 
 use world::scenario::Way;
 
-use super::{
-    Style,
-    page::{Ink, Page, Piece, dim, piece, plain},
-    words::{count, duration},
-};
 use crate::scenario::{
     done::{Done, End, Summary, Visited, quoted},
     play::Script,
+};
+use view::{
+    Style,
+    page::{Ink, Page, Piece, dim, piece, plain},
+    words::{count, duration},
 };
 
 /// The scenarios, with what they show.

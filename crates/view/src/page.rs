@@ -1,13 +1,6 @@
 //! Lines, colours, widths, and the cleaning of foreign text.
 
-use std::{
-    io::{self, IsTerminal},
-    os::fd::AsFd,
-};
-
 use unicode_width::UnicodeWidthChar;
-
-use crate::args::Color;
 
 /// What the place of output can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,41 +13,9 @@ pub struct Style {
     pub width: usize,
 }
 
-/// Where the width is not known, and in pipes.
-const USUAL_WIDTH: usize = 80;
-/// Longer lines are hard to read however wide the window is.
-const WIDEST: usize = 120;
-
-impl Style {
-    /// The style of stdout.
-    pub fn detect(color: Color) -> Self {
-        Self::of(color, &io::stdout())
-    }
-
-    /// The style of stdout or stderr.
-    pub fn of(color: Color, place: &(impl IsTerminal + AsFd)) -> Self {
-        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        let terminal = place.is_terminal();
-        let color = match color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => terminal && set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb"),
-        };
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
-        // No locale at all is what containers and CI have; their output is read as UTF-8 today.
-        let unicode = locale.is_none_or(|locale| {
-            let locale = locale.to_string_lossy().to_ascii_lowercase();
-            locale.contains("utf-8") || locale.contains("utf8") || locale.starts_with("c.")
-        });
-        let columns =
-            terminal_size::terminal_size_of(place).filter(|_| terminal).map(|(width, _)| usize::from(width.0));
-        Self { color, unicode, width: columns.unwrap_or(USUAL_WIDTH).clamp(40, WIDEST) }
-    }
-}
-
 /// What a piece of text is, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ink {
+pub enum Ink {
     /// Text.
     Plain,
     /// What one can do without.
@@ -87,30 +48,30 @@ impl Ink {
 
 /// A piece of a line. Its text is cleaned as it is made.
 #[derive(Clone, Debug)]
-pub(super) struct Piece {
+pub struct Piece {
     ink: Ink,
     text: String,
 }
 
 impl Piece {
     /// How many columns it takes.
-    pub(super) fn width(&self) -> usize {
+    pub fn width(&self) -> usize {
         width(&self.text)
     }
 }
 
 /// A piece of a line.
-pub(super) fn piece(ink: Ink, text: impl AsRef<str>) -> Piece {
+pub fn piece(ink: Ink, text: impl AsRef<str>) -> Piece {
     Piece { ink, text: clean(text.as_ref()) }
 }
 
 /// Plain text.
-pub(super) fn plain(text: impl AsRef<str>) -> Piece {
+pub fn plain(text: impl AsRef<str>) -> Piece {
     piece(Ink::Plain, text)
 }
 
 /// Text that one can do without.
-pub(super) fn dim(text: impl AsRef<str>) -> Piece {
+pub fn dim(text: impl AsRef<str>) -> Piece {
     piece(Ink::Dim, text)
 }
 
@@ -132,7 +93,7 @@ pub fn clean(text: &str) -> String {
 }
 
 /// Whether a terminal is not shown this character as it is.
-pub(super) fn is_escaped(c: char) -> bool {
+pub fn is_escaped(c: char) -> bool {
     c.is_control() || is_invisible(c)
 }
 
@@ -143,47 +104,47 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// How many columns a text takes.
-pub(super) fn width(text: &str) -> usize {
+pub fn width(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
 /// A page that grows line by line.
 #[derive(Debug)]
-pub(super) struct Page {
+pub struct Page {
     style: Style,
     text: String,
 }
 
 impl Page {
     /// An empty page.
-    pub(super) fn new(style: &Style) -> Self {
+    pub fn new(style: &Style) -> Self {
         Self { style: *style, text: String::new() }
     }
 
     /// What can be shown.
-    pub(super) fn style(&self) -> Style {
+    pub fn style(&self) -> Style {
         self.style
     }
 
     /// The text, each line with its newline.
-    pub(super) fn into_text(self) -> String {
+    pub fn into_text(self) -> String {
         self.text
     }
 
     /// An empty line.
-    pub(super) fn gap(&mut self) {
+    pub fn gap(&mut self) {
         self.text.push('\n');
     }
 
     /// A line, broken at spaces where it is too long; its continuation is indented by `hang` columns.
-    pub(super) fn line(&mut self, hang: usize, pieces: &[Piece]) {
+    pub fn line(&mut self, hang: usize, pieces: &[Piece]) {
         // In a narrow window a deep continuation would leave no room.
         self.place(hang.min(self.style.width / 3), pieces, self.style.width);
         self.text.push('\n');
     }
 
     /// The same for the last column of a table, whose continuation is below it where some room is left there.
-    pub(super) fn line_in_column(&mut self, hang: usize, pieces: &[Piece]) {
+    pub fn line_in_column(&mut self, hang: usize, pieces: &[Piece]) {
         if hang + LEAST_COLUMN > self.style.width {
             return self.line(hang, pieces);
         }
@@ -192,7 +153,7 @@ impl Page {
     }
 
     /// A line with something at its right edge.
-    pub(super) fn line_with_right(&mut self, hang: usize, pieces: &[Piece], right: &Piece) {
+    pub fn line_with_right(&mut self, hang: usize, pieces: &[Piece], right: &Piece) {
         if right.text.is_empty() {
             return self.line(hang, pieces);
         }

@@ -16,7 +16,7 @@ use super::{
     page::{Ink, Page, Piece, dim, piece, plain, width},
     words::count,
 };
-use crate::walk::secrets::Secrets;
+use secrets::Secrets;
 
 /// Columns of a field's bytes: six in hexadecimal, or two in bits.
 const HEX: usize = 19;

@@ -1,7 +1,7 @@
 //! Times and sizes as people read them.
 
 /// A duration with three significant digits: `21 µs`, `3.41 ms`, `1.02 s`.
-pub(super) fn duration(us: u64) -> String {
+pub fn duration(us: u64) -> String {
     let us_f = us as f64;
     match us {
         0..1_000 => format!("{us} µs"),
@@ -23,7 +23,7 @@ pub fn long(seconds: u64) -> String {
 }
 
 /// A number of bytes, exact.
-pub(super) fn bytes(count: u64) -> String {
+pub fn bytes(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::new();
     for (nth, digit) in digits.chars().enumerate() {
@@ -37,12 +37,12 @@ pub(super) fn bytes(count: u64) -> String {
 }
 
 /// `1 record`, `2 records`.
-pub(crate) fn count(number: usize, one: &str) -> String {
+pub fn count(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
 /// Several things in one line: `a`, `a and b`, `a, b and c`.
-pub(crate) fn and(things: &[String]) -> String {
+pub fn and(things: &[String]) -> String {
     match things {
         [] => String::new(),
         [one] => one.clone(),

@@ -1,11 +1,11 @@
 //! The faults in force in a lab.
 
-use super::{
+use crate::faults::command::Row;
+use view::{
     Style,
     page::{Ink, Page, dim, piece, plain},
     words::{self, duration},
 };
-use crate::faults::command::Row;
 
 /// Where, which, how often it has struck, and when it ends.
 pub fn faults(rows: &[Row], style: &Style) -> String {

@@ -14,7 +14,7 @@ use super::{
     said::{app, bytes_words, content, has_flaw, is_answer, is_encrypted, is_error, peer},
     scene::{Scene, Seen},
 };
-use crate::report::{
+use crate::{
     page::{Ink, Page, Piece, dim, piece, plain},
     words::{self, and, count},
 };

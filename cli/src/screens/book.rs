@@ -7,7 +7,7 @@ use world::{AddressBook, BookHost, BookService, Inside, Protocol, Published};
 
 use crate::publish::Reach;
 
-use super::{
+use view::{
     page::{Ink, Page, Style, dim, piece, plain},
     words,
 };

@@ -15,7 +15,7 @@ use super::{
     waterfall::waterfall,
     words::{self, count, duration},
 };
-use crate::walk::secrets::Secrets;
+use secrets::Secrets;
 
 /// More addresses than these are counted, not shown.
 const MOST_ADDRESSES: usize = 6;
