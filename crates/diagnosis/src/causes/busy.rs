@@ -51,9 +51,16 @@ fn stage(evidence: &Evidence<'_>, cause: &Cause) -> Option<Option<StageName>> {
         Trouble::SynUnanswered | Trouble::Unreachable => Some(StageName::Connect),
         Trouble::Silent | Trouble::SlowFirstByte => Some(StageName::Wait),
         Trouble::SlowContent => Some(StageName::Receive),
+        // A frame that others came after is not late.
+        Trouble::FramesLost if !cause.broke && has_lost(evidence) => return None,
         Trouble::FramesLost | Trouble::FramesLate | Trouble::LinkDown => None,
         _ => return None,
     })
+}
+
+/// Whether frames were seen that got no further; without them a loss is concluded from what was sent again.
+fn has_lost(evidence: &Evidence<'_>) -> bool {
+    evidence.traffic.as_ref().is_some_and(|traffic| !traffic.lost().is_empty())
 }
 
 fn is_resolver(evidence: &Evidence<'_>, cause: &Cause) -> bool {
@@ -66,15 +73,14 @@ fn is_explained(evidence: &Evidence<'_>, cause: &Cause) -> bool {
     let Some(stage) = stage(evidence, cause) else { return false };
     let took_us = took_us(evidence, stage);
     // Nobody has seen that an address is unknown: an ARP request was not answered in time.
-    let is_seen = cause.sure == Sure::Certain
-        && !matches!(cause.trouble, Trouble::DnsUnreachable | Trouble::Unreachable | Trouble::FramesLost);
+    let is_seen = cause.sure == Sure::Certain && !matches!(cause.trouble, Trouble::DnsUnreachable | Trouble::Unreachable);
     let is_about = |delay: &&RunDelay| match delay.of.as_str() {
         // Frames are held up by what passes them on.
-        SWITCH => true,
-        _ if stage.is_none() => false,
+        of if stage.is_none() => of == SWITCH,
         of if cause.host.as_deref() == Some(of) => true,
         // What was seen to happen at a host does not become doubtful by what others waited for.
         _ if is_seen => false,
+        SWITCH => true,
         YOU => true,
         of => stage == Some(StageName::Name) && evidence.resolver().is_some_and(|(_, resolver)| resolver == of),
     };

@@ -66,6 +66,7 @@ fn what_was_seen_stays_certain_unless_the_host_itself_waited() {
     let late =
         || Scene::connected().stage(Did::Wait(Wait::default()), (10, 410), None).says("app1", 405, written.clone());
     late().waited("you", 300).check(Trouble::SlowFirstByte, Some("app1"), Sure::Certain);
+    late().waited("switch", 300).check(Trouble::SlowFirstByte, Some("app1"), Sure::Certain);
     late().waited("app1", 300).check(Trouble::MachineBusy, None, Sure::Certain);
     // That an address is unknown is concluded from an ARP request that nobody answered in time.
     let what = "10.78.1.53:53 over udp cannot be asked: nobody on the way knows that address (host unreachable)";

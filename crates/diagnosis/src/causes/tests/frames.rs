@@ -58,6 +58,8 @@ fn the_network() {
         tcp(1_009, 1, "app1", BACK, "10.78.2.1", SYN_ACK, 0, &["router"]),
     ]);
     assert!(reached.check_besides(Trouble::FramesLost, None).what.ends_with("sent again after 1.00 s at most"));
+    // It is not late: others came after it.
+    reached.waited("switch", 900).check_besides(Trouble::FramesLost, None);
     let twice = |n: i64| tcp(n, 1, "router", ENDS, "10.78.2.81", 0x18, 9, &["app1"]);
     let doubled =
         Scene::connected().frames(vec![tcp(6, 0, "you", ENDS, "10.78.1.1", 0x18, 9, &["router"]), twice(7), twice(8)]);
