@@ -1,4 +1,6 @@
-//! The compose file and the world file agree.
+//! The compose file and the world file agree, and the documents that can be checked are true.
+
+mod structure;
 
 use std::{fs, net::IpAddr};
 
