@@ -162,7 +162,8 @@ impl ZoneReply<'_> {
             return Ok(no(soa));
         }
         if !self.reply.answers.is_empty() {
-            return Err(self.beside_the_question());
+            // Records of the name, but none that was asked for: there is no such type (RFC 2308 §2.2).
+            return if self.knows_the_name() { Ok(no(None)) } else { Err(self.beside_the_question()) };
         }
         let ns = self.reply.authorities.iter().find(|record| record.record_type() == RecordType::NS);
         let Some(ns) = ns else {
@@ -209,6 +210,11 @@ impl ZoneReply<'_> {
         let here: Vec<Record> = self.reply.authorities.iter().map(with_sane_ttl).collect();
         let link = Link::of(self.question, &here).unwrap_or(Link::No(ResponseCode::NoError, None));
         Said::Links(vec![(self.question.clone(), link)])
+    }
+
+    fn knows_the_name(&self) -> bool {
+        let name = self.question.name();
+        !self.is_no_such_name() && self.zone.zone_of(name) && self.reply.answers.iter().any(|r| r.name == *name)
     }
 
     fn beside_the_question(&self) -> Objection {

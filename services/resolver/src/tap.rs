@@ -303,3 +303,78 @@ fn in_the_end(failure: NoUse, transport: Transport) -> NoUse {
     let is_nothing = matches!(failure, NoUse::NoAnswer | NoUse::NothingListens | NoUse::Unreachable | NoUse::HungUp);
     if transport == Transport::Tcp && is_nothing { NoUse::Truncated } else { failure }
 }
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::rr::RecordType;
+    use prometheus_client::registry::Registry;
+    use tokio::net::UdpSocket;
+
+    use super::*;
+
+    /// A tap, and a question to a server that is none of the lab's hosts.
+    fn fly(limit: Duration) -> Fly {
+        let book = AddressBook {
+            inside: None,
+            v4: "10.78.0.0/16".parse().unwrap(),
+            v6: "fd10:78:1ab::/64".parse().unwrap(),
+            names: Vec::new(),
+            hosts: Vec::new(),
+            closed: None,
+            roots: Vec::new(),
+            ca: None,
+            control: None,
+            token: None,
+        };
+        let counters = Counters::new(&mut Registry::default());
+        let recorder = Recorder::new("resolver", "resolver", 8);
+        let delegations = Arc::new(Delegations::new(&[], 8));
+        let tap = Tap::new(Arc::new(book), limit, recorder, counters, delegations, Clock::default());
+        let target = Target { ip: [192, 0, 2, 1].into(), zone: Name::root() };
+        let of = |text: &str| Query::query(Name::from_ascii(text).unwrap(), RecordType::A);
+        let asked = Asked { first: of("test."), full: of("www.test.") };
+        Fly { tap, walk: Arc::new(Walk::new(None)), target, asked }
+    }
+
+    /// A server that leaves queries unanswered, or answers them late, as `delay` says.
+    async fn server(delay: impl Fn(&Message) -> Option<Duration> + Send + 'static) -> SocketAddr {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut buffer = [0; 512];
+            loop {
+                let (length, peer) = socket.recv_from(&mut buffer).await.unwrap();
+                let query = Message::from_vec(&buffer[..length]).unwrap();
+                if let Some(delay) = delay(&query) {
+                    tokio::time::sleep(delay).await;
+                    let mut reply = query.clone().into_response();
+                    reply.metadata.id = query.metadata.id;
+                    reply.queries.clone_from(&query.queries);
+                    socket.send_to(&reply.to_vec().unwrap(), peer).await.unwrap();
+                }
+            }
+        });
+        address
+    }
+
+    async fn outcome(fly: &Fly, to: SocketAddr) -> Result<(usize, bool), NoReply> {
+        let (transmissions, with_edns): (Vec<_>, Vec<_>) = fly.transmissions(true).into_iter().unzip();
+        let Reply { nth, .. } = exchange::over_udp(to, &transmissions, fly.limit(), |_| true, |_, _| ()).await?;
+        Ok((nth, with_edns[nth]))
+    }
+
+    #[tokio::test]
+    async fn a_server_elsewhere_that_is_silent_to_edns_is_asked_without_it() {
+        let fly = fly(Duration::from_millis(100));
+        let to = server(|query| query.edns.is_none().then_some(Duration::ZERO)).await;
+        assert_eq!(outcome(&fly, to).await, Ok((2, false)));
+    }
+
+    #[tokio::test]
+    async fn a_server_elsewhere_that_needs_900_ms_is_slow_and_not_failed() {
+        // As long as the lab's own hosts are waited for.
+        let limit = Duration::from_millis(500);
+        let to = server(|query| query.edns.is_some().then_some(Duration::from_millis(900))).await;
+        assert_eq!(outcome(&fly(limit), to).await, Ok((0, true)));
+    }
+}

@@ -143,6 +143,17 @@ fn answers_and_what_is_beside_them() {
 }
 
 #[test]
+fn records_of_the_name_but_of_another_type_are_a_no_that_other_servers_may_correct() {
+    let check = |code, flags: &str, expected: &str| {
+        let reply = reply(code, flags, &[a("w.a.test.", 1)], &[]);
+        assert_eq!(read_as("w.a.test.", RecordType::AAAA, &reply, "a.test."), expected, "{code} {flags}");
+    };
+    check(ResponseCode::NoError, "", "w.a.test. NoError false (no authority)");
+    check(ResponseCode::NoError, "aa", "w.a.test. NoError false (no authority)");
+    check(ResponseCode::NXDomain, "", "Other: its answer is about something else than the question");
+}
+
+#[test]
 fn what_is_denied_is_the_end_of_the_chain() {
     let to = |target: &str| {
         let reply = reply(ResponseCode::NXDomain, "aa", &[cname("w.a.test.", target)], &[soa("a.test.")]);

@@ -234,6 +234,14 @@ const SCRIPTS: &[(&str, &str)] = &[
 10.78.2.31 *: aa
 10.78.2.32 *: aa; an @ A 10.78.2.81
 ? www.example.test. A: NOERROR A 10.78.2.81"),
+    ("records of the name of another type only are a no", "
+10.78.2.31 *: an @ A 10.78.2.81
+? www.example.test. TXT: NOERROR"),
+    ("records of another type do not go before an authority's", "
+10.78.2.20 *example.test.: ns example.test. NS ns1.example.test.; ns example.test. NS ns2.example.test.; ar ns1.example.test. A 10.78.2.31; ar ns2.example.test. A 10.78.2.32
+10.78.2.31 *: an @ TXT other
+10.78.2.32 *: aa; an @ A 10.78.2.81
+? www.example.test. A: NOERROR A 10.78.2.81"),
     ("a no with SOA and without AA is believed", "
 10.78.2.31 *: ns example.test. SOA
 ? www.example.test. A: NOERROR"),
@@ -312,4 +320,32 @@ async fn servers_that_all_refuse_cost_a_bounded_number_of_queries() {
     );
     let asked = converse("sixty that refuse", &script).await;
     assert!(asked <= 30, "{asked} queries");
+}
+
+#[tokio::test]
+async fn addresses_that_nobody_asked_for_are_neither_believed_nor_looked_through_without_end() {
+    // Three referrals over TCP, each with 900 addresses of servers that it does not name, and one of somebody else's name.
+    let glue = |zone: &str| -> String {
+        let of = |n: u32| format!("; ar n{n}.{zone} A 10.78.2.66");
+        (0..900).map(of).chain(["; ar www.other. A 10.78.2.66".to_owned()]).collect()
+    };
+    let [one, two, three] = ["test.", "a.test.", "b.a.test."].map(glue);
+    let script = format!(
+        "
+10.78.2.20 *a.test.: ns a.test. NS ns.a.test.{one}; ar ns.a.test. A 10.78.2.31
+10.78.2.31 *b.a.test.: ns b.a.test. NS ns.b.a.test.{two}; ar ns.b.a.test. A 10.78.2.32
+10.78.2.32 *c.b.a.test.: ns c.b.a.test. NS ns.c.b.a.test.{three}; ar ns.c.b.a.test. A 10.78.2.33
+10.78.2.33 www.c.b.a.test.: aa; an @ A 10.78.2.81
+10.78.2.20 n1.test.: aa; an @ A 10.78.2.82
+10.78.2.31 n1.a.test.: aa; an @ A 10.78.2.82
+10.78.2.21 www.other.: aa; an @ A 10.78.2.82
+10.78.2.66 *: aa; an @ A 10.78.2.66
+? www.c.b.a.test. A: NOERROR A 10.78.2.81
+? www.other. A: NOERROR A 10.78.2.82
+? n1.test. A: NOERROR A 10.78.2.82
+? n1.a.test. A: NOERROR A 10.78.2.82"
+    );
+    let asked = converse("900 addresses", &script).await;
+    // One referral is asked for in two exchanges, UDP and TCP.
+    assert!(asked <= 14, "{asked} queries");
 }
