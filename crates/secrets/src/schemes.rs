@@ -11,9 +11,7 @@ const SHORTEST_JWT: usize = 20;
 
 /// A text without the words behind `Bearer` and its like, and without JSON Web Tokens.
 pub(crate) fn without_credentials(text: &str) -> String {
-    without(text, |scheme, token, _| {
-        token.len() >= SHORTEST && SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known))
-    })
+    without(text, |scheme, token, _| token.len() >= SHORTEST && is_scheme(scheme))
 }
 
 /// The value of a field that names schemes, without the token behind any of them.
@@ -38,13 +36,18 @@ fn without(text: &str, is_credential: impl Fn(&str, &str, bool) -> bool) -> Stri
         kept.push_str(word);
         let gap = &rest[..rest.len() - rest.trim_start_matches([' ', '\t']).len()];
         let token = token68(&rest[gap.len()..]);
-        if !gap.is_empty() && !token.is_empty() && is_credential(word, token, is_quoted) {
+        // Of `Bearer Bearer abcdef`, which some programs send, the second is no credential; what follows it is.
+        if !gap.is_empty() && !token.is_empty() && !is_scheme(token) && is_credential(word, token, is_quoted) {
             kept.push_str(gap);
             kept.push_str(REMOVED);
             rest = &rest[gap.len() + token.len()..];
         }
     }
     kept + rest
+}
+
+fn is_scheme(word: &str) -> bool {
+    SCHEMES.iter().any(|known| word.eq_ignore_ascii_case(known))
 }
 
 fn is_of_word(c: char) -> bool {
@@ -80,6 +83,8 @@ mod tests {
         check("Basic realm=abcdef", "Basic realm=abcdef");
         check("the bearer of it; unbearer abcdef", "the bearer of it; unbearer abcdef");
         check("Bearer", "Bearer");
+        check("Bearer Bearer abcdef", "Bearer Bearer (removed)");
+        check("bearer negotiate abcdef", "bearer negotiate (removed)");
         check("grüße Bearer äbcdef", "grüße Bearer äbcdef");
         let jwt = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJqb2UifQ.sig";
         check(&format!("/cb/{jwt}/x \"{jwt}\""), "/cb/(removed)/x \"(removed)\"");

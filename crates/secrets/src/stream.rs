@@ -21,7 +21,7 @@ fn without(line: &str, expected: Next) -> (String, Next) {
     match expected {
         Next::Sasl if is_sasl(line) => return (removed(), Next::Sasl),
         Next::Literal => return (removed(), Next::after_login(line)),
-        Next::Bulk if line.starts_with('$') => return (line.to_owned(), Next::BulkText),
+        Next::Bulk if is_bulk(line) => return (line.to_owned(), Next::BulkText),
         Next::BulkText => return (removed(), Next::Bulk),
         _ => {}
     }
@@ -79,6 +79,11 @@ impl Next {
             false => Self::Any,
         }
     }
+}
+
+/// The length of a bulk string in the protocol of Redis.
+fn is_bulk(line: &str) -> bool {
+    line.strip_prefix('$').is_some_and(|length| length.parse::<u64>().is_ok())
 }
 
 /// A response in SASL is base64; the commands that look like it take no argument.
@@ -150,6 +155,8 @@ mod tests {
             "*2\r\n$4\r\nAUTH\r\n$7\r\nhunter2\r\n*1\r\n$4\r\nPING\r\n",
             "*2\r\n$4\r\nAUTH\r\n$7\r\n(removed)\r\n*1\r\n$4\r\nPING\r\n",
         );
+        // What only begins like a length is a line like any other.
+        check("AUTH\r\n$7 ?token=abc\r\nPASS a\r\n", "AUTH\r\n$7 ?token=(removed)\r\nPASS (removed)\r\n");
         check("user=joe&password=hunter2&page=1", "user=joe&password=(removed)&page=1");
         check(r#"{"user":"joe","password":"hunter2"}"#, r#"{"user":"joe","password":"(removed)"}"#);
         check(r#"{"apiKey" : "a\"b", "x":"y"}"#, r#"{"apiKey" : "(removed)", "x":"y"}"#);
