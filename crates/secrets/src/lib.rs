@@ -48,7 +48,7 @@ impl Secrets {
             Self::Shown => value.to_owned(),
             Self::Removed if is_secret_field(name) && !value.is_empty() => REMOVED.to_owned(),
             Self::Removed if names::is_challenge(name) => schemes::without_tokens(&self.text(value)),
-            Self::Removed => json::without_secrets(&url::without_form_secrets(&self.text(value))),
+            Self::Removed => self.body(value),
         }
     }
 
@@ -58,6 +58,12 @@ impl Secrets {
             Self::Shown => text.to_owned(),
             Self::Removed => schemes::without_credentials(&url::without_parameters(&without_userinfo(text))),
         }
+    }
+
+    /// A text that may be a form or JSON, too. JSON first: where its strings end is no longer to be seen once something is
+    /// taken out of them.
+    fn body(self, text: &str) -> String {
+        url::without_form_secrets(&self.text(&json::without_secrets(text))).into_owned()
     }
 
     /// What goes over a socket in a protocol that this program does not speak, without what looks like a secret: header
@@ -106,6 +112,11 @@ mod tests {
         check("x-debug", "sent Bearer abcdef.ghi", "sent Bearer (removed)");
         check("x-form", "user=joe&password=hunter2", "user=joe&password=(removed)");
         check("x-json", r#"{"token":"abc"}"#, r#"{"token":"(removed)"}"#);
+        check(
+            "x-json",
+            r#"{"html":"<a href=\"/?key=a\">","password":"b","z":"\\"}"#,
+            r#"{"html":"<a href=\"/?key=(removed)\">","password":"(removed)","z":"\\"}"#,
+        );
         check("content-type", "text/html; charset=utf-8", "text/html; charset=utf-8");
         check("etag", "\"key=1\"", "\"key=1\"");
         check("cache-control", "max-age=5", "max-age=5");

@@ -1,6 +1,6 @@
 //! Protocols that send a line at a time: HTTP, mail, caches.
 
-use super::{REMOVED, Secrets, json, url};
+use super::{REMOVED, Secrets, json};
 
 /// A text without the secrets of its lines.
 pub(crate) fn without_secrets(text: &str) -> String {
@@ -50,7 +50,7 @@ fn without(line: &str, expected: Next) -> (String, Next) {
             (format!("{word} {REMOVED}"), after)
         }
         "AUTH" => (line.to_owned(), Next::Bulk),
-        _ => (json::without_secrets(&url::without_form_secrets(&Secrets::Removed.text(line))), Next::Any),
+        _ => (Secrets::Removed.body(line), Next::Any),
     }
 }
 

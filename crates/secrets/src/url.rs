@@ -117,6 +117,8 @@ fn end(text: &str, in_query: bool) -> usize {
             ',' => is_last(),
             ';' => is_last() || has_name(rest),
             '/' => !in_query,
+            // The quote ends a string inside a string of JSON (RFC 8259 §7).
+            '\\' => rest.starts_with('"'),
             c => is_end(c),
         };
         if is_over {
@@ -154,8 +156,8 @@ fn nested<'a>(value: &'a str, deep: usize, found: &mut Vec<String>) -> Cow<'a, s
         return Cow::Borrowed(value);
     }
     let mut inner = Vec::new();
-    let cleaned = scan(&without_userinfo(&decoded), true, deep - 1, &mut inner);
-    let cleaned = schemes::without_credentials(&json::without_secrets(&cleaned));
+    let cleaned = scan(&without_userinfo(&json::without_secrets(&decoded)), true, deep - 1, &mut inner);
+    let cleaned = schemes::without_credentials(&cleaned);
     if cleaned == decoded {
         return Cow::Borrowed(value);
     }
@@ -255,6 +257,10 @@ mod tests {
         );
         check("/login?next=http%3A%2F%2Fme%3Apw%40h%2F", "/login?next=http%3A%2F%2Fh%2F");
         check("/a?q=%7B%22token%22%3A%22b%22%7D", "/a?q=%7B%22token%22%3A%22(removed)%22%7D");
+        check(
+            "/a?q=%7B%22u%22%3A%22%5C%22%3Fkey%3Da%5C%22%22%2C%22pin%22%3A%22b%22%7D",
+            "/a?q=%7B%22u%22%3A%22%5C%22%3Fkey%3D(removed)%5C%22%22%2C%22pin%22%3A%22(removed)%22%7D",
+        );
         check("/a?q=%E9%3D1&r=a+b", "/a?q=%E9%3D1&r=a+b");
         check("/token/a?x=1", "/token/a?x=1");
     }
