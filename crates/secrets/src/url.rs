@@ -14,36 +14,52 @@ pub fn without_userinfo(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = authority(rest) {
-        let (before, authority) = rest.split_at(at);
+        let (before, mut authority) = rest.split_at(at);
         kept.push_str(before);
-        let end = authority.find(|c: char| is_end(c) || matches!(c, '/' | '\\' | '?' | '#')).unwrap_or(authority.len());
-        rest = match authority[..end].rfind('@') {
-            Some(userinfo) => &authority[userinfo + 1..],
-            None => {
-                kept.push_str(&authority[..end]);
-                &authority[end..]
+        rest = loop {
+            let end = authority.find(|c: char| is_end(c) || is_slash(c) || matches!(c, '?' | '#'));
+            let host = &authority[..end.unwrap_or(authority.len())];
+            let Some(userinfo) = host.rfind('@') else {
+                // A scheme at its end has an authority of its own: `//a,http:/me:pw@b`.
+                let scheme = host.strip_suffix(':').map_or(host.len(), last_word);
+                kept.push_str(&host[..scheme]);
+                break &authority[scheme..];
+            };
+            let left = &authority[userinfo + 1..];
+            let next = left.trim_start_matches(is_slash);
+            if next.len() == left.len() {
+                break left;
             }
+            // There was no host: in what is kept these slashes follow the others, and an authority follows them.
+            kept.push_str(&left[..left.len() - next.len()]);
+            authority = next;
         };
     }
     kept + rest
 }
 
+fn is_slash(c: char) -> bool {
+    matches!(c, '/' | '\\')
+}
+
 /// Where the next authority begins: behind two slashes, or behind a scheme's colon and any slashes.
 fn authority(text: &str) -> Option<usize> {
-    let slashes = |from: usize| text.len() - text[from..].trim_start_matches(['/', '\\']).len();
-    let is_slash = |byte: u8| matches!(byte, b'/' | b'\\');
+    let slashes = |from: usize| text.len() - text[from..].trim_start_matches(is_slash).len();
     let bytes = text.as_bytes();
     (0..bytes.len()).find_map(|at| match bytes[at] {
-        byte if is_slash(byte) && bytes.get(at + 1).copied().is_some_and(is_slash) => Some(slashes(at)),
+        b'/' | b'\\' if text[at + 1..].starts_with(is_slash) => Some(slashes(at)),
         b':' => {
-            let start = text[..at]
-                .rfind(|c: char| !c.is_ascii_alphanumeric())
-                .map_or(0, |before| before + text[before..].chars().next().map_or(1, char::len_utf8));
+            let start = last_word(&text[..at]);
             let is_special = SPECIAL.iter().any(|scheme| text[start..at].eq_ignore_ascii_case(scheme));
             is_special.then(|| slashes(at + 1))
         }
         _ => None,
     })
+}
+
+/// Where the letters and digits begin that a text ends with.
+fn last_word(text: &str) -> usize {
+    text.trim_end_matches(|c: char| c.is_ascii_alphanumeric()).len()
 }
 
 /// What a URL in a text cannot have.
@@ -278,6 +294,8 @@ mod tests {
             let seen = Secrets::Removed.text(text);
             assert!(!seen.contains("me:p") && seen.contains("h/"), "{text}: {seen}");
         }
+        check("http://me:pw@/me:pw@/a", "http:////a");
+        check("//a,http:/me:pw@b //http:/me:pw@b", "//a,http:/b //http:/b");
         check("mailto:me@h", "mailto:me@h");
         check("a: b@c //d/e@f", "a: b@c //d/e@f");
         check("http: b@c", "http: b@c");
