@@ -224,12 +224,18 @@ async fn ask_resolvers<'w>(
                 let (did, addresses) = known_addresses(walk, name, source, &ips, port)?;
                 return Ok((did, addresses, None));
             }
-            let system = system::resolv_conf(Path::new(system::RESOLV_CONF), &Environment::read());
+            let environment = Environment::read();
+            let mut system = system::resolv_conf(Path::new(system::RESOLV_CONF), &environment);
+            let alias = environment.alias_of(name);
+            if let Some(alias) = &alias {
+                system.chosen_by += &format!(", HOSTALIASES ({name} is {alias})");
+            }
             if system.no_aaaa && walk.family == Family::V6 {
                 let what = format!("IPv6 addresses are not looked up here: options no-aaaa ({})", system.chosen_by);
                 Asked { source: None, answer: Err(NoReply::new(Reason::NoAddress, what)) }
             } else {
-                ask_all(walk, Servers::of_system(&system, walk), system.search.search(name), &log).await
+                let search = system.search.search(alias.as_deref().unwrap_or(name));
+                ask_all(walk, Servers::of_system(&system, walk), search, &log).await
             }
         }
     };

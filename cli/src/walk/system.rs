@@ -76,6 +76,8 @@ pub struct Environment {
     pub options: Option<Vec<u8>>,
     /// `LOCALDOMAIN`: a search list in place of the file's.
     pub local_domain: Option<Vec<u8>>,
+    /// What the file has that `HOSTALIASES` names.
+    pub aliases: Vec<u8>,
     /// The name of this machine; its domain is searched where nothing else is named.
     pub host: Vec<u8>,
 }
@@ -85,7 +87,29 @@ impl Environment {
     pub fn read() -> Self {
         let var = |name| std::env::var_os(name).map(OsString::into_vec);
         let host = std::fs::read("/proc/sys/kernel/hostname").unwrap_or_default();
-        Self { options: var("RES_OPTIONS"), local_domain: var("LOCALDOMAIN"), host: host.trim_ascii_end().to_vec() }
+        let aliases = std::env::var_os("HOSTALIASES").and_then(|file| std::fs::read(file).ok()).unwrap_or_default();
+        Self {
+            options: var("RES_OPTIONS"),
+            local_domain: var("LOCALDOMAIN"),
+            aliases,
+            host: host.trim_ascii_end().to_vec(),
+        }
+    }
+
+    /// The name that is asked for in place of one without a dot (hostname(7)).
+    pub fn alias_of(&self, name: &str) -> Option<String> {
+        if name.contains('.') {
+            return None;
+        }
+        for line in self.aliases.split(|byte| *byte == b'\n') {
+            // As in glibc, a line that is a single word ends the list.
+            let end = line.iter().position(|byte| is_space(*byte))?;
+            if line[..end].eq_ignore_ascii_case(name.as_bytes()) {
+                let target = line[end..].split(|byte| is_space(*byte)).find(|word| !word.is_empty())?;
+                return Some(String::from_utf8_lossy(target).into_owned());
+            }
+        }
+        None
     }
 }
 
@@ -392,7 +416,8 @@ mod tests {
         let system = |options: Option<&str>, local_domain: Option<&str>| {
             let bytes = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec());
             let host = b"web.corp.test".to_vec();
-            parse(text, "f", &Environment { options: bytes(options), local_domain: bytes(local_domain), host })
+            let (options, local_domain) = (bytes(options), bytes(local_domain));
+            parse(text, "f", &Environment { options, local_domain, host, ..Environment::default() })
         };
         let plan = system(Some("ndots:3 no-aaaa\trotate"), None);
         assert_eq!((plan.search.ndots, plan.no_aaaa, plan.rotate), (3, true, true));
@@ -404,6 +429,19 @@ mod tests {
         check("a.test b.test", &["a.test", "b.test"]);
         check("", &[""]);
         check(" a.test\nb.test", &["", "a.test"]);
+    }
+
+    #[test]
+    fn a_name_without_a_dot_may_have_an_alias() {
+        let check = |aliases: &str, name: &str, expected: Option<&str>| {
+            let environment = Environment { aliases: aliases.as_bytes().to_vec(), ..Environment::default() };
+            assert_eq!(environment.alias_of(name).as_deref(), expected, "{aliases:?}");
+        };
+        check("ftp ftp.x.test\nwww\t www.x.test rest\n", "WWW", Some("www.x.test"));
+        check("www.x www.x.test\n", "www.x", None);
+        check("single\nwww www.x.test\n", "www", None);
+        check("www \nwww www.x.test\n", "www", None);
+        check("", "www", None);
     }
 
     #[test]

@@ -76,6 +76,10 @@ struct Row {
     differs: Option<(&'static [&'static str], &'static str)>,
 }
 
+/// A file that is both: the lines that it has for names have no addresses.
+const ALIASED: &str = "127.0.0.1 localhost\nshort www.x.test\nsingle web\nshort.x www.x.test\n";
+const ALIASES: &[(&str, &str)] = &[("HOSTALIASES", "/etc/hosts")];
+
 /// A row with one server, at 127.0.0.2: 127.0.0.1 is who is asked when none is named.
 const ROW: Row = Row {
     title: "",
@@ -418,6 +422,14 @@ fn options_and_environment() {
                 env: &[("LOCALDOMAIN", " corp.test")],
                 ..row("LOCALDOMAIN with a blank first", "nameserver 127.0.0.2\nsearch lan\n", "web")
             },
+            Row { env: ALIASES, hosts: ALIASED, ..row("HOSTALIASES", "nameserver 127.0.0.2\nsearch lan\n", "short") },
+            Row {
+                env: ALIASES,
+                hosts: ALIASED,
+                script: |_, name, _| if name == "web.lan." { Address } else { NX },
+                ..row("HOSTALIASES leads to a name that is searched for", "nameserver 127.0.0.2\nsearch lan\n", "single")
+            },
+            Row { env: ALIASES, hosts: ALIASED, ..row("HOSTALIASES and a dot", "nameserver 127.0.0.2\n", "short.x") },
             Row {
                 family: "-6",
                 differs: Some((&["no address"], "the A query that glibc sends instead finds nothing out for IPv6")),
