@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 pub fn story(journey: &Value) -> Value {
     let events = journey["events"].as_array().into_iter().flatten();
     let hosts: Vec<&str> = journey["hosts"].as_array().into_iter().flatten().flat_map(addresses).collect();
-    let events: BTreeSet<String> = events.filter(|event| is_told(event, &hosts)).map(event).collect();
+    let chains: Vec<Vec<&str>> = journey["hops"].as_array().into_iter().flatten().filter_map(chain).collect();
+    let events: BTreeSet<String> =
+        events.filter(|event| is_told(event, &hosts)).map(|one| event(one, &chains)).collect();
     let hops: Vec<Value> = journey["hops"].as_array().into_iter().flatten().map(hop).collect();
     let outcome = &journey["outcome"];
     json!({
@@ -110,13 +112,20 @@ fn is_told(event: &Value, hosts: &[&str]) -> bool {
     }
 }
 
-fn event(event: &Value) -> String {
+/// The name that a hop asked for, and the aliases that it led to, without final dots.
+fn chain(hop: &Value) -> Option<Vec<&str>> {
+    let name = hop["stages"].as_array()?.iter().find(|stage| stage["name"] == "name")?;
+    let aliases = name["aliases"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    Some(name["asked"].as_str().into_iter().chain(aliases).map(|name| name.trim_end_matches('.')).collect())
+}
+
+fn event(event: &Value, chains: &[Vec<&str>]) -> String {
     let of = |name: &str| &event[name];
     let told = json!([
         host(of("host")),
         of("kind"),
         of("transport"),
-        question(event),
+        question(event, chains),
         of("reply")["rcode"],
         of("reply")["meaning"],
         of("method"),
@@ -127,12 +136,16 @@ fn event(event: &Value) -> String {
     told.to_string()
 }
 
-/// A and AAAA are asked at once, and the resolver asks for the second no more where the first has just led to an alias: it
-/// is told for which name the servers were asked, not which of the two types.
-fn question(event: &Value) -> Value {
+/// A and AAAA are asked at once. Where the first answer has led to an alias, the resolver asks for the second at the end of
+/// the chain, or not at all. So neither the type nor the place in the chain of a question behind the resolver is compared.
+fn question(event: &Value, chains: &[Vec<&str>]) -> Value {
     let question = &event["question"];
-    match (event["host"].as_str(), question["type"].as_str()) {
-        (Some(host), Some("A" | "AAAA")) if host != "you" => json!({ "name": question["name"], "type": "A or AAAA" }),
+    match (event["host"].as_str(), question["type"].as_str(), question["name"].as_str()) {
+        (Some(host), Some("A" | "AAAA"), Some(name)) if host != "you" => {
+            let is_in = |chain: &&Vec<&str>| chain.contains(&name.trim_end_matches('.'));
+            let name = chains.iter().find(is_in).map_or(name, |chain| chain[0]);
+            json!({ "name": name.trim_end_matches('.'), "type": "A or AAAA" })
+        }
         _ => question.clone(),
     }
 }
@@ -188,5 +201,19 @@ mod tests {
         assert_eq!(difference(&told("auth1", &["A"]), &told("auth2", &["A", "AAAA"])), None);
         assert!(difference(&told("you", &["A"]), &told("you", &["A", "AAAA"])).is_some());
         assert!(difference(&told("auth1", &["A"]), &told("auth1", &["A", "TXT"])).is_some());
+    }
+
+    #[test]
+    fn an_alias_may_be_followed_from_any_place_of_its_chain() {
+        let told = |names: &[&str]| {
+            let asked = |name: &&str| {
+                let question = json!({"name": name, "type": "A"});
+                json!({"host": "auth1", "kind": "answer_sent", "question": question, "reply": {"meaning": "answer"}})
+            };
+            let stages = json!([{"name": "name", "asked": "a.x", "aliases": ["b.x.", "c.x."]}]);
+            story(&json!({"hops": [{"stages": stages}], "events": names.iter().map(asked).collect::<Vec<_>>()}))
+        };
+        assert_eq!(difference(&told(&["a.x."]), &told(&["a.x.", "c.x."])), None);
+        assert!(difference(&told(&["a.x."]), &told(&["a.x.", "d.x."])).is_some());
     }
 }
