@@ -12,10 +12,9 @@ use journey::{
     evidence::Placed,
     report::{AcceptQueue, Report, Reported},
 };
+use probe::clock::Clock;
 use reqwest::StatusCode;
 use world::{AddressBook, BookHost, Protocol};
-
-use crate::walk::clock::Clock;
 
 /// A host that has not told by then is noted as silent; the visit itself is over.
 const PATIENCE: Duration = Duration::from_millis(1_500);

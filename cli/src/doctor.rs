@@ -23,6 +23,7 @@ use nix::{
     time::{ClockId, clock_getres},
     unistd::{AccessFlags, eaccess, getuid},
 };
+use probe::{calls::errno, system};
 use serde::Serialize;
 use view::Style;
 use world::World;
@@ -33,7 +34,6 @@ use crate::{
     print,
     room::{self, Size},
     screens, terminal,
-    walk::{calls::errno, system},
 };
 
 /// What was found.

@@ -22,10 +22,11 @@ use netlab::{
     net::Limits,
     tap::{Filter, Refused, Tap},
 };
+use probe::clock::Clock;
 use tokio::task::spawn_blocking;
 use world::AddressBook;
 
-use crate::{args, walk::clock::Clock};
+use crate::args;
 use ours::Hand;
 
 /// How long connections may take to be closed by both sides, once the visit is over.

@@ -10,8 +10,6 @@
 //! | [`ground`] | what the lab inside this program stands on |
 //! | [`room`] | whether this machine has room for it |
 //! | [`visitor`] | one visit after the other, and what they share |
-//! | [`walk`] | the stages, measured |
-//! | [`redirect`] | one hop after the other |
 //! | [`series`] | the same URL again and again |
 //! | [`frames`] | the frames of a visit outside the lab inside this program, and what is taken out of any |
 //! | [`collect`] | what the other hosts recorded |
@@ -43,7 +41,6 @@ pub mod pcap;
 pub mod plan;
 pub mod publish;
 pub mod ready;
-pub mod redirect;
 pub mod room;
 pub mod scenario;
 pub mod screens;
@@ -53,7 +50,6 @@ pub mod show;
 pub mod terminal;
 pub mod threads;
 pub mod visitor;
-pub mod walk;
 
 use std::{
     io::{self, Write},
@@ -151,7 +147,7 @@ impl<E: Into<anyhow::Error>> From<E> for Stopped {
 
 pub(crate) fn complain(text: &str) {
     // Line by line: some messages show the lines of a file.
-    let lines: Vec<String> = text.trim_end().lines().map(view::clean).collect();
+    let lines: Vec<String> = text.trim_end().lines().map(text::clean).collect();
     // Where stderr is full or closed nobody can be told, and that is no reason to panic.
     let _ = writeln!(io::stderr(), "visit: {}", lines.join("\n"));
 }

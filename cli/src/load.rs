@@ -17,6 +17,8 @@ use diagnosis::series::{Series, Visit, Wanted};
 use journey::{Journey, LabNetwork, Place, Reason, StageName, outcome::exit, stage::Failure};
 use lab::{Lab, ROUTER, YOU};
 use netlab::{net::Net, sys::namespace::Namespace};
+use probe::target::{self, Scheme};
+use secrets::Secrets;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use world::AddressBook;
@@ -26,10 +28,6 @@ use crate::{
     args::{self, Cli},
     room,
     visitor::Visitor,
-    walk::{
-        secrets::Secrets,
-        target::{self, Scheme},
-    },
 };
 
 /// What is to be done.

@@ -3,6 +3,7 @@
 use std::{io, path::Path};
 
 use anyhow::ensure;
+use secrets::Secrets;
 use serde::Serialize;
 use view::{Detail, Style};
 
@@ -10,9 +11,7 @@ use crate::{
     Stopped,
     args::{self, Visit},
     kept::{self, Kept},
-    pcap, terminal,
-    walk::secrets::Secrets,
-    write_to,
+    pcap, terminal, write_to,
 };
 
 /// What is shown of records, and where.

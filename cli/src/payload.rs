@@ -5,31 +5,18 @@ use std::{
     os::{fd::AsFd, unix::fs::FileTypeExt},
 };
 
+use probe::{
+    payload::Payload,
+    target::{self, Scheme},
+};
+use secrets::Secrets;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    args::{Engine, Visit},
-    walk::{
-        secrets::Secrets,
-        target::{self, Scheme},
-    },
-};
+use crate::args::{Engine, Visit};
 
 /// More than this is not sent: it is held in memory.
 const LARGEST: usize = 16 * 1024 * 1024;
-
-/// What is sent to a server that is not spoken HTTP to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Payload {
-    /// These bytes.
-    Bytes(Vec<u8>),
-    /// Nothing.
-    Nothing {
-        /// Why, in words.
-        why: String,
-    },
-}
 
 /// What cannot be sent, or not with these options.
 #[derive(Debug, thiserror::Error)]

@@ -47,7 +47,7 @@ pub fn of_journey(file: &Path, journey: &Journey, keys: &str, silent: bool) -> R
         return Ok(());
     }
     if !written.is_empty() {
-        let files: Vec<String> = written.iter().map(|file| view::clean(&file.display().to_string())).collect();
+        let files: Vec<String> = written.iter().map(|file| text::clean(&file.display().to_string())).collect();
         write_to(io::stderr(), &format!("frames written to {}\n", files.join(", ")))?;
     }
     remarks(capture).iter().try_for_each(|remark| write_to(io::stderr(), &format!("{remark}\n")))
@@ -109,7 +109,7 @@ pub fn remarks(capture: &Capture) -> Vec<String> {
         let cut = count(&|frame| frame.cut.as_deref() == Some(why));
         remarks.push(format!("not all bytes of {} are kept: {why}", of(cut)));
     }
-    remarks.iter().map(|remark| view::clean(remark)).collect()
+    remarks.iter().map(|remark| text::clean(remark)).collect()
 }
 
 /// The file of each link, all different.

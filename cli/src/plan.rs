@@ -1,6 +1,5 @@
 //! What the command line means: on whose network to visit, and whom to ask for names.
 
-pub mod proxy;
 pub mod request;
 pub mod resolver;
 
@@ -9,18 +8,16 @@ use std::{
     time::Duration,
 };
 
+use probe::{
+    name::Resolvers,
+    overrides::{OverrideError, Overrides},
+    stub::Server,
+    target::{self, Host},
+};
+use secrets::Secrets;
 use world::{AddressBook, LabNet, World};
 
-use crate::{
-    args::Visit,
-    walk::{
-        given::{Given, GivenError},
-        name::Resolvers,
-        secrets::Secrets,
-        stub::Server,
-        target::{self, Host},
-    },
-};
+use crate::args::Visit;
 use resolver::Named;
 
 /// Where a visit takes place.
@@ -66,7 +63,7 @@ pub enum PlanError {
     },
     /// `--resolve` or `--connect-to` cannot be used.
     #[error(transparent)]
-    Given(#[from] GivenError),
+    Override(#[from] OverrideError),
     /// The file of `VISIT_WORLD` cannot be read.
     #[error("cannot read {file}: {source} (VISIT_WORLD or --world)")]
     Read {
@@ -133,12 +130,17 @@ pub fn running_lab(file: Option<&Path>, lab_net: Option<LabNet>) -> Result<Optio
 }
 
 /// What the command line says about names.
-pub fn given(visit: &Visit) -> Result<Given, PlanError> {
-    Ok(Given::parse(&visit.names.resolve, &visit.names.connect_to)?)
+pub fn overrides(visit: &Visit) -> Result<Overrides, PlanError> {
+    Ok(Overrides::parse(&visit.names.resolve, &visit.names.connect_to)?)
 }
 
 /// Where this URL is to be visited, and whom to ask. `running` is the lab that runs elsewhere, where one was named.
-pub fn plan(visit: &Visit, url: &str, given: &Given, running: Option<&Ground>) -> Result<(Ground, Asked), PlanError> {
+pub fn plan(
+    visit: &Visit,
+    url: &str,
+    overrides: &Overrides,
+    running: Option<&Ground>,
+) -> Result<(Ground, Asked), PlanError> {
     let asked = match visit.names.resolver.as_deref().map(str::trim) {
         None | Some("") => None,
         Some(given) => match Named::parse(given) {
@@ -151,7 +153,7 @@ pub fn plan(visit: &Visit, url: &str, given: &Given, running: Option<&Ground>) -
     // elsewhere, that is where the visit takes place.
     let in_lab = visit.lab.is_some()
         || target::parse(url, Secrets::Removed).is_ok_and(|(_, target)| {
-            let leads_to = given.way(&target).host;
+            let leads_to = overrides.way(&target).host;
             belongs_to_lab(&leads_to, running) || is_inside(&target.host, &leads_to, running)
         });
     Ok(match (asked, in_lab, running) {
@@ -227,22 +229,23 @@ mod tests {
 
     fn check(line: &[&str], expected: &str) {
         let cli = Cli::parse_from(["visit"].iter().chain(line));
-        let seen = match given(&cli.visit).and_then(|given| plan(&cli.visit, &cli.visit.urls[0], &given, None)) {
-            Ok((ground, asked)) => {
-                let ground = match ground {
-                    Ground::Embedded => "embedded",
-                    Ground::Running { .. } => "running",
-                    Ground::Internet => "internet",
-                };
-                let asked = match asked {
-                    Asked::Named(Named::Plain(address)) => format!("Given({address})"),
-                    Asked::Named(Named::Secure(upstream)) => upstream.url(Secrets::Removed),
-                    asked => format!("{asked:?}"),
-                };
-                format!("{ground} {asked}")
-            }
-            Err(error) => error.to_string(),
-        };
+        let seen =
+            match overrides(&cli.visit).and_then(|overrides| plan(&cli.visit, &cli.visit.urls[0], &overrides, None)) {
+                Ok((ground, asked)) => {
+                    let ground = match ground {
+                        Ground::Embedded => "embedded",
+                        Ground::Running { .. } => "running",
+                        Ground::Internet => "internet",
+                    };
+                    let asked = match asked {
+                        Asked::Named(Named::Plain(address)) => format!("Given({address})"),
+                        Asked::Named(Named::Secure(upstream)) => upstream.url(Secrets::Removed),
+                        asked => format!("{asked:?}"),
+                    };
+                    format!("{ground} {asked}")
+                }
+                Err(error) => error.to_string(),
+            };
         assert!(seen.starts_with(expected), "{line:?}: {seen}");
     }
 

@@ -46,7 +46,7 @@ pub fn run(ready: &Ready) -> Result<u8, Stopped> {
             return Ok(0);
         }
         if is_over() {
-            complain(&format!("not ready: {}", view::words::and(&why)));
+            complain(&format!("not ready: {}", text::words::and(&why)));
             return Ok(NOT_READY);
         }
         thread::sleep(LOOK);
@@ -97,10 +97,10 @@ fn said(book: &AddressBook) -> String {
         .collect();
     let others = match others.is_empty() {
         true => String::new(),
-        false => format!("; not asked: {}", view::words::and(&others)),
+        false => format!("; not asked: {}", text::words::and(&others)),
     };
     // Names are those of a file that somebody else has written.
-    view::clean(&format!("ready: {}{others}", view::words::count(asked, "host"))) + "\n"
+    text::clean(&format!("ready: {}{others}", text::words::count(asked, "host"))) + "\n"
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `visit show`: a kept journey or series, shown again without a network.
 
 use anyhow::anyhow;
+use secrets::Secrets;
 use view::Detail;
 
 use crate::{
@@ -8,7 +9,6 @@ use crate::{
     args::Show,
     kept::{self, Kept},
     pcap, print, terminal,
-    walk::secrets::Secrets,
 };
 
 /// Shows what a file holds as it was shown when it was made; returns 0, whatever the journey's own exit code was.

@@ -5,14 +5,32 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use anyhow::anyhow;
 use diagnosis::{
     causes,
+    findings::findings,
     verdict::{Case, judge},
 };
 use journey::{
-    Engine, Event, Journey, KnownHost, MadeBy, Observer, Place, SCHEMA_VERSION, Stage, TraceId, capture::Captured,
-    chronicle, walk::Servers,
+    Engine, Event, Hop, Journey, KnownHost, MadeBy, Observer, Place, SCHEMA_VERSION, Stage, TraceId,
+    capture::Captured,
+    chronicle,
+    root_walk::{RootWalk, Servers},
 };
 use lab::Lab;
 use netlab::sys::namespace::Namespace;
+use probe::{
+    Family, Probe,
+    beside::Beside,
+    bounds::Bounds,
+    clock::Clock,
+    http::{Output, Versions, by_reqwest},
+    overrides::Overrides,
+    payload::Payload,
+    redirect,
+    request::Request,
+    root_walk,
+    target::{self, Scheme},
+    tls::{self, trust::Source},
+};
+use secrets::Secrets;
 use tokio::{runtime::Runtime, time::Instant};
 use tokio_util::sync::CancellationToken;
 use world::{AddressBook, World};
@@ -25,22 +43,9 @@ use crate::{
     faults::{self, InForce},
     frames::{self, watch::Watch},
     ground::{self, Footing},
-    payload::{self, Payload, PayloadError},
-    plan::{self, Ground, request::Request},
-    redirect,
+    payload::{self, PayloadError},
+    plan::{self, Ground},
     threads::Threads,
-    walk::{
-        Family, Walk,
-        beside::Beside,
-        bounds::Bounds,
-        clock::Clock,
-        given::Given,
-        http::{Output, Versions, by_reqwest},
-        secrets::Secrets,
-        target::{self, Scheme},
-        tls::{self, trust::Source},
-        tree,
-    },
 };
 
 /// A lab that visits are made in, and that stays when they are over.
@@ -68,7 +73,7 @@ pub struct Visitor<'a> {
     visit: &'a Visit,
     interrupt: CancellationToken,
     running: Option<Ground>,
-    given: Given,
+    overrides: Overrides,
     // Read once, for the first visit that sends it.
     payload: Option<Payload>,
     // Started when the first visit needs it, and kept: a later visit meets what an earlier one left in its caches.
@@ -101,9 +106,9 @@ impl<'a> Visitor<'a> {
             .into());
         }
         let way = Footing::chosen(visit.lab, std::env::var(ground::VARIABLE).ok().as_deref())?;
-        let given = plan::given(visit)?;
+        let overrides = plan::overrides(visit)?;
         let embedded =
-            |url: &String| matches!(plan::plan(visit, url, &given, running.as_ref()), Ok((Ground::Embedded, _)));
+            |url: &String| matches!(plan::plan(visit, url, &overrides, running.as_ref()), Ok((Ground::Embedded, _)));
         let way = if visit.urls.iter().any(embedded) { way } else { LabWay::Loopback };
         match &running {
             Some(Ground::Running { book, .. }) => faults::check(book, &visit.fault)?,
@@ -149,8 +154,8 @@ impl<'a> Visitor<'a> {
         running: Option<Ground>,
         footing: Footing,
     ) -> Result<Self, Stopped> {
-        let given = plan::given(visit)?;
-        let request = Request::new(&visit.request)?;
+        let overrides = plan::overrides(visit)?;
+        let request = plan::request::request(&visit.request)?;
         visit.urls.iter().try_for_each(|url| payload::check_options(visit, url))?;
         if let Some(path) = &visit.tls.cacert {
             Source::File(path.clone()).check().map_err(|why| anyhow!("{why} (--cacert)"))?;
@@ -163,7 +168,7 @@ impl<'a> Visitor<'a> {
             visit,
             interrupt,
             running,
-            given,
+            overrides,
             payload: None,
             lab: None,
             footing,
@@ -180,7 +185,7 @@ impl<'a> Visitor<'a> {
     /// Where a visit of this URL is made from; `None` is where this program is. Starts the lab where it is made there.
     pub fn seat(&mut self, url: &str) -> Result<Option<Arc<Namespace>>, Stopped> {
         let visit = self.visit;
-        let (ground, _) = plan::plan(visit, url, &self.given, self.running.as_ref())?;
+        let (ground, _) = plan::plan(visit, url, &self.overrides, self.running.as_ref())?;
         match (&ground, visit.fault.first()) {
             (Ground::Embedded, _) => {}
             (Ground::Running { .. }, _) => return Ok(self.inside.clone()),
@@ -231,7 +236,7 @@ impl<'a> Visitor<'a> {
         if let (Some(Scheme::Udp), Some(Payload::Nothing { why })) = (scheme, &self.payload) {
             return Err(PayloadError::NoDatagram { why: why.clone() }.into());
         }
-        let (ground, asked) = plan::plan(visit, url, &self.given, self.running.as_ref())?;
+        let (ground, asked) = plan::plan(visit, url, &self.overrides, self.running.as_ref())?;
         if let (Ground::Running { book, .. }, None) = (&ground, &self.in_force)
             && self.sets_faults
             && !visit.fault.is_empty()
@@ -257,7 +262,7 @@ impl<'a> Visitor<'a> {
         {
             return Err(anyhow!("{why} (--engine reqwest)").into());
         }
-        // Only hosts of a lab record it, and only they are sent it (see `Walk::trace_for`).
+        // Only hosts of a lab record it, and only they are sent it (see `Probe::trace_for`).
         let trace = book.filter(|_| self.asks).and_then(|_| TraceId::new(rand::random()).ok());
         let before = match book {
             Some(book) if is_raw && self.asks => collect::recorded(book).await,
@@ -289,13 +294,13 @@ impl<'a> Visitor<'a> {
         };
         let clock = Clock::start();
         let secrets = if visit.output.show_secrets { Secrets::Shown } else { Secrets::Removed };
-        let walk = Walk {
+        let probe = Probe {
             clock,
             bounds: &bounds,
             book,
             net,
             resolvers,
-            given: &self.given,
+            overrides: &self.overrides,
             family: family(visit),
             trace,
             payload: self.payload.as_ref(),
@@ -306,13 +311,13 @@ impl<'a> Visitor<'a> {
             output: self.output.as_ref(),
         };
         let beside = Beside::default();
-        let visited = redirect::walk(&walk, &beside, url, &self.request, visit.request.max_redirs);
+        let visited = redirect::follow(&probe, &beside, url, &self.request, visit.request.max_redirs);
         let mut hops = beside.drive(visited).await;
         let visit_ends = Threads::now();
         let total_us = hops.iter().flat_map(|hop| &hop.stages).filter_map(Stage::end_us).max().unwrap_or(0);
 
         // Before the capture ends, so that it has these answers too. One of many clients waits for none.
-        beside.settle(&walk, &mut hops, self.asks).await;
+        beside.settle(&probe, &mut hops, self.asks).await;
         let mut capture = watch.end(&hops, engine, book, clock, &self.interrupt).await;
         if let (Captured::Frames(capture), Secrets::Removed) = (&mut capture, secrets) {
             frames::secrets::cut(capture, &hops, &frames::secrets::sent(url, &self.request));
@@ -327,7 +332,7 @@ impl<'a> Visitor<'a> {
         let hosts = book.map(known_hosts).unwrap_or_default();
         // After all else, so that it disturbs no time and is in no host's report of the visit.
         let asked_for = match visit.names.walk {
-            Some(servers) => Some(tree::from_root(&walk, &hops, servers.into()).await),
+            Some(servers) => Some(walked(&probe, &hops, servers.into()).await),
             None => None,
         };
         let case = Case {
@@ -344,8 +349,8 @@ impl<'a> Visitor<'a> {
         // One of many clients only counts what came of it.
         let in_doubt = match causes::doubt(&case).filter(|_| self.asks) {
             Some(why) => {
-                let found = tree::from_root(&walk, &hops, Servers::First).await;
-                Some(journey::walk::Walk { why: Some(why), ..found })
+                let found = walked(&probe, &hops, Servers::First).await;
+                Some(RootWalk { why: Some(why), ..found })
             }
             None => None,
         };
@@ -374,6 +379,12 @@ impl<'a> Visitor<'a> {
             run_delays,
         })
     }
+}
+
+/// This machine's own walk, with what does not fit together in it.
+async fn walked(probe: &Probe<'_>, hops: &[Hop], servers: Servers) -> RootWalk {
+    let walk = root_walk::from_root(probe, hops, servers).await;
+    RootWalk { findings: findings(&walk.searches, hops), ..walk }
 }
 
 /// Whom to believe: the file that was named, the lab's own authority in the lab, this machine's store elsewhere.

@@ -7,7 +7,7 @@ use hickory_proto::{
     rr::{Name, RecordType},
 };
 use libfuzzer_sys::fuzz_target;
-use visit::walk::stub;
+use probe::stub;
 
 /// The query was sent twice. Their bytes are the letters "a" and "b" twice, so that seeds can be written by hand.
 const IDS: [u16; 2] = [0x6161, 0x6262];

@@ -6,7 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use secrets::Secrets::{Removed, Shown};
-use visit::walk::target::{self, Host, Scheme, Target};
+use probe::target::{self, Host, Scheme, Target};
 
 /// A password that nothing else has in it.
 const MARK: &str = "q7Zx9w3V";

@@ -135,7 +135,7 @@ pub enum WalkServers {
     All,
 }
 
-impl From<WalkServers> for journey::walk::Servers {
+impl From<WalkServers> for journey::root_walk::Servers {
     fn from(servers: WalkServers) -> Self {
         match servers {
             WalkServers::First => Self::First,

@@ -72,8 +72,8 @@ async fn add(book: &AddressBook, fault: &Fault, lease: Option<Duration>) -> Resu
     let ends = [fault.when.lasting, lease].into_iter().flatten().min();
     let ends = ends.map_or_else(String::new, |ends| format!(" (they end by themselves in {} s)", ends.as_secs_f64()));
     let ends = if ids.len() == 1 { ends.replace("they end by themselves", "it ends by itself") } else { ends };
-    let in_force = view::clean(&format!("In force: {fault} as {}{ends}", ids.join(", ")));
-    let to_end = view::clean(&format!("To end it: visit lab fault clear {}", ids.join(" ")));
+    let in_force = text::clean(&format!("In force: {fault} as {}{ends}", ids.join(", ")));
+    let to_end = text::clean(&format!("To end it: visit lab fault clear {}", ids.join(" ")));
     print(&format!("{in_force}\n{to_end}\n"))?;
     Ok(exit::REACHED)
 }
@@ -125,7 +125,7 @@ async fn clear(book: &AddressBook, which: &[String]) -> Result<u8, Stopped> {
 /// What is said of one that was ended; how it is written is what its host said.
 fn ended(row: &Row) -> String {
     let line = format!("Ended: {}/{} {}", row.host, row.fault.id, row.fault.fault);
-    view::clean(&line) + "\n"
+    text::clean(&line) + "\n"
 }
 
 /// Those that were meant: by `HOST/ID`, by an id that one host alone has, by a host, or all.

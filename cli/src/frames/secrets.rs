@@ -14,14 +14,8 @@ use journey::{
     stage::{Did, Header, Tried},
 };
 use packets::secret::{self, Conversation};
-
-use crate::{
-    plan::request::Request,
-    walk::{
-        secrets::{self, REMOVED, Secrets},
-        target,
-    },
-};
+use probe::{request::Request, target};
+use secrets::{REMOVED, Secrets};
 
 /// What is said of the frames that are cut.
 pub const WHY: &str = "it may hold credentials or tokens; with --show-secrets it is kept";
@@ -181,7 +175,8 @@ mod tests {
     fn what_a_visit_sends() {
         let check = |url: &str, fields: &[&str], expected: &[&str]| {
             let header = fields.iter().map(|field| (*field).to_owned()).collect();
-            let request = Request::new(&crate::args::Request { header, ..Default::default() }).unwrap();
+            let request =
+                crate::plan::request::request(&crate::args::Request { header, ..Default::default() }).unwrap();
             let expected: Vec<_> = expected.iter().map(|secret| secret.as_bytes().to_vec()).collect();
             assert_eq!(sent(url, &request), expected, "{url} {fields:?}");
         };

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use world::AddressBook;
 
 use super::{INTERRUPTED, LAST_FRAMES, Tapped, are_wanted, not_asked_for, not_of_a_series};
-use crate::{args::Visit, ground::Footing, walk::clock::Clock};
+use crate::{args::Visit, ground::Footing};
+use probe::clock::Clock;
 
 /// How often it is looked whether they are.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);

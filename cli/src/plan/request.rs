@@ -8,34 +8,15 @@ use hyper::{
     header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT},
 };
 
-use crate::{
-    args,
-    walk::{http::Versions, secrets::Secrets},
-};
+use probe::{http::Versions, request::Request};
+use secrets::Secrets;
+
+use crate::args;
 
 /// Most bytes that a body may have.
 const LONGEST_BODY: u64 = 64 * 1024 * 1024;
 /// The codings that a response may come in.
 const CODINGS: HeaderValue = HeaderValue::from_static("gzip, deflate, br, zstd");
-
-/// What is asked of the server.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The method.
-    pub method: Method,
-    /// Whether a redirect may not change the method (`-X`).
-    pub keeps_method: bool,
-    /// The fields, without those that the target and the visit itself add.
-    pub fields: HeaderMap,
-    /// Fields that are not to be sent although every request has them.
-    pub without: Vec<HeaderName>,
-    /// The body.
-    pub body: Bytes,
-    /// Which versions of HTTP are offered.
-    pub versions: Versions,
-    /// Whether an answer that points elsewhere is not the last one.
-    pub follows: bool,
-}
 
 /// What cannot be asked.
 #[derive(Debug, thiserror::Error)]
@@ -68,107 +49,78 @@ pub enum RequestError {
     },
 }
 
-impl Request {
-    /// What the command line says.
-    pub fn new(said: &args::Request) -> Result<Self, RequestError> {
-        let body = body(&said.data)?;
-        let method = match &said.request {
-            Some(given) => given.parse().map_err(|_| RequestError::Method { given: given.clone() })?,
-            None if said.head => Method::HEAD,
-            None if !said.data.is_empty() => Method::POST,
-            None => Method::GET,
-        };
-        let mut fields = HeaderMap::new();
-        fields.insert(USER_AGENT, HeaderValue::from_static(concat!("visit/", env!("CARGO_PKG_VERSION"))));
-        fields.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        fields.insert(ACCEPT_ENCODING, CODINGS);
-        if !said.data.is_empty() {
-            fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        }
-        if let Some(given) = &said.user_agent {
-            let value = given.parse().map_err(|_| RequestError::UserAgent { given: given.clone() })?;
-            // As curl: an empty name is none. `-H 'User-Agent;'` sends the field without a value.
-            if given.is_empty() {
-                fields.remove(USER_AGENT);
-            } else {
-                fields.insert(USER_AGENT, value);
-            }
-        }
-        let mut request = Self {
-            method,
-            keeps_method: said.request.is_some(),
-            fields,
-            without: Vec::new(),
-            body,
-            versions: match (said.http1, said.http2) {
-                (true, _) => Versions::Http1,
-                (_, true) => Versions::Http2,
-                _ => Versions::Both,
-            },
-            follows: said.location,
-        };
-        let mut added = Vec::new();
-        for line in &said.header {
-            request.add(line, &mut added)?;
-        }
-        Ok(request)
+/// What the command line says.
+pub fn request(said: &args::Request) -> Result<Request, RequestError> {
+    let body = body(&said.data)?;
+    let method = match &said.request {
+        Some(given) => given.parse().map_err(|_| RequestError::Method { given: given.clone() })?,
+        None if said.head => Method::HEAD,
+        None if !said.data.is_empty() => Method::POST,
+        None => Method::GET,
+    };
+    let mut fields = HeaderMap::new();
+    fields.insert(USER_AGENT, HeaderValue::from_static(concat!("visit/", env!("CARGO_PKG_VERSION"))));
+    fields.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    fields.insert(ACCEPT_ENCODING, CODINGS);
+    if !said.data.is_empty() {
+        fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
     }
-
-    /// One `-H`: the first of a name replaces what every request has, further ones are added.
-    fn add(&mut self, line: &str, added: &mut Vec<HeaderName>) -> Result<(), RequestError> {
-        // A field without its colon may hold a password.
-        let wrong = || RequestError::Field { given: Secrets::Removed.stream(line) };
-        let (name, value) = match (line.split_once(':'), line.strip_suffix(';')) {
-            (Some((name, value)), _) if value.trim().is_empty() => (name, None),
-            (Some((name, value)), _) => (name, Some(value.trim())),
-            (None, Some(name)) => (name, Some("")),
-            (None, None) => return Err(wrong()),
-        };
-        let name: HeaderName = name.trim().parse().map_err(|_| wrong())?;
-        let Some(value) = value else {
-            self.fields.remove(&name);
-            self.without.push(name);
-            return Ok(());
-        };
-        let value: HeaderValue = value.parse().map_err(|_| wrong())?;
-        if added.contains(&name) {
-            // RFC 9110 §7.2: a request has one Host. curl sends the first, too.
-            if name != HOST {
-                self.fields.append(name, value);
-            }
+    if let Some(given) = &said.user_agent {
+        let value = given.parse().map_err(|_| RequestError::UserAgent { given: given.clone() })?;
+        // As curl: an empty name is none. `-H 'User-Agent;'` sends the field without a value.
+        if given.is_empty() {
+            fields.remove(USER_AGENT);
         } else {
-            self.fields.insert(name.clone(), value);
-            added.push(name);
+            fields.insert(USER_AGENT, value);
         }
-        Ok(())
     }
+    let mut request = Request {
+        method,
+        keeps_method: said.request.is_some(),
+        fields,
+        without: Vec::new(),
+        body,
+        versions: match (said.http1, said.http2) {
+            (true, _) => Versions::Http1,
+            (_, true) => Versions::Http2,
+            _ => Versions::Both,
+        },
+        follows: said.location,
+    };
+    let mut added = Vec::new();
+    for line in &said.header {
+        add(&mut request, line, &mut added)?;
+    }
+    Ok(request)
+}
 
-    /// The request to make where an answer with this status points elsewhere (RFC 9110 §15.4): to another origin without
-    /// the credentials that were meant for this one.
-    #[must_use]
-    pub fn redirected(&self, status: u16, same_origin: bool) -> Self {
-        let mut next = self.clone();
-        let becomes_get = match status {
-            303 => self.method != Method::HEAD,
-            301 | 302 => self.method == Method::POST,
-            _ => false,
-        };
-        if becomes_get && !self.keeps_method {
-            next.method = Method::GET;
+/// One `-H`: the first of a name replaces what every request has, further ones are added.
+fn add(request: &mut Request, line: &str, added: &mut Vec<HeaderName>) -> Result<(), RequestError> {
+    // A field without its colon may hold a password.
+    let wrong = || RequestError::Field { given: Secrets::Removed.stream(line) };
+    let (name, value) = match (line.split_once(':'), line.strip_suffix(';')) {
+        (Some((name, value)), _) if value.trim().is_empty() => (name, None),
+        (Some((name, value)), _) => (name, Some(value.trim())),
+        (None, Some(name)) => (name, Some("")),
+        (None, None) => return Err(wrong()),
+    };
+    let name: HeaderName = name.trim().parse().map_err(|_| wrong())?;
+    let Some(value) = value else {
+        request.fields.remove(&name);
+        request.without.push(name);
+        return Ok(());
+    };
+    let value: HeaderValue = value.parse().map_err(|_| wrong())?;
+    if added.contains(&name) {
+        // RFC 9110 §7.2: a request has one Host. curl sends the first, too.
+        if name != HOST {
+            request.fields.append(name, value);
         }
-        if becomes_get {
-            next.body = Bytes::new();
-            next.fields.remove(CONTENT_TYPE);
-        }
-        if !same_origin {
-            for name in ["authorization", "cookie", "proxy-authorization"] {
-                next.fields.remove(name);
-            }
-            // A host that was named for the first server is none of the next one's.
-            next.fields.remove("host");
-        }
-        next
+    } else {
+        request.fields.insert(name.clone(), value);
+        added.push(name);
     }
+    Ok(())
 }
 
 /// The pieces of `-d`, joined as the values of a form are.
@@ -209,7 +161,7 @@ mod tests {
 
     fn request(line: &[&str]) -> Result<Request, RequestError> {
         let cli = Cli::parse_from(["visit"].iter().chain(line).chain(&["h.test"]));
-        Request::new(&cli.visit.request)
+        super::request(&cli.visit.request)
     }
 
     fn check(line: &[&str], method: &str, fields: &[(&str, Option<&str>)], body: &str) {

@@ -1,11 +1,10 @@
 //! What `--resolver` says: an address, `tls://` (RFC 7858), `https://` (RFC 8484), or `system`. Pure.
 
-use std::net::{IpAddr, SocketAddr};
-
-use crate::walk::{
+use probe::{
     secure::{Over, Upstream},
     target::Host,
 };
+use std::net::{IpAddr, SocketAddr};
 
 /// A resolver that was named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +99,7 @@ fn authority(rest: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use crate::walk::secrets::Secrets;
+    use secrets::Secrets;
 
     use super::*;
 

@@ -5,15 +5,13 @@
 use std::net::IpAddr;
 
 use anyhow::{anyhow, ensure};
+use probe::target::{self, Host};
+use secrets::Secrets;
 use world::{AddressBook, World, scenario::Scenario};
 
 use crate::{
     args::Visit,
     plan::{self, Ground, resolver::Named},
-    walk::{
-        secrets::Secrets,
-        target::{self, Host},
-    },
 };
 
 /// Refuses the options by which a visit reads and writes files, stdin and stdout among them.
@@ -51,19 +49,19 @@ pub fn stays(line: &Visit, running: Option<&Ground>) -> anyhow::Result<()> {
         let shown = Secrets::Removed.text(resolver);
         ensure!(is_in, "--resolver {shown} is outside the lab, and a scenario stays in it: name a resolver of the lab");
     }
-    let Ok(given) = plan::given(line) else { return Ok(()) };
+    let Ok(overrides) = plan::overrides(line) else { return Ok(()) };
     for url in &line.urls {
         let Ok((_, target)) = target::parse(url, Secrets::Removed) else { continue };
         let shown = target::shown(url, Secrets::Removed);
-        if let Ok((Ground::Internet, _)) = plan::plan(line, url, &given, running) {
+        if let Ok((Ground::Internet, _)) = plan::plan(line, url, &overrides, running) {
             return Err(anyhow!(
                 "{shown} is no place of the lab, and a scenario stays in it: with --lab the lab is asked for any name"
             ));
         }
-        let way = given.way(&target);
+        let way = overrides.way(&target);
         let led_to = match &way.host {
             Host::Ip(ip) => std::slice::from_ref(ip),
-            Host::Name(_) => given.addresses(&way).unwrap_or_default(),
+            Host::Name(_) => overrides.addresses(&way).unwrap_or_default(),
         };
         if let Some(ip) = led_to.iter().find(|ip| is_outside(ip)) {
             return Err(anyhow!("{shown} leads to {ip}, which is outside the lab, and a scenario stays in it"));

@@ -8,7 +8,7 @@ use quick_xml::{
 };
 
 use super::done::{Done, End, Summary, Visited};
-use view::clean;
+use text::clean;
 
 /// A suite for each file, a case for each scenario.
 pub fn xml(done: &[Done], summary: &Summary) -> io::Result<String> {

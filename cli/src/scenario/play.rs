@@ -22,11 +22,9 @@ use crate::{
     Stopped,
     args::{Cli, Visit},
     visitor::Visitor,
-    walk::{
-        secrets::Secrets,
-        target::{self, Scheme},
-    },
 };
+use probe::target::{self, Scheme};
+use secrets::Secrets;
 
 /// A scenario that can be played: its command lines are read.
 #[derive(Clone, Debug)]

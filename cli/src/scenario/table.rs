@@ -12,7 +12,7 @@ use super::{
     done::{Done, End, Visited, quoted},
     mask::masked,
 };
-use view::clean;
+use text::clean;
 
 /// The parts of a report, and which faults are in each; the last one has all others.
 const PARTS: [(&str, Option<Role>); 5] = [

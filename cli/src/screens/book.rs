@@ -7,10 +7,8 @@ use world::{AddressBook, BookHost, BookService, Inside, Protocol, Published};
 
 use crate::publish::Reach;
 
-use view::{
-    page::{Ink, Page, Style, dim, piece, plain},
-    words,
-};
+use text::words;
+use view::page::{Ink, Page, Style, dim, piece, plain};
 
 /// More clients are counted, not shown.
 const MOST_CLIENTS: usize = 3;

@@ -1,10 +1,10 @@
 //! What `visit doctor` found.
 
 use crate::doctor::{Diagnosis, State};
+use text::words::count;
 use view::{
     Style,
     page::{Ink, Page, dim, piece, plain},
-    words::count,
 };
 
 /// Columns before what was found.

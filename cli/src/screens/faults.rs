@@ -1,10 +1,10 @@
 //! The faults in force in a lab.
 
 use crate::faults::command::Row;
+use text::words::{self, duration};
 use view::{
     Style,
     page::{Ink, Page, dim, piece, plain},
-    words::{self, duration},
 };
 
 /// Where, which, how often it has struck, and when it ends.

@@ -1,11 +1,11 @@
 //! Many clients of the lab at once, for people.
 
 use crate::load::Load;
+use text::words::{bytes, count, duration};
 use view::{
     Detail,
     page::{Ink, Page, Style, dim, piece, plain},
     series,
-    words::{bytes, count, duration},
 };
 
 /// What the clients did, and the spread of their visits' times.

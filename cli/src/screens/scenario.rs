@@ -6,10 +6,10 @@ use crate::scenario::{
     done::{Done, End, Summary, Visited, quoted},
     play::Script,
 };
+use text::words::{count, duration};
 use view::{
     Style,
     page::{Ink, Page, Piece, dim, piece, plain},
-    words::{count, duration},
 };
 
 /// The scenarios, with what they show.

@@ -6,12 +6,10 @@ use std::{collections::BTreeMap, fs, path::Path, sync::LazyLock};
 use diagnosis::compare;
 use journey::MadeBy;
 use proptest::{prelude::*, sample::Index};
+use secrets::Secrets;
 use serde_json::{Value, json};
 use view::{Detail, Style};
-use visit::{
-    kept::{self, Kept},
-    walk::secrets::Secrets,
-};
+use visit::kept::{self, Kept};
 
 /// All saved records, as JSON.
 static SAVED: LazyLock<Vec<Value>> = LazyLock::new(|| {

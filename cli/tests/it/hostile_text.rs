@@ -6,9 +6,9 @@ use crate::peer::{End, Server, raw, run};
 use diagnosis::Series;
 use journey::Journey;
 use packets::layers::Model;
+use secrets::Secrets;
 use serde_json::Value;
 use view::{Detail, Style};
-use visit::walk::secrets::Secrets;
 
 /// CSI in 8 and in 7 bits, a title, a bell, text turned round, a zero-width space, a tag character.
 const HOSTILE: &str = "\u{9b}31m\u{1b}[2J\u{1b}]0;x\u{7}\u{202e}\u{200b}\u{e0041}\u{85}\u{2028}";

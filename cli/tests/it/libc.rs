@@ -427,7 +427,11 @@ fn options_and_environment() {
                 env: ALIASES,
                 hosts: ALIASED,
                 script: |_, name, _| if name == "web.lan." { Address } else { NX },
-                ..row("HOSTALIASES leads to a name that is searched for", "nameserver 127.0.0.2\nsearch lan\n", "single")
+                ..row(
+                    "HOSTALIASES leads to a name that is searched for",
+                    "nameserver 127.0.0.2\nsearch lan\n",
+                    "single",
+                )
             },
             Row { env: ALIASES, hosts: ALIASED, ..row("HOSTALIASES and a dot", "nameserver 127.0.0.2\n", "short.x") },
             Row {

@@ -8,8 +8,8 @@ use journey::{
 };
 use packets::layers::Model;
 use proptest::prelude::*;
+use secrets::Secrets;
 use view::{Detail, Style};
-use visit::walk::secrets::Secrets;
 
 const NARROW: Style = Style { color: false, unicode: true, width: 80 };
 const FULL: Detail = Detail { verbose: false, head: false, packets: true, layers: None, secrets: Secrets::Removed };

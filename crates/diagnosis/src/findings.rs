@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use journey::{
     Hop, StageName,
     dns::{Meaning, Reply},
+    root_walk::{Asked, End, Finding, Group, Learned, SERVER_FAILURE, Said, Search, Server, Zone},
     stage::{Did, Name, NameSource, Told},
-    walk::{Asked, End, Finding, Group, Learned, SERVER_FAILURE, Said, Search, Server, Zone},
 };
 
 /// Everything that does not fit together in these searches, and between them and what the resolver said in these hops.

@@ -8,8 +8,8 @@ use journey::{
     capture::Captured,
     machine::RunDelay,
     outcome::exit,
+    root_walk::RootWalk,
     stage::{self, Did, Told},
-    walk::Walk,
 };
 
 use crate::causes;
@@ -31,7 +31,7 @@ pub struct Case<'a> {
     /// The frames that passed.
     pub capture: &'a Captured,
     /// This machine's own walk from the root.
-    pub walk: Option<&'a Walk>,
+    pub walk: Option<&'a RootWalk>,
     /// How long threads of this process waited for a processor.
     pub run_delays: &'a [RunDelay],
     /// Whether a status of 400 or above counts as a failure.

@@ -16,7 +16,7 @@
 //! | [`capture`] | the frames that passed |
 //! | [`chronicle`] | what this machine did, as events |
 //! | [`report`] | what a service tells on `/events` |
-//! | [`walk`] | this machine's own walk from the root, made beside a visit |
+//! | [`root_walk`] | this machine's own walk from the root, made beside a visit |
 //! | [`trace`] | the id that joins what several hosts say about one visit |
 //!
 //! ```
@@ -44,9 +44,9 @@ pub mod evidence;
 pub mod machine;
 pub mod outcome;
 pub mod report;
+pub mod root_walk;
 pub mod stage;
 pub mod trace;
-pub mod walk;
 
 pub use cause::{Basis, Cause, Sure, Trouble};
 pub use event::{Event, NoUse, What};
@@ -110,7 +110,7 @@ pub struct Journey {
     /// This machine's own walk from the root, where one was asked for or the answer was in doubt. It is no part of the visit:
     /// it began when that was over. What it found is held against what the resolver said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub walk: Option<walk::Walk>,
+    pub walk: Option<root_walk::RootWalk>,
     /// How long threads of this process waited for a processor during the visit, the longest first; empty where the kernel
     /// does not count it, and without waits of 10 ms and more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::stage::{Address, Exchange};
 
-/// The whole walk.
+/// A walk from the root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Walk {
+pub struct RootWalk {
     /// Which servers of each zone were asked.
     pub servers: Servers,
     /// Why it was made though nobody asked for it, in words; null where somebody did.
@@ -214,7 +214,7 @@ impl Said {
     }
 }
 
-impl Walk {
+impl RootWalk {
     /// The searches for names that were visited.
     pub fn visited(&self) -> impl Iterator<Item = &Search> {
         self.searches.iter().filter(|search| search.server_of.is_none())

@@ -9,7 +9,7 @@ use hickory_proto::{
 };
 use journey::{Reason, stage::Address};
 
-use super::{Walk, stub::NoReply};
+use super::{Probe, stub::NoReply};
 
 /// Most links of an alias chain that are followed.
 const LONGEST_CHAIN: usize = 32;
@@ -50,7 +50,7 @@ pub fn merge(answers: Vec<Result<Told, NoReply>>) -> Result<Told, NoReply> {
 
 /// What a reply says about the addresses of one family.
 pub fn read(
-    walk: &Walk<'_>,
+    probe: &Probe<'_>,
     server: SocketAddr,
     name: &Name,
     rtype: RecordType,
@@ -88,7 +88,7 @@ pub fn read(
             return no(Reason::BadReply, format!("{server} answers {rcode} when asked for {shown}"));
         }
     }
-    let addresses = addresses(walk, &end, rtype, message);
+    let addresses = addresses(probe, &end, rtype, message);
     if addresses.is_empty() {
         if let Some(what) = endless(&aliases, &end, message) {
             return no(Reason::BadReply, format!("{server} answers with aliases {what}"));
@@ -108,7 +108,7 @@ pub fn read(
 }
 
 /// The addresses of the name, each once: some servers send a record twice, and a set has no duplicates (RFC 2181 §5).
-fn addresses(walk: &Walk<'_>, end: &Name, rtype: RecordType, message: &Message) -> Vec<Address> {
+fn addresses(probe: &Probe<'_>, end: &Name, rtype: RecordType, message: &Message) -> Vec<Address> {
     let mut found: Vec<Address> = Vec::new();
     for record in message.answers.iter().filter(|record| is_of(record, end, rtype)) {
         let ip = match &record.data {
@@ -117,7 +117,7 @@ fn addresses(walk: &Walk<'_>, end: &Name, rtype: RecordType, message: &Message) 
             _ => continue,
         };
         if found.iter().all(|known| known.ip != ip) {
-            found.push(Address { ip, ttl: Some(record.ttl), host: walk.host_of(ip) });
+            found.push(Address { ip, ttl: Some(record.ttl), host: probe.host_of(ip) });
         }
     }
     found

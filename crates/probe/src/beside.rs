@@ -11,7 +11,7 @@ use journey::{
 };
 use tokio::sync::oneshot;
 
-use super::{Walk, both::Question, stub::Log};
+use super::{Probe, both::Question, stub::Log};
 
 /// How long a question is waited for in all, after the visit where it has to be: as long as Chromium's own resolver waits
 /// for it (measured) before it asks getaddrinfo.
@@ -79,24 +79,24 @@ impl<'w> Beside<'w> {
 
     /// Waits for what is still under way when the visit is over, if so asked, as long as that may tell something; then
     /// notes in the hops what became of every question. The wait is no part of any stage.
-    pub async fn settle(&self, walk: &Walk<'_>, hops: &mut [Hop], waits: bool) {
+    pub async fn settle(&self, probe: &Probe<'_>, hops: &mut [Hop], waits: bool) {
         let begun = || {
             let running = self.running.borrow();
             let open = running.iter().filter(|one| one.question.is_some());
             open.filter_map(|one| under_way(&one.log.borrow()).map(|exchange| exchange.start_us)).max()
         };
         if let Some(start_us) = begun().filter(|_| waits) {
-            let waited = Duration::from_micros(walk.clock.us().saturating_sub(start_us));
+            let waited = Duration::from_micros(probe.clock.us().saturating_sub(start_us));
             let all = poll_fn(|context| if self.poll_all(context) { Poll::Ready(()) } else { Poll::Pending });
             // Whether the time was over or the user stopped it: what is known is noted.
-            let _ = walk.bounds.within(PATIENCE.saturating_sub(waited), all).await;
+            let _ = probe.bounds.within(PATIENCE.saturating_sub(waited), all).await;
         }
         for one in self.running.borrow_mut().drain(..) {
             drop(one.question);
             let name =
                 hops.get_mut(one.hop).and_then(|hop| hop.stages.iter_mut().find(|s| s.name() == StageName::Name));
             if let Some(Did::Name(name)) = name.map(|stage| &mut stage.did) {
-                name.exchanges = ended(&one.log.borrow(), walk.clock.us());
+                name.exchanges = ended(&one.log.borrow(), probe.clock.us());
             }
         }
     }

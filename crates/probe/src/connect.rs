@@ -22,7 +22,7 @@ use tokio::{
 use world::{Protocol, Route};
 
 use super::{
-    Broken, Walk,
+    Broken, Probe,
     beside::Late,
     bounds::cut,
     calls,
@@ -37,28 +37,28 @@ pub type Connection = (SocketAddr, TcpStream);
 
 /// Opens a connection to one of these addresses, or to one that comes late.
 pub async fn connect(
-    walk: &Walk<'_>,
+    probe: &Probe<'_>,
     addresses: &[Address],
     port: u16,
     late: &mut Late,
 ) -> Result<(Did, Connection), Box<Broken>> {
-    connect_noting(walk, addresses, port, late).await.0
+    connect_noting(probe, addresses, port, late).await.0
 }
 
 /// The same, and the socket calls that were made for it.
 pub async fn connect_noting(
-    walk: &Walk<'_>,
+    probe: &Probe<'_>,
     addresses: &[Address],
     port: u16,
     late: &mut Late,
 ) -> (Result<(Did, Connection), Box<Broken>>, Vec<Call>) {
     let log = Log::default();
-    let race = race(walk, addresses, port, late, &log);
-    let limit = walk.bounds.connect;
-    let result = walk.bounds.within(limit, race).await;
+    let race = race(probe, addresses, port, late, &log);
+    let limit = probe.bounds.connect;
+    let result = probe.bounds.within(limit, race).await;
     let mut attempts = log.attempts.into_inner();
     // What was still under way when the stage ended has lasted until now.
-    let now = walk.clock.us();
+    let now = probe.clock.us();
     for attempt in attempts.iter_mut().filter(|attempt| attempt.result == Tried::Abandoned) {
         attempt.duration_us = now.saturating_sub(attempt.start_us);
         match &result {
@@ -78,7 +78,7 @@ pub async fn connect_noting(
     (Err(Box::new((did, failure))), calls)
 }
 
-/// What was done, noted as it is done. The walk is one task, so cells are enough.
+/// What was done, noted as it is done. A visit is one task, so cells are enough.
 #[derive(Default)]
 struct Log {
     attempts: RefCell<Vec<Attempt>>,
@@ -119,7 +119,7 @@ fn calls_of(attempts: &[Attempt], sockets: Vec<(usize, Call)>) -> Vec<Call> {
     calls
 }
 
-async fn race(walk: &Walk<'_>, addresses: &[Address], port: u16, late: &mut Late, log: &Log) -> Option<Connection> {
+async fn race(probe: &Probe<'_>, addresses: &[Address], port: u16, late: &mut Late, log: &Log) -> Option<Connection> {
     let mut waiting = addresses.to_vec();
     let mut running = FuturesUnordered::new();
     let mut next = tokio::time::Instant::now();
@@ -132,7 +132,7 @@ async fn race(walk: &Walk<'_>, addresses: &[Address], port: u16, late: &mut Late
                 Some(stream) => return Some(stream),
                 None => next = tokio::time::Instant::now(),
             },
-            came = joined(walk, late, is_idle, log), if late.is_open() => {
+            came = joined(probe, late, is_idle, log), if late.is_open() => {
                 let is_new = |address: &Address| {
                     let is_known = |server: &SocketAddr| server.ip() == address.ip;
                     !log.attempts.borrow().iter().any(|attempt| is_known(&attempt.server))
@@ -140,13 +140,13 @@ async fn race(walk: &Walk<'_>, addresses: &[Address], port: u16, late: &mut Late
                 waiting.extend(came.into_iter().filter(is_new));
                 waiting = order::sorted(
                     waiting,
-                    Policy::of(walk),
+                    Policy::of(probe),
                     |address| address.ip,
-                    |ip| order::source(walk, ip, port),
+                    |ip| order::source(probe, ip, port),
                 );
             },
             () = sleep_until(next), if !waiting.is_empty() => {
-                running.push(attempt(walk, waiting.remove(0), port, log));
+                running.push(attempt(probe, waiting.remove(0), port, log));
                 next = tokio::time::Instant::now() + ATTEMPT_DELAY;
             }
         }
@@ -157,9 +157,9 @@ async fn race(walk: &Walk<'_>, addresses: &[Address], port: u16, late: &mut Late
 }
 
 /// Waits for the addresses that come late; notes the time where nothing else is going on.
-async fn joined(walk: &Walk<'_>, late: &mut Late, is_idle: bool, log: &Log) -> Vec<Address> {
-    let start_us = walk.clock.us();
-    let note = || Waited { start_us, duration_us: walk.clock.us().saturating_sub(start_us) };
+async fn joined(probe: &Probe<'_>, late: &mut Late, is_idle: bool, log: &Log) -> Vec<Address> {
+    let start_us = probe.clock.us();
+    let note = || Waited { start_us, duration_us: probe.clock.us().saturating_sub(start_us) };
     let _noted = is_idle.then(|| Noting { log, note });
     late.next().await
 }
@@ -177,16 +177,16 @@ impl<N: Fn() -> Waited> Drop for Noting<'_, N> {
 }
 
 /// One attempt, noted as it begins and as it ends.
-async fn attempt(walk: &Walk<'_>, address: Address, port: u16, log: &Log) -> Option<Connection> {
+async fn attempt(probe: &Probe<'_>, address: Address, port: u16, log: &Log) -> Option<Connection> {
     let server = SocketAddr::new(address.ip, port);
-    let route = walk.book.map_or(Route::Direct, |book| book.route(Protocol::Tcp, server));
+    let route = probe.book.map_or(Route::Direct, |book| book.route(Protocol::Tcp, server));
     let real = match route {
         Route::Direct => Ok(server),
         Route::Via(socket) | Route::NothingListens(Some(socket)) => Ok(socket),
         Route::NothingListens(None) => Err("this machine has no IPv6, so this lab has none".to_owned()),
         Route::NoHost => Err("no host of this lab has that address".to_owned()),
     };
-    let start_us = walk.clock.us();
+    let start_us = probe.clock.us();
     let nth = {
         let mut attempts = log.attempts.borrow_mut();
         attempts.push(Attempt {
@@ -202,11 +202,11 @@ async fn attempt(walk: &Walk<'_>, address: Address, port: u16, log: &Log) -> Opt
         attempts.len() - 1
     };
     let opened = match real {
-        Ok(real) => open(walk, real, nth, log).await.map_err(|error| tried(&error, real)),
+        Ok(real) => open(probe, real, nth, log).await.map_err(|error| tried(&error, real)),
         Err(why) => Err(Tried::Unreachable { why }),
     };
     let note = &mut log.attempts.borrow_mut()[nth];
-    note.duration_us = walk.clock.us().saturating_sub(start_us);
+    note.duration_us = probe.clock.us().saturating_sub(start_us);
     match opened {
         Ok(stream) => {
             note.result = Tried::Connected;
@@ -224,15 +224,15 @@ async fn attempt(walk: &Walk<'_>, address: Address, port: u16, log: &Log) -> Opt
 }
 
 /// The two calls of which a connection is made.
-async fn open(walk: &Walk<'_>, real: SocketAddr, nth: usize, log: &Log) -> io::Result<TcpStream> {
+async fn open(probe: &Probe<'_>, real: SocketAddr, nth: usize, log: &Log) -> io::Result<TcpStream> {
     let began = Instant::now();
     let (family, socket) = match real {
         SocketAddr::V4(_) => ("AF_INET", TcpSocket::new_v4()),
         SocketAddr::V6(_) => ("AF_INET6", TcpSocket::new_v6()),
     };
     let gave = socket.as_ref().map_or_else(calls::errno, |socket| socket.as_raw_fd().to_string());
-    let at_us = walk.clock.us_at(began);
-    let duration_us = walk.clock.us().saturating_sub(at_us);
+    let at_us = probe.clock.us_at(began);
+    let duration_us = probe.clock.us().saturating_sub(at_us);
     let with = format!("{family}, SOCK_STREAM");
     log.sockets.borrow_mut().push((nth, Call { name: "socket".to_owned(), with, gave, at_us, duration_us }));
     socket?.connect(real).await

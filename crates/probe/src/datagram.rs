@@ -20,7 +20,7 @@ use tokio::net::UdpSocket;
 use world::{Protocol, Route};
 
 use super::{
-    Walk,
+    Probe,
     bounds::{cut, seconds},
     calls::{Calls, bytes, errno},
     connect::unreachable,
@@ -39,25 +39,25 @@ const LONGEST: Duration = Duration::from_secs(10);
 const TAKEN: usize = 65_535;
 
 /// Sends one datagram to the first of these addresses and takes what comes back; the stages from `connect` on.
-pub async fn exchange(walk: &Walk<'_>, payload: &[u8], addresses: &[Address], port: u16) -> Vec<Stage> {
+pub async fn exchange(probe: &Probe<'_>, payload: &[u8], addresses: &[Address], port: u16) -> Vec<Stage> {
     let mut stages = Vec::new();
     // Which of several addresses works is told by nobody, so the others are not tried.
     let Some(address) = addresses.first() else { return stages };
     let server = SocketAddr::new(address.ip, port);
-    let (connect, socket) = connect(walk, address, server).await;
+    let (connect, socket) = connect(probe, address, server).await;
     stages.push(connect);
     let Some(socket) = socket else { return stages };
     stages.push(Stage::skipped(StageName::Tls, "udp:// has no TLS"));
-    let talk = Talk { walk, socket, server, came: Heard::default(), datagrams: 0, first: None, last: None };
+    let talk = Talk { probe, socket, server, came: Heard::default(), datagrams: 0, first: None, last: None };
     stages.extend(talk.run(payload).await);
     stages
 }
 
 /// The `connect` stage: the socket, told its peer. No packet is sent.
-async fn connect(walk: &Walk<'_>, address: &Address, server: SocketAddr) -> (Stage, Option<UdpSocket>) {
-    let start_us = walk.clock.us();
-    let mut calls = Calls::new(walk.clock);
-    let route = walk.book.map_or(Route::Direct, |book| book.route(Protocol::Udp, server));
+async fn connect(probe: &Probe<'_>, address: &Address, server: SocketAddr) -> (Stage, Option<UdpSocket>) {
+    let start_us = probe.clock.us();
+    let mut calls = Calls::new(probe.clock);
+    let route = probe.book.map_or(Route::Direct, |book| book.route(Protocol::Udp, server));
     let real = match route {
         Route::Direct => Ok(server),
         Route::Via(socket) => Ok(socket),
@@ -93,7 +93,7 @@ async fn connect(walk: &Walk<'_>, address: &Address, server: SocketAddr) -> (Sta
             (result, Failure { reason, what: format!("{server}: {why}") })
         }),
     };
-    let now_us = walk.clock.us();
+    let now_us = probe.clock.us();
     attempt.duration_us = now_us.saturating_sub(start_us);
     let (state, failure, socket) = match opened {
         Ok(socket) => {
@@ -133,7 +133,7 @@ async fn open(real: SocketAddr, calls: &mut Calls) -> io::Result<UdpSocket> {
 }
 
 struct Talk<'a> {
-    walk: &'a Walk<'a>,
+    probe: &'a Probe<'a>,
     socket: UdpSocket,
     server: SocketAddr,
     came: Heard,
@@ -144,7 +144,7 @@ struct Talk<'a> {
 
 impl Talk<'_> {
     async fn run(mut self, payload: &[u8]) -> Vec<Stage> {
-        let clock = self.walk.clock;
+        let clock = self.probe.clock;
         let mut stages = vec![self.send(payload).await];
         if stages[0].state == StageState::Failed {
             return stages;
@@ -177,9 +177,9 @@ impl Talk<'_> {
 
     /// One datagram; it goes or it does not.
     async fn send(&self, payload: &[u8]) -> Stage {
-        let mut calls = Calls::new(self.walk.clock);
+        let mut calls = Calls::new(self.probe.clock);
         let mut sent = Heard::default();
-        let start_us = self.walk.clock.us();
+        let start_us = self.probe.clock.us();
         let began = Instant::now();
         let result = self.socket.send(payload).await;
         let gave = result.as_ref().map_or_else(errno, |count| bytes(*count));
@@ -191,12 +191,12 @@ impl Talk<'_> {
         if failure.is_none() {
             sent.push(payload);
         }
-        let text = sent.text().map(|text| self.walk.secrets.stream(&text));
+        let text = sent.text().map(|text| self.probe.secrets.stream(&text));
         let did = Did::Send(stage::Send { bytes: Some(sent.bytes), text, ..stage::Send::default() });
         // The time before the call, as in `meter`: the answer can be there before the call returns.
         let (state, end_us) = match failure {
-            None => (StageState::Done, self.walk.clock.us_at(began)),
-            Some(_) => (StageState::Failed, self.walk.clock.us()),
+            None => (StageState::Done, self.probe.clock.us_at(began)),
+            Some(_) => (StageState::Failed, self.probe.clock.us()),
         };
         Stage { calls: calls.take(), ..observed(state, did, start_us, end_us, failure) }
     }
@@ -240,11 +240,11 @@ impl Talk<'_> {
 
     /// The first datagram has come; more may follow.
     async fn receive(&mut self, start_us: u64) -> Stage {
-        let mut calls = Calls::new(self.walk.clock);
+        let mut calls = Calls::new(self.probe.clock);
         let begin = Instant::now();
         let result = loop {
-            if self.came.bytes > self.walk.max_response {
-                let what = format!("what comes is larger than the limit of {} bytes", self.walk.max_response);
+            if self.came.bytes > self.probe.max_response {
+                let what = format!("what comes is larger than the limit of {} bytes", self.probe.max_response);
                 break Err(Failure { reason: Reason::TooLarge, what });
             }
             if begin.elapsed() > LONGEST {
@@ -256,18 +256,18 @@ impl Talk<'_> {
                 // A socket that tells of an error after an answer tells of a later packet; the answer stands.
                 Ok(Err(error)) => break Ok(format!("then {}", errno(&error))),
                 // Where datagrams never pause there is no wait in which a limit could be noticed.
-                Ok(Ok(())) => self.walk.bounds.over(),
+                Ok(Ok(())) => self.probe.bounds.over(),
             };
             if let Some(reason) = reason {
                 let so_far = format!("the server, of which {} bytes had come, had not paused", self.came.bytes);
                 break Err(Failure { reason, what: cut(&so_far, reason, QUIET) });
             }
         };
-        let text = self.came.text().map(|text| self.walk.secrets.stream(&text));
+        let text = self.came.text().map(|text| self.probe.secrets.stream(&text));
         let did = stage::Receive { bytes: Some(self.came.bytes), text, ..stage::Receive::default() };
         let did = Did::Receive(Box::new(did));
-        let now_us = self.walk.clock.us();
-        let last_us = self.last.map_or(start_us, |last| self.walk.clock.us_at(last));
+        let now_us = self.probe.clock.us();
+        let last_us = self.last.map_or(start_us, |last| self.probe.clock.us_at(last));
         let datagrams =
             if self.datagrams == 1 { "1 datagram".to_owned() } else { format!("{} datagrams", self.datagrams) };
         let stage = match result {
@@ -284,7 +284,7 @@ impl Talk<'_> {
     async fn receive_one(&mut self, limit: Duration, calls: &mut Calls) -> Result<io::Result<()>, Reason> {
         let mut buffer = vec![0; TAKEN];
         let began = Instant::now();
-        let result = self.walk.bounds.within(limit, self.socket.recv(&mut buffer)).await;
+        let result = self.probe.bounds.within(limit, self.socket.recv(&mut buffer)).await;
         let gave = match &result {
             Ok(Ok(count)) => bytes(*count),
             Ok(Err(error)) => errno(error),
@@ -303,7 +303,7 @@ impl Talk<'_> {
 
     /// The socket is given back; the other side hears nothing of it.
     fn close(self) -> Stage {
-        let clock = self.walk.clock;
+        let clock = self.probe.clock;
         let mut calls = Calls::new(clock);
         let began = Instant::now();
         drop(self.socket);

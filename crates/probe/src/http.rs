@@ -35,16 +35,16 @@ use journey::{
     Reason, Stage, StageName, StageState, TraceId,
     stage::{self, Did, Failure, Framing, Protocol},
 };
+use secrets::Secrets;
 
 use super::{
-    Walk,
+    Probe,
     conn::Conn,
     meter::{Grammar, Meter, Metered, Seen},
     observed,
-    secrets::Secrets,
     target::Target,
 };
-use crate::plan::request;
+use crate::request;
 
 /// How long the first byte of a response may take.
 const FIRST_BYTE: Duration = Duration::from_secs(30);
@@ -102,29 +102,29 @@ pub struct Open {
 
 /// Sends the request, reads the response and closes; the stages as far as they came, and the response's `Location`.
 pub async fn exchange(
-    walk: &Walk<'_>,
+    probe: &Probe<'_>,
     target: &Target,
     asked: &request::Request,
     open: Open,
 ) -> (Vec<Stage>, Option<String>) {
     match open.version {
-        Version::Http1 => in_http1(walk, target, asked, open).await,
-        Version::Http2 => in_http2(walk, target, asked, open).await,
+        Version::Http1 => in_http1(probe, target, asked, open).await,
+        Version::Http2 => in_http2(probe, target, asked, open).await,
     }
 }
 
 async fn in_http1(
-    walk: &Walk<'_>,
+    probe: &Probe<'_>,
     target: &Target,
     asked: &request::Request,
     open: Open,
 ) -> (Vec<Stage>, Option<String>) {
-    let start_us = walk.clock.us();
+    let start_us = probe.clock.us();
     let message = one::Message::new(target, asked, &open);
-    let sent = message.shown(walk, target);
+    let sent = message.shown(probe, target);
     let before = before(&open);
     let (mut stream, meter, back) = Metered::lend(open.conn, Grammar::Messages);
-    let mut talk = Talk::new(walk, meter, start_us, before, asked.follows);
+    let mut talk = Talk::new(probe, meter, start_us, before, asked.follows);
     talk.request_bytes = Some(message.len());
     let stages = match one::run(&mut talk, &message, &mut stream).await {
         Ok(done) => {
@@ -134,7 +134,7 @@ async fn in_http1(
                 (0, conn) => conn.map_err(|_| "the connection was lost".to_owned()),
                 (count, _) => Err(behind(count)),
             };
-            stages.push(close::close(walk, conn, done.keep_alive, &talk.meter.seen()).await);
+            stages.push(close::close(probe, conn, done.keep_alive, &talk.meter.seen()).await);
             stages
         }
         Err(failure) => talk.stages(sent, Some(failure)),
@@ -149,30 +149,30 @@ fn behind(count: u64) -> String {
 }
 
 async fn in_http2(
-    walk: &Walk<'_>,
+    probe: &Probe<'_>,
     target: &Target,
     asked: &request::Request,
     open: Open,
 ) -> (Vec<Stage>, Option<String>) {
-    let start_us = walk.clock.us();
+    let start_us = probe.clock.us();
     let (request, dropped) = two::build(target, asked, &open);
     let sent = stage::Send {
         method: Some(request.method().to_string()),
-        target: Some(walk.secrets.text(&target.path)),
+        target: Some(probe.secrets.text(&target.path)),
         version: Some(head::version(request.version())),
-        headers: two::shown(walk, &request),
+        headers: two::shown(probe, &request),
         content_bytes: (!asked.body.is_empty()).then_some(asked.body.len() as u64),
         ..stage::Send::default()
     };
     let before = before(&open);
     let (stream, meter, back) = Metered::lend(open.conn, Grammar::Frames);
-    let mut talk = Talk::new(walk, meter, start_us, before, asked.follows);
+    let mut talk = Talk::new(probe, meter, start_us, before, asked.follows);
     let mut stages = match talk.run(request, stream).await {
         Ok(done) => {
             let mut stages = talk.stages(sent, None);
             let keep_alive = done.keep_alive;
-            let conn = done.conn(walk, &talk.meter, back).await;
-            stages.push(close::close(walk, conn, keep_alive, &talk.meter.seen()).await);
+            let conn = done.conn(probe, &talk.meter, back).await;
+            stages.push(close::close(probe, conn, keep_alive, &talk.meter.seen()).await);
             stages
         }
         Err(failure) => talk.stages(sent, Some(failure)),
@@ -203,7 +203,7 @@ fn before(open: &Open) -> Option<(u64, u64)> {
 }
 
 struct Talk<'a> {
-    walk: &'a Walk<'a>,
+    probe: &'a Probe<'a>,
     meter: Meter,
     start_us: u64,
     // Bytes written and read below TLS before the request.
@@ -218,9 +218,9 @@ struct Talk<'a> {
 }
 
 impl<'a> Talk<'a> {
-    fn new(walk: &'a Walk<'a>, meter: Meter, start_us: u64, before: Option<(u64, u64)>, follows: bool) -> Self {
+    fn new(probe: &'a Probe<'a>, meter: Meter, start_us: u64, before: Option<(u64, u64)>, follows: bool) -> Self {
         Self {
-            walk,
+            probe,
             meter,
             start_us,
             before,
@@ -234,7 +234,7 @@ impl<'a> Talk<'a> {
 
     /// How much longer the response may take.
     fn time_left(&self) -> Duration {
-        match self.meter.seen().first_read.filter(|_| self.walk.bounds.deadline.is_none()) {
+        match self.meter.seen().first_read.filter(|_| self.probe.bounds.deadline.is_none()) {
             Some(first) => LONGEST.saturating_sub(first.elapsed()),
             None => LONGEST,
         }
@@ -258,8 +258,8 @@ impl<'a> Talk<'a> {
     /// The stages `send`, `wait` and `receive`, from what the meter saw; a failure belongs to the one it came in.
     fn stages(&mut self, mut sent: stage::Send, failure: Option<Failure>) -> Vec<Stage> {
         let seen = self.meter.seen();
-        let now_us = self.walk.clock.us();
-        let at = |instant| self.walk.clock.us_at(instant);
+        let now_us = self.probe.clock.us();
+        let at = |instant| self.probe.clock.us_at(instant);
         sent.bytes = Some(seen.written);
         self.receive.bytes = Some(seen.read);
         if let Some((written, read)) = self.before {

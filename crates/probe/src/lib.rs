@@ -1,18 +1,20 @@
-//! The walk: one stage after the other, each measured where it happens. It returns data; views decide how it looks.
+//! One visit's stages, one after the other, each measured where it happens. They return data: `diagnosis` judges it, and
+//! views decide how it looks.
 //!
 //! | module | stage |
 //! |---|---|
 //! | [`target`] | `url` |
-//! | [`name`], [`both`], [`given`], [`system`], [`answer`], [`stub`], [`secure`] | `name` |
+//! | [`name`], [`both`], [`overrides`], [`system`], [`search`], [`answer`], [`stub`], [`secure`] | `name` |
 //! | [`beside`] | the question that `name` did not wait for, beside the other stages |
-//! | [`tree`] | none: this machine's own walk from the root, beside the visit |
+//! | [`root_walk`] | none: this machine's own walk from the root, beside the visit |
+//! | [`redirect`] | one hop after the other |
+//! | [`request`], [`payload`], [`proxy`] | what is sent, and the proxies that are not used |
 //! | [`route`] | `route` |
 //! | [`order`], [`connect`] | `connect` |
 //! | [`tls`] | `tls` |
 //! | [`http`], [`conn`], [`meter`] | `send`, `wait`, `receive`, `close` |
 //! | [`raw`]: [`stream`], [`datagram`] | the same of `tcp://` and `udp://`, from `connect` on |
 //! | [`calls`], [`heard`] | the socket calls behind these, and the bytes |
-//! | [`secrets`] | what is not shown (a crate, which services use as well) |
 //! | [`bounds`], [`clock`] | time limits and the visit's clock |
 
 pub mod answer;
@@ -24,13 +26,19 @@ pub mod clock;
 pub mod conn;
 pub mod connect;
 pub mod datagram;
-pub mod given;
+
 pub mod heard;
 pub mod http;
 pub mod meter;
 pub mod name;
 pub mod order;
+pub mod overrides;
+pub mod payload;
+pub mod proxy;
 pub mod raw;
+pub mod redirect;
+pub mod request;
+pub mod root_walk;
 pub mod route;
 pub mod search;
 pub mod secure;
@@ -39,9 +47,6 @@ pub mod stub;
 pub mod system;
 pub mod target;
 pub mod tls;
-pub mod tree;
-
-pub use ::secrets;
 
 use std::{net::IpAddr, time::Duration};
 
@@ -53,26 +58,24 @@ use netlab::net::Net;
 use tokio::net::TcpStream;
 use world::{AddressBook, Protocol};
 
-use crate::{
-    payload::Payload,
-    plan::{proxy, request::Request},
-};
 use beside::Beside;
 use bounds::Bounds;
 use clock::Clock;
 use conn::{Conn, Counted};
-use given::Given;
 use http::{Open, Version, Versions};
 use name::Resolvers;
+use overrides::Overrides;
+use payload::Payload;
+use request::Request;
 use secrets::Secrets;
 use target::{Host, Scheme, Target};
 
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// Everything that a walk needs to know.
+/// Everything that the stages of a visit need to know.
 #[derive(Clone, Debug)]
-pub struct Walk<'a> {
+pub struct Probe<'a> {
     /// The visit's clock.
     pub clock: Clock,
     /// When to give up.
@@ -84,7 +87,7 @@ pub struct Walk<'a> {
     /// Who is asked for names.
     pub resolvers: Resolvers,
     /// What the command line says about names.
-    pub given: &'a Given,
+    pub overrides: &'a Overrides,
     /// Which addresses are wanted.
     pub family: Family,
     /// Sent along, where somebody is there to record it.
@@ -128,7 +131,7 @@ impl Family {
 /// A stage that could not do what it is for: what it found out nevertheless, and why.
 pub type Broken = (Did, Failure);
 
-impl Walk<'_> {
+impl Probe<'_> {
     /// Walks to the end of request number `nth`, or to the stage that fails; with the hop, the `Location` of the answer as
     /// it came. Questions that are not waited for go on `beside`.
     pub async fn hop<'w>(
@@ -143,7 +146,7 @@ impl Walk<'_> {
         if self.resolvers.are_secure() || target::parse(url, self.secrets).is_ok_and(is_https) {
             self.tls.prepare();
         }
-        // Every `?` ends the walk at the stage that has just been noted as failed.
+        // Every `?` ends the hop at the stage that has just been noted as failed.
         let location = async {
             let begin = self.clock.us();
             let parsed = target::parse(url, self.secrets).and_then(|parsed| speakable(parsed, request.versions));
@@ -155,7 +158,7 @@ impl Walk<'_> {
             stages.notes.extend(proxy::unused(target.scheme, &target.host, |name| std::env::var(name).ok()));
 
             let begin = self.clock.us();
-            let way = self.given.way(&target);
+            let way = self.overrides.way(&target);
             let found = name::resolve(self, &way).await;
             let addresses = stages.note(begin, found.result)?;
             if let Some(note) = found.note {
@@ -303,11 +306,11 @@ impl Stages {
 
     /// Addresses joined those that were known when the name stage ended: they are noted with it, and the ways to them with
     /// the route stage.
-    fn joined(&mut self, walk: &Walk<'_>, protocol: Protocol, addresses: Vec<Address>, port: u16) {
+    fn joined(&mut self, probe: &Probe<'_>, protocol: Protocol, addresses: Vec<Address>, port: u16) {
         if addresses.is_empty() {
             return;
         }
-        let routed = route::find(walk, protocol, &addresses, port);
+        let routed = route::find(probe, protocol, &addresses, port);
         for stage in &mut self.done {
             match (&mut stage.did, &routed.did) {
                 (Did::Name(name), _) => name.late.clone_from(&addresses),

@@ -19,12 +19,12 @@ use journey::{
 };
 
 use super::{
-    Broken, Family, Walk,
+    Broken, Family, Probe,
     answer::{Told, read},
     beside::{self, Open},
     both::{Answer, Question, both},
-    given::Way,
     order::{self, Policy, Source},
+    overrides::Way,
     search::{self, Candidate, Met, Plan, Search},
     secure::{Session, Upstream},
     stub::{self, Log, NoReply, Peer, Server},
@@ -108,18 +108,18 @@ struct Servers<'a> {
 }
 
 impl<'a> Servers<'a> {
-    fn given(list: Vec<Asks<'a>>, walk: &Walk<'_>, chosen_by: &str) -> Self {
+    fn given(list: Vec<Asks<'a>>, probe: &Probe<'_>, chosen_by: &str) -> Self {
         let chosen_by = chosen_by.to_owned();
-        Self { list, first: 0, rotate: false, repeats_failures: false, family: walk.family, chosen_by }
+        Self { list, first: 0, rotate: false, repeats_failures: false, family: probe.family, chosen_by }
     }
 
-    fn of_system(system: &System, walk: &Walk<'_>) -> Self {
+    fn of_system(system: &System, probe: &Probe<'_>) -> Self {
         Self {
             list: system.servers.iter().map(Asks::plain).collect(),
             first: if system.rotate { rand::random::<u16>().into() } else { 0 },
             rotate: system.rotate,
             repeats_failures: true,
-            family: if system.no_aaaa { Family::V4 } else { walk.family },
+            family: if system.no_aaaa { Family::V4 } else { probe.family },
             chosen_by: system.chosen_by.clone(),
         }
     }
@@ -143,8 +143,8 @@ impl Found<'_> {
 }
 
 /// Finds the addresses of the host that the way leads to.
-pub async fn resolve<'w>(walk: &'w Walk<'_>, way: &Way) -> Found<'w> {
-    let mut found = look_up(walk, way).await;
+pub async fn resolve<'w>(probe: &'w Probe<'_>, way: &Way) -> Found<'w> {
+    let mut found = look_up(probe, way).await;
     let did = match &mut found.result {
         Ok((did, _)) => did,
         Err(broken) => &mut broken.0,
@@ -155,24 +155,24 @@ pub async fn resolve<'w>(walk: &'w Walk<'_>, way: &Way) -> Found<'w> {
     found
 }
 
-async fn look_up<'w>(walk: &'w Walk<'_>, way: &Way) -> Found<'w> {
-    if let Some(ips) = walk.given.addresses(way) {
+async fn look_up<'w>(probe: &'w Probe<'_>, way: &Way) -> Found<'w> {
+    if let Some(ips) = probe.overrides.addresses(way) {
         let name = match &way.host {
             Host::Name(name) => name.clone(),
             Host::Ip(ip) => ip.to_string(),
         };
         let source = NameSource::CommandLine { option: "--resolve".to_owned() };
-        return Found::known(known(walk, &name, source, ips, way.port));
+        return Found::known(known(probe, &name, source, ips, way.port));
     }
     let name = match &way.host {
         Host::Name(name) => name,
-        Host::Ip(ip) => return literal(walk, *ip, way.instead_of.is_some()),
+        Host::Ip(ip) => return literal(probe, *ip, way.instead_of.is_some()),
     };
     if is_localhost(name) {
         let ips = [Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()];
-        return Found::known(known(walk, name, NameSource::Localhost, &ips, way.port));
+        return Found::known(known(probe, name, NameSource::Localhost, &ips, way.port));
     }
-    match ask_resolvers(walk, &walk.resolvers, name, way.port).await {
+    match ask_resolvers(probe, &probe.resolvers, name, way.port).await {
         Ok((did, addresses, open)) => Found { open, ..Found::known(Ok((Did::Name(did), addresses))) },
         Err(unknown) => Found::known(Err(broken(unknown))),
     }
@@ -196,7 +196,7 @@ struct Trail<'w> {
 
 /// Asks these resolvers for the addresses of a name that is to be connected to on this port.
 async fn ask_resolvers<'w>(
-    walk: &'w Walk<'_>,
+    probe: &'w Probe<'_>,
     resolvers: &'w Resolvers,
     name: &str,
     port: u16,
@@ -206,22 +206,22 @@ async fn ask_resolvers<'w>(
     let plain = || Plan::default().search(&format!("{}.", name.trim_end_matches('.')));
     let Asked { source, answer } = match resolvers {
         Resolvers::Given { server, chosen_by } => {
-            ask_all(walk, Servers::given(vec![Asks::plain(server)], walk, chosen_by), plain(), &log).await
+            ask_all(probe, Servers::given(vec![Asks::plain(server)], probe, chosen_by), plain(), &log).await
         }
         Resolvers::Secure { upstream, bootstrap: by, chosen_by } => {
-            match addresses_of(walk, upstream, by, &mut bootstrap).await {
+            match addresses_of(probe, upstream, by, &mut bootstrap).await {
                 Ok(addresses) => {
                     let list = addresses.into_iter().map(|address| Asks::Secure { upstream, address }).collect();
-                    ask_all(walk, Servers::given(list, walk, chosen_by), plain(), &log).await
+                    ask_all(probe, Servers::given(list, probe, chosen_by), plain(), &log).await
                 }
                 Err(no_reply) => Asked { source: None, answer: Err(no_reply) },
             }
         }
         Resolvers::System => {
-            let ips = system::hosts_file(Path::new(system::HOSTS_FILE), name, walk.family);
+            let ips = system::hosts_file(Path::new(system::HOSTS_FILE), name, probe.family);
             if !ips.is_empty() {
                 let source = NameSource::HostsFile { path: system::HOSTS_FILE.to_owned() };
-                let (did, addresses) = known_addresses(walk, name, source, &ips, port)?;
+                let (did, addresses) = known_addresses(probe, name, source, &ips, port)?;
                 return Ok((did, addresses, None));
             }
             let environment = Environment::read();
@@ -230,22 +230,22 @@ async fn ask_resolvers<'w>(
             if let Some(alias) = &alias {
                 system.chosen_by += &format!(", HOSTALIASES ({name} is {alias})");
             }
-            if system.no_aaaa && walk.family == Family::V6 {
+            if system.no_aaaa && probe.family == Family::V6 {
                 let what = format!("IPv6 addresses are not looked up here: options no-aaaa ({})", system.chosen_by);
                 Asked { source: None, answer: Err(NoReply::new(Reason::NoAddress, what)) }
             } else {
                 let search = system.search.search(alias.as_deref().unwrap_or(name));
-                ask_all(walk, Servers::of_system(&system, walk), search, &log).await
+                ask_all(probe, Servers::of_system(&system, probe), search, &log).await
             }
         }
     };
-    let exchanges = beside::ended(&log.log.borrow(), walk.clock.us());
+    let exchanges = beside::ended(&log.log.borrow(), probe.clock.us());
     let mut did = stage::Name { asked: name.to_owned(), source, bootstrap, exchanges, ..stage::Name::default() };
     match answer {
         Ok(Told { aliases, addresses }) => {
             did.aliases = aliases;
             did.addresses =
-                order::sorted(addresses, Policy::of(walk), |address| address.ip, |ip| order::source(walk, ip, port));
+                order::sorted(addresses, Policy::of(probe), |address| address.ip, |ip| order::source(probe, ip, port));
             let addresses = did.addresses.clone();
             let open = log.open.into_inner().map(|question| Open { question, log: log.log });
             Ok((did, addresses, open))
@@ -265,7 +265,7 @@ async fn ask_resolvers<'w>(
 
 /// The addresses of a resolver that is asked over TLS; how they were found, where they had to be.
 async fn addresses_of<'w>(
-    walk: &'w Walk<'_>,
+    probe: &'w Probe<'_>,
     upstream: &Upstream,
     by: &'w Resolvers,
     bootstrap: &mut Option<Box<stage::Name>>,
@@ -279,7 +279,7 @@ async fn addresses_of<'w>(
         return Ok(ips.map(|ip: IpAddr| SocketAddr::new(ip, upstream.port)).to_vec());
     }
     // On the heap, as this may be asked by the same function.
-    match Box::pin(ask_resolvers(walk, by, name, upstream.port)).await {
+    match Box::pin(ask_resolvers(probe, by, name, upstream.port)).await {
         Ok((did, addresses, _)) => {
             *bootstrap = Some(Box::new(did));
             Ok(addresses.iter().map(|address| SocketAddr::new(address.ip, upstream.port)).collect())
@@ -294,20 +294,20 @@ async fn addresses_of<'w>(
             };
             Err(NoReply::new(
                 reason,
-                format!("the address of the resolver {} is not known: {what}", upstream.url(walk.secrets)),
+                format!("the address of the resolver {} is not known: {what}", upstream.url(probe.secrets)),
             ))
         }
     }
 }
 
-fn literal<'w>(walk: &Walk<'_>, ip: IpAddr, connect_to: bool) -> Found<'w> {
+fn literal<'w>(probe: &Probe<'_>, ip: IpAddr, connect_to: bool) -> Found<'w> {
     let who = if connect_to { "--connect-to" } else { "the URL" };
     let did = stage::Name { asked: ip.to_string(), ..stage::Name::default() };
-    if !walk.family.wants(ip) {
+    if !probe.family.wants(ip) {
         let what = format!("{ip}, which {who} has, is of the family that -4 or -6 excludes");
         return Found::known(Err(Box::new((Did::Name(did), Failure { reason: Reason::NoAddress, what }))));
     }
-    let address = Address { ip, ttl: None, host: walk.host_of(ip) };
+    let address = Address { ip, ttl: None, host: probe.host_of(ip) };
     let did = stage::Name { addresses: vec![address.clone()], ..did };
     let note = Some(format!("{who} has an address and no name"));
     Found { note, ..Found::known(Ok((Did::Name(did), vec![address]))) }
@@ -320,27 +320,27 @@ fn is_localhost(name: &str) -> bool {
 
 /// Addresses that are known without asking anybody.
 fn known(
-    walk: &Walk<'_>,
+    probe: &Probe<'_>,
     name: &str,
     source: NameSource,
     ips: &[IpAddr],
     port: u16,
 ) -> Result<(Did, Vec<Address>), Box<Broken>> {
-    let known = known_addresses(walk, name, source, ips, port);
+    let known = known_addresses(probe, name, source, ips, port);
     known.map(|(did, addresses)| (Did::Name(did), addresses)).map_err(broken)
 }
 
 fn known_addresses(
-    walk: &Walk<'_>,
+    probe: &Probe<'_>,
     name: &str,
     source: NameSource,
     ips: &[IpAddr],
     port: u16,
 ) -> Result<(stage::Name, Vec<Address>), Box<Unknown>> {
-    let wanted = ips.iter().filter(|ip| walk.family.wants(**ip));
-    let addresses = wanted.map(|&ip| Address { ip, ttl: None, host: walk.host_of(ip) }).collect();
-    let from = |ip| order::source(walk, ip, port);
-    let addresses: Vec<Address> = order::sorted(addresses, Policy::of(walk), |address: &Address| address.ip, from);
+    let wanted = ips.iter().filter(|ip| probe.family.wants(**ip));
+    let addresses = wanted.map(|&ip| Address { ip, ttl: None, host: probe.host_of(ip) }).collect();
+    let from = |ip| order::source(probe, ip, port);
+    let addresses: Vec<Address> = order::sorted(addresses, Policy::of(probe), |address: &Address| address.ip, from);
     let did = stage::Name {
         asked: name.to_owned(),
         source: Some(source),
@@ -362,11 +362,11 @@ struct Asked {
 }
 
 /// Asks for each candidate name in its order until one has addresses.
-async fn ask_all<'w>(walk: &'w Walk<'_>, mut servers: Servers<'w>, mut search: Search, log: &Trail<'w>) -> Asked {
+async fn ask_all<'w>(probe: &'w Probe<'_>, mut servers: Servers<'w>, mut search: Search, log: &Trail<'w>) -> Asked {
     let (mut results, mut asked) = (Vec::new(), Vec::new());
     while let Some(Candidate { name, kind }) = search.next_name() {
         let one = match name {
-            Ok(name) => ask_list(walk, &servers, &name, log).await,
+            Ok(name) => ask_list(probe, &servers, &name, log).await,
             Err(what) => Asked { source: None, answer: Err(NoReply::new(Reason::NoSuchName, what)) },
         };
         let is_over = |no_reply: &NoReply| matches!(no_reply.reason, Reason::MaxTime | Reason::Interrupted);
@@ -399,7 +399,7 @@ fn met(no_reply: &NoReply, was_asked: bool) -> Met {
 }
 
 /// Asks the servers for a name, one after the other and in as many rounds as they have attempts, until one has a word on it.
-async fn ask_list<'w>(walk: &'w Walk<'_>, servers: &Servers<'w>, name: &Name, log: &Trail<'w>) -> Asked {
+async fn ask_list<'w>(probe: &'w Probe<'_>, servers: &Servers<'w>, name: &Name, log: &Trail<'w>) -> Asked {
     let count = servers.list.len();
     let rounds = servers.list.iter().map(Asks::attempts).max().unwrap_or_default();
     let what = format!("{} allows no attempt (options attempts:0)", servers.chosen_by);
@@ -411,15 +411,15 @@ async fn ask_list<'w>(walk: &'w Walk<'_>, servers: &Servers<'w>, name: &Name, lo
             if is_out[nth] || round >= server.attempts() {
                 continue;
             }
-            let answer = ask_server(walk, servers.family, server, round, name, log).await;
-            let Err(no_reply) = &answer else { return Asked { source: Some(source(walk, servers, server)), answer } };
+            let answer = ask_server(probe, servers.family, server, round, name, log).await;
+            let Err(no_reply) = &answer else { return Asked { source: Some(source(probe, servers, server)), answer } };
             // A machine that refuses would refuse again.
             is_out[nth] = no_reply.reason == Reason::ResolverDown
                 || !(no_reply.is_unanswered || servers.repeats_failures && no_reply.rcode.is_some());
             let (is_word, is_better) =
                 (is_word(no_reply), best.source.is_none() || weight(&answer) >= weight(&best.answer));
             if is_word || is_better {
-                best = Asked { source: Some(source(walk, servers, server)), answer };
+                best = Asked { source: Some(source(probe, servers, server)), answer };
             }
             if is_word {
                 return best;
@@ -445,13 +445,13 @@ fn weight(answer: &Result<Told, NoReply>) -> u8 {
     }
 }
 
-fn source(walk: &Walk<'_>, servers: &Servers<'_>, server: &Asks<'_>) -> NameSource {
+fn source(probe: &Probe<'_>, servers: &Servers<'_>, server: &Asks<'_>) -> NameSource {
     NameSource::Resolver {
-        host: walk.host_of(server.address().ip()),
+        host: probe.host_of(server.address().ip()),
         address: server.address(),
         url: match server {
             Asks::Plain(_) => None,
-            Asks::Secure { upstream, .. } => Some(upstream.url(walk.secrets)),
+            Asks::Secure { upstream, .. } => Some(upstream.url(probe.secrets)),
         },
         timeout_s: match server {
             Asks::Plain(peer) => peer.server.waits.first().map(Duration::as_secs),
@@ -463,7 +463,7 @@ fn source(walk: &Walk<'_>, servers: &Servers<'_>, server: &Asks<'_>) -> NameSour
 
 /// Asks one server for the addresses of both families at once, as browsers do.
 async fn ask_server<'w>(
-    walk: &'w Walk<'_>,
+    probe: &'w Probe<'_>,
     family: Family,
     server: &Asks<'w>,
     attempt: usize,
@@ -472,17 +472,17 @@ async fn ask_server<'w>(
 ) -> Answer {
     let session = match server {
         Asks::Plain(_) => None,
-        Asks::Secure { upstream, address } => Some(Rc::new(Session::new(walk, upstream, *address, trail.log.clone()))),
+        Asks::Secure { upstream, address } => Some(Rc::new(Session::new(probe, upstream, *address, trail.log.clone()))),
     };
     let ask = |rtype| -> Question<'w> {
-        Box::pin(question(walk, (server.clone(), attempt), session.clone(), name.clone(), rtype, trail.log.clone()))
+        Box::pin(question(probe, (server.clone(), attempt), session.clone(), name.clone(), rtype, trail.log.clone()))
     };
     match family {
         Family::V4 => ask(RecordType::A).await,
         Family::V6 => ask(RecordType::AAAA).await,
         Family::Any => {
-            let usable = |ip| order::source(walk, ip, trail.port) != Source::None;
-            let (answer, open) = both(ask(RecordType::A), ask(RecordType::AAAA), Policy::of(walk), usable).await;
+            let usable = |ip| order::source(probe, ip, trail.port) != Source::None;
+            let (answer, open) = both(ask(RecordType::A), ask(RecordType::AAAA), Policy::of(probe), usable).await;
             trail.open.replace(open);
             answer
         }
@@ -491,7 +491,7 @@ async fn ask_server<'w>(
 
 /// Asks one server, in one of its attempts, for the addresses of one family. It owns what it needs, as it may go on beside the visit.
 async fn question<'w>(
-    walk: &'w Walk<'_>,
+    probe: &'w Probe<'_>,
     (server, attempt): (Asks<'w>, usize),
     session: Option<Rc<Session<'w>>>,
     name: Name,
@@ -500,9 +500,9 @@ async fn question<'w>(
 ) -> Answer {
     let query = stub::address_question(&name, rtype);
     let message = match (&server, &session) {
-        (Asks::Plain(peer), _) => peer.ask(walk, &query, attempt, &log).await?,
+        (Asks::Plain(peer), _) => peer.ask(probe, &query, attempt, &log).await?,
         (_, Some(session)) => session.ask(&query).await?,
         (Asks::Secure { .. }, None) => return Err(NoReply::new(Reason::NoResolver, "there is no session")),
     };
-    read(walk, server.address(), &name, rtype, &message)
+    read(probe, server.address(), &name, rtype, &message)
 }

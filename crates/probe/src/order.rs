@@ -7,7 +7,7 @@ use std::{
 
 use world::{Protocol, Route};
 
-use super::Walk;
+use super::Probe;
 
 /// What this machine would send to an address from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +22,9 @@ pub enum Source {
 
 /// What this machine would send to an address from. The kernel chooses it for a UDP socket that is connected, as it does
 /// for getaddrinfo; no packet is sent.
-pub fn source(walk: &Walk<'_>, ip: IpAddr, port: u16) -> Source {
+pub fn source(probe: &Probe<'_>, ip: IpAddr, port: u16) -> Source {
     let to = SocketAddr::new(ip, port);
-    match walk.book.map_or(Route::Direct, |book| book.route(Protocol::Tcp, to)) {
+    match probe.book.map_or(Route::Direct, |book| book.route(Protocol::Tcp, to)) {
         Route::Direct => of_kernel(ip).map_or(Source::None, Source::Address),
         Route::Via(_) | Route::NothingListens(Some(_)) | Route::NoHost => Source::StandIn,
         Route::NothingListens(None) => Source::None,
@@ -112,8 +112,8 @@ impl Policy {
     const V4: u8 = 35;
 
     /// The one by which this visit's addresses are sorted.
-    pub fn of(walk: &Walk<'_>) -> Self {
-        if walk.book.is_some() { Self::LAB } else { Self::CLIENTS }
+    pub fn of(probe: &Probe<'_>) -> Self {
+        if probe.book.is_some() { Self::LAB } else { Self::CLIENTS }
     }
 
     /// The higher goes first.

@@ -7,7 +7,7 @@ use super::target::{Host, Target};
 
 /// What the command line says about names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Given {
+pub struct Overrides {
     resolve: Vec<Resolve>,
     connect_to: Vec<ConnectTo>,
 }
@@ -42,7 +42,7 @@ pub struct Way {
 
 /// A value that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum GivenError {
+pub enum OverrideError {
     /// Of `--resolve`.
     #[error("--resolve {given:?}: {why}; write HOST:PORT:ADDR[,ADDR], as www.test:80:10.0.0.1 or '*:443:[fd10::1]'")]
     Resolve {
@@ -64,15 +64,15 @@ pub enum GivenError {
     },
 }
 
-impl Given {
+impl Overrides {
     /// Reads the values of both options.
-    pub fn parse(resolve: &[String], connect_to: &[String]) -> Result<Self, GivenError> {
+    pub fn parse(resolve: &[String], connect_to: &[String]) -> Result<Self, OverrideError> {
         let resolve = resolve
             .iter()
-            .map(|given| Resolve::parse(given).map_err(|why| GivenError::Resolve { given: given.clone(), why }));
+            .map(|given| Resolve::parse(given).map_err(|why| OverrideError::Resolve { given: given.clone(), why }));
         let connect_to = connect_to
             .iter()
-            .map(|given| ConnectTo::parse(given).map_err(|why| GivenError::ConnectTo { given: given.clone(), why }));
+            .map(|given| ConnectTo::parse(given).map_err(|why| OverrideError::ConnectTo { given: given.clone(), why }));
         Ok(Self { resolve: resolve.collect::<Result<_, _>>()?, connect_to: connect_to.collect::<Result<_, _>>()? })
     }
 
@@ -176,7 +176,9 @@ fn read_port(text: &str) -> Result<Option<u16>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::walk::{secrets::Secrets, target};
+    use secrets::Secrets;
+
+    use crate::target;
 
     fn target(url: &str) -> Target {
         target::parse(url, Secrets::Removed).unwrap().1
@@ -189,7 +191,7 @@ mod tests {
     #[test]
     fn resolve_gives_addresses() {
         let check = |rules: &[&str], url: &str, expected: &[&str]| {
-            let given = Given::parse(&owned(rules), &[]).unwrap();
+            let given = Overrides::parse(&owned(rules), &[]).unwrap();
             let way = given.way(&target(url));
             let seen: Vec<String> = given.addresses(&way).unwrap_or_default().iter().map(ToString::to_string).collect();
             assert_eq!(seen, expected, "{rules:?} {url}");
@@ -209,7 +211,7 @@ mod tests {
     #[test]
     fn connect_to_leads_elsewhere() {
         let check = |rules: &[&str], url: &str, host: &str, port: u16, instead_of: Option<&str>| {
-            let way = Given::parse(&[], &owned(rules)).unwrap().way(&target(url));
+            let way = Overrides::parse(&[], &owned(rules)).unwrap().way(&target(url));
             assert_eq!((text(&way.host).as_str(), way.port), (host, port), "{rules:?} {url}");
             assert_eq!(way.instead_of.as_deref(), instead_of, "{rules:?} {url}");
         };
@@ -228,14 +230,14 @@ mod tests {
 
     #[test]
     fn both_together() {
-        let given = Given::parse(&owned(&["b.test:81:10.0.0.1"]), &owned(&["a.test::b.test:81"])).unwrap();
+        let given = Overrides::parse(&owned(&["b.test:81:10.0.0.1"]), &owned(&["a.test::b.test:81"])).unwrap();
         let way = given.way(&target("a.test"));
         assert_eq!(given.addresses(&way).unwrap(), ["10.0.0.1".parse::<IpAddr>().unwrap()]);
     }
 
     #[test]
     fn malformed() {
-        let check = |error: GivenError, words: &str| {
+        let check = |error: OverrideError, words: &str| {
             let said = error.to_string();
             assert!(said.contains(words) && said.contains("; write HOST"), "{said}");
         };
@@ -253,7 +255,7 @@ mod tests {
             ("-a.test:80", "curl's cache"),
             ("[::1:80:10.0.0.1", "a bracket is open"),
         ] {
-            check(Given::parse(&owned(&[given]), &[]).unwrap_err(), words);
+            check(Overrides::parse(&owned(&[given]), &[]).unwrap_err(), words);
         }
         for (given, words) in [
             ("", "four parts"),
@@ -263,7 +265,7 @@ mod tests {
             ("a.test:80:b.test:81:82", "\"81:82\" is no port"),
             ("a.test:80:[b.test]:81", "no IPv6 address"),
         ] {
-            check(Given::parse(&[], &owned(&[given])).unwrap_err(), words);
+            check(Overrides::parse(&[], &owned(&[given])).unwrap_err(), words);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Whether the environment names a proxy for a URL. `visit` measures the way to the server itself and uses none, and
 //! says so: otherwise it would show another way than the one that other programs take here.
 
-use crate::walk::target::{Host, Scheme};
+use crate::target::{Host, Scheme};
 
 /// What to say where the environment names a proxy for this host, in curl's way of reading it.
 pub fn unused(scheme: Scheme, host: &Host, env: impl Fn(&str) -> Option<String>) -> Option<String> {

@@ -5,10 +5,7 @@ use journey::{
     stage::{Did, Failure},
 };
 
-use crate::{
-    plan::request::Request,
-    walk::{Walk, beside::Beside, target},
-};
+use crate::{Probe, beside::Beside, request::Request, target};
 
 /// Statuses whose `Location` a client follows (RFC 9110 §15.4).
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
@@ -20,12 +17,18 @@ pub fn is_redirect(status: u16) -> bool {
 
 /// Visits a URL, and what its answers point to, at most `most` times where the request follows them. The name of each hop
 /// is resolved again, and each has its own connection.
-pub async fn walk<'w>(walk: &'w Walk<'_>, beside: &Beside<'w>, url: &str, request: &Request, most: usize) -> Vec<Hop> {
+pub async fn follow<'w>(
+    probe: &'w Probe<'_>,
+    beside: &Beside<'w>,
+    url: &str,
+    request: &Request,
+    most: usize,
+) -> Vec<Hop> {
     let mut url = url.to_owned();
     let mut request = request.clone();
     let mut hops = Vec::new();
     loop {
-        let (hop, location) = walk.hop(hops.len(), beside, &url, &request).await;
+        let (hop, location) = probe.hop(hops.len(), beside, &url, &request).await;
         let status = status(&hop).filter(|status| is_redirect(*status));
         hops.push(hop);
         let (true, Some(status), Some(next)) = (request.follows, status, location) else { return hops };
@@ -40,7 +43,7 @@ pub async fn walk<'w>(walk: &'w Walk<'_>, beside: &Beside<'w>, url: &str, reques
                 return hops;
             }
             Err(why) => {
-                let what = format!("the answer points to {:?}, which is not a URL: {why}", walk.secrets.text(&next));
+                let what = format!("the answer points to {:?}, which is not a URL: {why}", probe.secrets.text(&next));
                 fail_last(&mut hops, Reason::UrlMalformed, what);
                 return hops;
             }

@@ -18,16 +18,15 @@ use std::{
     time::Duration,
 };
 
-use diagnosis::findings::findings;
 use hickory_proto::rr::Name;
 use journey::{
     Hop, StageName,
+    root_walk::{self, End, Learned, RootWalk, Search, Servers},
     stage::{self, Address, Did, NameSource, Told},
-    walk::{self, End, Learned, Search, Servers},
 };
 use tokio::time::Instant;
 
-use super::{Walk, bounds::Bounds};
+use super::{Probe, bounds::Bounds};
 use reply::{Meaning, Referral, What};
 
 /// Most zones on the way to one name.
@@ -54,20 +53,20 @@ impl Limits {
     }
 }
 
-/// Walks to the names that these hops looked up.
-pub async fn from_root(walk: &Walk<'_>, hops: &[Hop], servers: Servers) -> walk::Walk {
-    let start_us = walk.clock.us();
+/// Walks to the names that these hops looked up. What does not fit together in it (`findings`) is left to `diagnosis`.
+pub async fn from_root(probe: &Probe<'_>, hops: &[Hop], servers: Servers) -> RootWalk {
+    let start_us = probe.clock.us();
     let limits = Limits::of(servers);
-    let bounds = Bounds { deadline: Some(Instant::now() + limits.time), ..walk.bounds.clone() };
-    let walk = &Walk { bounds: &bounds, ..walk.clone() };
-    let (note, searches) = match (names(hops), roots::root(walk.book)) {
+    let bounds = Bounds { deadline: Some(Instant::now() + limits.time), ..probe.bounds.clone() };
+    let probe = &Probe { bounds: &bounds, ..probe.clone() };
+    let (note, searches) = match (names(hops), roots::root(probe.book)) {
         (names, _) if names.is_empty() => {
             (Some("no name was looked up, so there is nothing to walk to".to_owned()), Vec::new())
         }
         (_, None) => (Some("the lab's address book names no root servers".to_owned()), Vec::new()),
         (names, Some(root)) => {
             let tree = Tree {
-                walk,
+                probe,
                 servers,
                 limits,
                 known: RefCell::new(vec![root]),
@@ -82,9 +81,8 @@ pub async fn from_root(walk: &Walk<'_>, hops: &[Hop], servers: Servers) -> walk:
             (tree.stopped.into_inner(), tree.searches.into_inner())
         }
     };
-    let findings = findings(&searches, hops);
-    let duration_us = walk.clock.us().saturating_sub(start_us);
-    walk::Walk { servers, why: None, start_us, duration_us, note, searches, findings }
+    let duration_us = probe.clock.us().saturating_sub(start_us);
+    RootWalk { servers, why: None, start_us, duration_us, note, searches, findings: Vec::new() }
 }
 
 /// The names that were looked up, in their order, each once. Where a search list made several names of one, it is the
@@ -131,7 +129,7 @@ struct Candidate {
 
 /// A walk under way.
 struct Tree<'a> {
-    walk: &'a Walk<'a>,
+    probe: &'a Probe<'a>,
     servers: Servers,
     limits: Limits,
     // The root, and every zone that a referral has told of.
@@ -146,7 +144,7 @@ struct Tree<'a> {
 
 /// A search that has come to its end.
 struct Ended {
-    zones: Vec<walk::Zone>,
+    zones: Vec<root_walk::Zone>,
     aliases: Vec<Name>,
     end: End,
     addresses: Vec<Address>,

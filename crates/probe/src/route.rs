@@ -13,17 +13,17 @@ use journey::{
 use netlab::kernel::{RouteKind, Routed, Routes};
 use world::{Protocol, Route};
 
-use super::{Walk, observed};
+use super::{Probe, observed};
 
 /// What makes the lab's addresses ones that packets are routed to.
 const HOW: &str = "--lab=wire";
 
 /// Asks for the ways to these addresses, in the order in which they are tried.
-pub fn find(walk: &Walk<'_>, protocol: Protocol, addresses: &[Address], port: u16) -> Stage {
-    let start_us = walk.clock.us();
+pub fn find(probe: &Probe<'_>, protocol: Protocol, addresses: &[Address], port: u16) -> Stage {
+    let start_us = probe.clock.us();
     let is_stood_in_for = |address: &&Address| {
         let to = SocketAddr::new(address.ip, port);
-        walk.book.is_some_and(|book| book.route(protocol, to) != Route::Direct)
+        probe.book.is_some_and(|book| book.route(protocol, to) != Route::Direct)
     };
     let (stood_in_for, real): (Vec<&Address>, Vec<_>) = addresses.iter().partition(is_stood_in_for);
     let stand_ins = || "sockets on loopback stand in for the lab's addresses, so nothing is routed".to_owned();
@@ -32,7 +32,7 @@ pub fn find(walk: &Walk<'_>, protocol: Protocol, addresses: &[Address], port: u1
     }
     let ask = || {
         let mut routes = Routes::open()?;
-        real.iter().map(|address| way(walk, &mut routes, address)).collect::<io::Result<Vec<Way>>>()
+        real.iter().map(|address| way(probe, &mut routes, address)).collect::<io::Result<Vec<Way>>>()
     };
     let ways = match ask() {
         Ok(ways) => ways,
@@ -46,7 +46,7 @@ pub fn find(walk: &Walk<'_>, protocol: Protocol, addresses: &[Address], port: u1
     Stage {
         evidence: Evidence::Kernel,
         note: (!stood_in_for.is_empty()).then(stand_ins),
-        ..observed(state, did, start_us, walk.clock.us(), failure)
+        ..observed(state, did, start_us, probe.clock.us(), failure)
     }
 }
 
@@ -57,7 +57,7 @@ fn unseen(why: String, how: Option<&str>) -> Stage {
     Stage { evidence, ..Stage::skipped(StageName::Route, &note) }
 }
 
-fn way(walk: &Walk<'_>, routes: &mut Routes, address: &Address) -> io::Result<Way> {
+fn way(probe: &Probe<'_>, routes: &mut Routes, address: &Address) -> io::Result<Way> {
     let nowhere = Way {
         server: address.ip,
         host: address.host.clone(),
@@ -80,7 +80,7 @@ fn way(walk: &Walk<'_>, routes: &mut Routes, address: &Address) -> io::Result<Wa
         own: route.own.and_then(|own| Own::new(own.addr(), own.prefix_len())),
         next: match (route.kind, route.gateway) {
             (RouteKind::Local, _) => Next::ThisMachine,
-            (_, Some(ip)) => Next::Gateway { ip, host: gateway(walk, ip) },
+            (_, Some(ip)) => Next::Gateway { ip, host: gateway(probe, ip) },
             (_, None) => Next::Neighbour,
         },
         ..nowhere
@@ -98,10 +98,10 @@ fn destination(ip: IpAddr) -> IpAddr {
 }
 
 /// The host that has a gateway's address. The book has those that serve; a router only passes on.
-fn gateway(walk: &Walk<'_>, ip: IpAddr) -> Option<String> {
+fn gateway(probe: &Probe<'_>, ip: IpAddr) -> Option<String> {
     let has_it = |address: &String| address.parse::<Own>().is_ok_and(|own| own.ip == ip);
-    walk.host_of(ip).or_else(|| {
-        let mut ports = walk.net?.links().iter().flat_map(|link| &link.ports);
+    probe.host_of(ip).or_else(|| {
+        let mut ports = probe.net?.links().iter().flat_map(|link| &link.ports);
         ports.find(|port| port.addresses.iter().any(has_it)).map(|port| port.host.clone())
     })
 }

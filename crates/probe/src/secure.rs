@@ -23,14 +23,14 @@ use journey::{
     dns::Transport,
     stage::{Exchange, Failure, Opening, Opt, Told},
 };
+use secrets::Secrets;
 use tokio::{net::TcpStream, sync::OnceCell};
 use world::{Protocol, Route};
 
 use super::{
-    Walk,
+    Probe,
     bounds::cut,
     conn::Counted,
-    secrets::Secrets,
     stub::{Log, NoReply, Unfit, failed, fitting, query_message, with_less},
     target::Host,
     tls,
@@ -108,7 +108,7 @@ impl Upstream {
 
 /// A connection to a resolver, opened by the first question.
 pub struct Session<'a> {
-    walk: &'a Walk<'a>,
+    probe: &'a Probe<'a>,
     upstream: &'a Upstream,
     address: SocketAddr,
     log: Rc<Log>,
@@ -117,8 +117,8 @@ pub struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Opens nothing yet.
-    pub fn new(walk: &'a Walk<'a>, upstream: &'a Upstream, address: SocketAddr, log: Rc<Log>) -> Self {
-        Self { walk, upstream, address, log, channel: OnceCell::new() }
+    pub fn new(probe: &'a Probe<'a>, upstream: &'a Upstream, address: SocketAddr, log: Rc<Log>) -> Self {
+        Self { probe, upstream, address, log, channel: OnceCell::new() }
     }
 
     /// Asks; the reply may say anything, also that there is no such name. A server that turns EDNS down is asked again
@@ -153,8 +153,8 @@ impl<'a> Session<'a> {
         };
         let server = self.named();
         // The channel writes it as soon as it is told to.
-        self.log.borrow_mut()[nth].sent_us = Some(self.walk.clock.us());
-        let came = match self.walk.bounds.within(PATIENCE, channel.exchange(message.metadata.id, bytes)).await {
+        self.log.borrow_mut()[nth].sent_us = Some(self.probe.clock.us());
+        let came = match self.probe.bounds.within(PATIENCE, channel.exchange(message.metadata.id, bytes)).await {
             Ok(Ok(came)) => came,
             Ok(Err(lost)) => return Err(self.lost(nth, &lost)),
             Err(reason) => {
@@ -200,7 +200,7 @@ impl<'a> Session<'a> {
 
     /// Makes a message and notes that it is asked now.
     fn begin(&self, query: &Query, opt: Opt) -> (usize, Message, Vec<u8>) {
-        let mut message = query_message(query, true, self.walk.trace_for(self.address.ip()), opt);
+        let mut message = query_message(query, true, self.probe.trace_for(self.address.ip()), opt);
         match self.upstream.over {
             // Alike questions are then alike for a cache of HTTP (RFC 8484 §4.1).
             Over::Https { .. } => message.metadata.id = 0,
@@ -225,7 +225,7 @@ impl<'a> Session<'a> {
             server: self.address,
             via: None,
             local: None,
-            start_us: self.walk.clock.us(),
+            start_us: self.probe.clock.us(),
             duration_us: 0,
             sent_us: None,
             sent_bytes: bytes.len(),
@@ -240,13 +240,13 @@ impl<'a> Session<'a> {
 
     fn end(&self, nth: usize, told: Told) {
         let exchange = &mut self.log.borrow_mut()[nth];
-        exchange.duration_us = self.walk.clock.us().saturating_sub(exchange.start_us);
+        exchange.duration_us = self.probe.clock.us().saturating_sub(exchange.start_us);
         exchange.result = told;
     }
 
     /// Opens the connection for the exchange `nth`, and notes with it what that took.
     async fn open(&self, nth: usize) -> Result<Channel, NoReply> {
-        let clock = self.walk.clock;
+        let clock = self.probe.clock;
         let begin = clock.us();
         let stream = self.connect(nth).await?;
         let connect_us = clock.us() - begin;
@@ -257,8 +257,8 @@ impl<'a> Session<'a> {
         };
         let (counted, tally) = Counted::new(stream);
         let alpn = self.upstream.alpn();
-        let shaken = tls::handshake(self.walk.tls, &name, alpn, counted);
-        let (mut did, result) = match self.walk.bounds.within(PATIENCE, shaken).await {
+        let shaken = tls::handshake(self.probe.tls, &name, alpn, counted);
+        let (mut did, result) = match self.probe.bounds.within(PATIENCE, shaken).await {
             Ok(shaken) => shaken,
             Err(reason) => {
                 let what = cut(&format!("{name} did not finish the handshake"), reason, PATIENCE);
@@ -293,7 +293,7 @@ impl<'a> Session<'a> {
 
     async fn connect(&self, nth: usize) -> Result<TcpStream, NoReply> {
         let server = self.named();
-        let route = self.walk.book.map_or(Route::Direct, |book| book.route(Protocol::Tcp, self.address));
+        let route = self.probe.book.map_or(Route::Direct, |book| book.route(Protocol::Tcp, self.address));
         let real = match route {
             Route::Direct => self.address,
             Route::Via(socket) | Route::NothingListens(Some(socket)) => socket,
@@ -307,7 +307,7 @@ impl<'a> Session<'a> {
             }
         };
         self.log.borrow_mut()[nth].via = (real != self.address).then_some(real);
-        let (told, reason, what) = match self.walk.bounds.within(PATIENCE, TcpStream::connect(real)).await {
+        let (told, reason, what) = match self.probe.bounds.within(PATIENCE, TcpStream::connect(real)).await {
             Ok(Ok(stream)) => {
                 let _ = stream.set_nodelay(true);
                 self.log.borrow_mut()[nth].local = stream.local_addr().ok();
@@ -348,8 +348,8 @@ impl<'a> Session<'a> {
 
     fn named(&self) -> String {
         match &self.upstream.host {
-            Host::Ip(_) => self.upstream.url(self.walk.secrets),
-            Host::Name(_) => format!("{} ({})", self.upstream.url(self.walk.secrets), self.address),
+            Host::Ip(_) => self.upstream.url(self.probe.secrets),
+            Host::Name(_) => format!("{} ({})", self.upstream.url(self.probe.secrets), self.address),
         }
     }
 }

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::{
-    Walk,
+    Probe,
     bounds::{cut, seconds},
     calls::{Calls, bytes, errno},
     heard::Heard,
@@ -47,11 +47,11 @@ const LAST_FIN: Duration = Duration::from_millis(500);
 const TAKEN: usize = 16 * 1024;
 
 /// Sends, listens and closes; the stages as far as they came.
-pub async fn talk(walk: &Walk<'_>, payload: &Payload, mut stream: TcpStream) -> Vec<Stage> {
-    let start_us = walk.clock.us();
-    let new = || Calls::new(walk.clock);
+pub async fn talk(probe: &Probe<'_>, payload: &Payload, mut stream: TcpStream) -> Vec<Stage> {
+    let start_us = probe.clock.us();
+    let new = || Calls::new(probe.clock);
     let mut talk = Talk {
-        walk,
+        probe,
         buffer: vec![0; TAKEN],
         sent: Heard::default(),
         sent_at: None,
@@ -71,7 +71,7 @@ pub async fn talk(walk: &Walk<'_>, payload: &Payload, mut stream: TcpStream) -> 
     let send = match result {
         Ok(()) if said.is_empty() => Stage::skipped(StageName::Send, &format!("nothing to send: {why}")),
         Ok(()) => observed(StageState::Done, did, start_us, talk.us(talk.sent_at).unwrap_or(start_us), None),
-        Err(failure) => observed(StageState::Failed, did, start_us, walk.clock.us(), Some(failure)),
+        Err(failure) => observed(StageState::Failed, did, start_us, probe.clock.us(), Some(failure)),
     };
     let mut stages = vec![Stage { calls: talk.calls.send.take(), ..send }];
     if stages[0].state != StageState::Failed {
@@ -82,7 +82,7 @@ pub async fn talk(walk: &Walk<'_>, payload: &Payload, mut stream: TcpStream) -> 
 }
 
 struct Talk<'a> {
-    walk: &'a Walk<'a>,
+    probe: &'a Probe<'a>,
     buffer: Vec<u8>,
     sent: Heard,
     // When the last bytes were given to the kernel: the time before that call, as in `meter`.
@@ -118,14 +118,14 @@ enum Ended {
 
 impl Talk<'_> {
     fn us(&self, at: Option<Instant>) -> Option<u64> {
-        at.map(|at| self.walk.clock.us_at(at))
+        at.map(|at| self.probe.clock.us_at(at))
     }
 
     fn did_send(&self, said: &[u8]) -> stage::Send {
         if said.is_empty() {
             return stage::Send::default();
         }
-        let text = self.sent.text().map(|text| self.walk.secrets.stream(&text));
+        let text = self.sent.text().map(|text| self.probe.secrets.stream(&text));
         stage::Send { bytes: Some(self.sent.bytes), text, ..stage::Send::default() }
     }
 
@@ -170,10 +170,10 @@ impl Talk<'_> {
         };
         // What it says meanwhile gives it no more time to take what is sent.
         let left = STALL.saturating_sub(taken.elapsed());
-        if let Some(reason) = self.walk.bounds.over().or_else(|| left.is_zero().then_some(Reason::Timeout)) {
+        if let Some(reason) = self.probe.bounds.over().or_else(|| left.is_zero().then_some(Reason::Timeout)) {
             return Err(no_more(self.sent.bytes, reason));
         }
-        let ready = match self.walk.bounds.within(left, stream.ready(interest)).await {
+        let ready = match self.probe.bounds.within(left, stream.ready(interest)).await {
             Ok(Ok(ready)) => ready,
             Ok(Err(error)) => return Err(self.send_broken(&error, all)),
             Err(reason) => return Err(no_more(self.sent.bytes, reason)),
@@ -213,13 +213,13 @@ impl Talk<'_> {
     async fn answer(&mut self, mut stream: TcpStream, wait_us: u64) -> Vec<Stage> {
         let ended = self.listen(&mut stream).await;
         let heard_before = self.came.bytes;
-        let closing_us = self.walk.clock.us();
+        let closing_us = self.probe.clock.us();
         let close = match ended {
             Ok(_) => Some(self.close(stream).await),
             Err(_) => None,
         };
         let late = self.came.bytes - heard_before;
-        let now_us = self.walk.clock.us();
+        let now_us = self.probe.clock.us();
 
         let (ended, failure) = match ended {
             Ok(ended) => (Some(ended), None),
@@ -247,7 +247,7 @@ impl Talk<'_> {
         };
         wait.calls = self.calls.wait.take();
 
-        let text = self.came.text().map(|text| self.walk.secrets.stream(&text));
+        let text = self.came.text().map(|text| self.probe.secrets.stream(&text));
         let did = stage::Receive { bytes: Some(self.came.bytes), text, ..stage::Receive::default() };
         let did = Did::Receive(Box::new(did));
         let begin_us = first_us.max(wait_us);
@@ -298,7 +298,7 @@ impl Talk<'_> {
             }
             self.enough()?;
             // A server that never pauses leaves no wait in which a limit could be noticed.
-            if let Some(reason) = self.walk.bounds.over() {
+            if let Some(reason) = self.probe.bounds.over() {
                 return Err(self.not_awaited(reason, limit));
             }
             if self.first.is_some_and(|first| first.elapsed() > LONGEST) {
@@ -310,7 +310,7 @@ impl Talk<'_> {
     /// One read, noted as a call of the stage in which it is made.
     async fn read(&mut self, stream: &mut TcpStream, limit: Duration) -> Result<io::Result<()>, Reason> {
         let began = Instant::now();
-        let result = self.walk.bounds.within(limit, stream.read(&mut self.buffer)).await;
+        let result = self.probe.bounds.within(limit, stream.read(&mut self.buffer)).await;
         let gave = match &result {
             Ok(Ok(count)) => gave(*count),
             Ok(Err(error)) => errno(error),
@@ -346,7 +346,7 @@ impl Talk<'_> {
     }
 
     fn enough(&self) -> Result<(), Failure> {
-        let limit = self.walk.max_response;
+        let limit = self.probe.max_response;
         if self.came.bytes <= limit {
             return Ok(());
         }

@@ -27,7 +27,7 @@ use tokio::{
 };
 use world::{Protocol, Route};
 
-use super::{Walk, bounds::cut, bounds::seconds};
+use super::{Probe, bounds::cut, bounds::seconds};
 
 /// A server that says nothing to a query with an OPT record is asked without one after half of the wait, or after this:
 /// some devices drop what they do not know, and programs that send no OPT record are served meanwhile.
@@ -46,7 +46,7 @@ pub struct Server {
     pub tcp_only: bool,
 }
 
-/// Every transmission, in order. The walk is one task, so a cell is enough.
+/// Every transmission, in order. A visit is one task, so a cell is enough.
 pub type Log = RefCell<Vec<Exchange>>;
 
 /// Why no usable reply was had.
@@ -72,11 +72,11 @@ impl NoReply {
 }
 
 /// Asks a server, in as many attempts as it has; the reply may say anything, also that there is no such name.
-pub async fn ask(walk: &Walk<'_>, server: &Server, query: &Query, log: &Log) -> Result<Message, NoReply> {
+pub async fn ask(probe: &Probe<'_>, server: &Server, query: &Query, log: &Log) -> Result<Message, NoReply> {
     let peer = Peer::new(server.clone());
     let mut result = Err(NoReply::new(Reason::Timeout, format!("{} was not asked", server.address)));
     for attempt in 0..server.waits.len() {
-        result = peer.ask(walk, query, attempt, log).await;
+        result = peer.ask(probe, query, attempt, log).await;
         if !result.as_ref().is_err_and(|no_reply| no_reply.is_unanswered) {
             break;
         }
@@ -125,13 +125,13 @@ impl Peer {
     }
 
     /// One attempt; a question that was answered before is not asked again.
-    pub async fn ask(&self, walk: &Walk<'_>, query: &Query, attempt: usize, log: &Log) -> Result<Message, NoReply> {
+    pub async fn ask(&self, probe: &Probe<'_>, query: &Query, attempt: usize, log: &Log) -> Result<Message, NoReply> {
         let nth = self.talks.borrow().iter().position(|(of, _)| of == query);
         let mut talk = nth.map(|nth| self.talks.borrow_mut().swap_remove(nth).1).unwrap_or_default();
         let result = match &talk.answer {
             Some(answer) => Ok(answer.clone()),
             None => {
-                let asking = Asking { walk, peer: self, query, question: words::question(query), log };
+                let asking = Asking { probe, peer: self, query, question: words::question(query), log };
                 let wait = self.server.waits.get(attempt).copied().unwrap_or_default();
                 asking.attempt(&mut talk, wait).await
             }
@@ -162,7 +162,7 @@ pub(super) fn with_less(opt: Opt, reply: &Message) -> Option<Opt> {
 }
 
 struct Asking<'a> {
-    walk: &'a Walk<'a>,
+    probe: &'a Probe<'a>,
     peer: &'a Peer,
     query: &'a Query,
     question: Question,
@@ -248,7 +248,7 @@ impl Asking<'_> {
         loop {
             let until = without_opt.unwrap_or(end);
             let left = until.saturating_duration_since(Instant::now());
-            match self.walk.bounds.within(left, socket.recv(&mut buffer)).await {
+            match self.probe.bounds.within(left, socket.recv(&mut buffer)).await {
                 Ok(Ok(length)) => match self.fitting(&buffer[..length], &talk.sent) {
                     Ok((message, nth)) => {
                         let sent = &talk.sent[nth];
@@ -274,14 +274,14 @@ impl Asking<'_> {
     /// the visit's id in a query without it.
     fn may_be_deaf(&self, opt: Opt, sent: usize) -> bool {
         let address = self.peer.server.address.ip();
-        let is_of_lab = self.walk.book.is_some_and(|book| book.contains(address));
+        let is_of_lab = self.probe.book.is_some_and(|book| book.contains(address));
         opt != Opt::Absent && sent == 0 && !self.peer.has_answered.get() && !is_of_lab
     }
 
     /// Sends the question and notes that.
     async fn transmit(&self, socket: &UdpSocket, opt: Opt, real: SocketAddr) -> Result<Sent, NoReply> {
         let sent = self.begin(Transport::Udp, real, socket.local_addr().ok(), opt);
-        let at_us = self.walk.clock.us();
+        let at_us = self.probe.clock.us();
         match socket.send(&sent.bytes).await {
             Ok(_) => self.is_sent(&sent, at_us),
             Err(error) => return Err(self.broken(&sent, &error)),
@@ -334,7 +334,7 @@ impl Asking<'_> {
             let length = u16::try_from(transmission.bytes.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
             let mut framed = length.to_be_bytes().to_vec();
             framed.append(&mut transmission.bytes.clone());
-            let at_us = self.walk.clock.us();
+            let at_us = self.probe.clock.us();
             stream.write_all(&framed).await?;
             self.is_sent(&transmission, at_us);
             let length = stream.read_u16().await?;
@@ -342,7 +342,7 @@ impl Asking<'_> {
             stream.read_exact(&mut reply).await?;
             Ok::<_, io::Error>(reply)
         };
-        let reply = match self.walk.bounds.within(limit, talk).await {
+        let reply = match self.probe.bounds.within(limit, talk).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(error)) => return Err(self.broken(&transmission, &error)),
             Err(reason) => {
@@ -367,7 +367,7 @@ impl Asking<'_> {
 
     /// The real socket behind the server's address.
     fn real(&self, protocol: Protocol) -> Result<SocketAddr, NoReply> {
-        let route = self.walk.book.map_or(Route::Direct, |book| book.route(protocol, self.peer.server.address));
+        let route = self.probe.book.map_or(Route::Direct, |book| book.route(protocol, self.peer.server.address));
         let missing = |what: String| Err(NoReply::new(Reason::ResolverDown, what));
         match route {
             Route::Direct => Ok(self.peer.server.address),
@@ -394,7 +394,7 @@ impl Asking<'_> {
 
     /// Makes a message and notes that it is sent now.
     fn begin(&self, transport: Transport, real: SocketAddr, local: Option<SocketAddr>, opt: Opt) -> Sent {
-        let trace = self.walk.trace_for(self.peer.server.address.ip());
+        let trace = self.probe.trace_for(self.peer.server.address.ip());
         let message = query_message(self.query, self.peer.server.recursion_desired, trace, opt);
         // A question that was parsed can be written.
         let bytes = message.to_vec().unwrap_or_default();
@@ -406,7 +406,7 @@ impl Asking<'_> {
             server: self.peer.server.address,
             via: (real != self.peer.server.address).then_some(real),
             local,
-            start_us: self.walk.clock.us(),
+            start_us: self.probe.clock.us(),
             duration_us: 0,
             sent_us: None,
             sent_bytes: bytes.len(),
@@ -425,7 +425,7 @@ impl Asking<'_> {
 
     fn end(&self, sent: &Sent, told: Told) {
         let exchange = &mut self.log.borrow_mut()[sent.nth];
-        exchange.duration_us = self.walk.clock.us().saturating_sub(exchange.start_us);
+        exchange.duration_us = self.probe.clock.us().saturating_sub(exchange.start_us);
         exchange.result = told;
     }
 

@@ -6,8 +6,9 @@ use journey::{
     Reason,
     stage::{self, Did, Failure},
 };
+use secrets::Secrets;
 
-use super::{Broken, secrets::Secrets};
+use super::Broken;
 
 /// What is to be visited.
 #[derive(Clone, Debug, PartialEq, Eq)]

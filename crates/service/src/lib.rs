@@ -32,7 +32,6 @@ pub mod reload;
 pub mod ring;
 pub mod seats;
 pub mod start;
-pub mod text;
 pub mod tls;
 
 pub use args::{Args, Command, Told};
@@ -46,5 +45,4 @@ pub use reload::{NotReloaded, Reload};
 pub use ring::Recorder;
 pub use seats::Seats;
 pub use start::{Ended, Service, Signals};
-pub use text::{printable, printable_lines};
 pub use tokio_util::sync::CancellationToken as Stop;

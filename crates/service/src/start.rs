@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 use world::{Protocol, Token, fault::Faults};
 
-use crate::{Args, Bound, Clock, Command, History, Ready, Reload, Stop, Told, admin, printable_lines, tls};
+use crate::{Args, Bound, Clock, Command, History, Ready, Reload, Stop, Told, admin, tls};
 
 /// How long a service may finish what it has begun once it was told to stop.
 pub const GRACE: Duration = Duration::from_secs(3);
@@ -133,7 +133,7 @@ pub fn main<S: Service>() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The one message of a program that could not start; the subscriber may not be there yet.
-            let _ = writeln!(io::stderr(), "{}: {}", S::NAME, printable_lines(&error.to_string()));
+            let _ = writeln!(io::stderr(), "{}: {}", S::NAME, text::clean_lines(&error.to_string()));
             ExitCode::FAILURE
         }
     }

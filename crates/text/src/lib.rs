@@ -1,22 +1,32 @@
-//! Text from files and peers on its way to a terminal.
+//! Text for people: foreign text made safe for a terminal, the columns that it takes, and numbers with their units.
 
-/// The text with control characters, and those that cannot be seen or change the direction of what follows, written out:
-/// what a file holds cannot move the cursor, change colours or look like something else.
-pub fn printable(text: &str) -> String {
-    let mut printed = String::with_capacity(text.len());
+pub mod words;
+
+use unicode_width::UnicodeWidthChar;
+
+/// Text that a terminal shows as it is. Control characters, and characters that are invisible or change the direction of
+/// text, are written as escapes: what a file or a server holds cannot move the cursor, change colours or look like
+/// something else.
+pub fn clean(text: &str) -> String {
+    let mut cleaned = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() || is_invisible(c) {
-            printed.extend(c.escape_unicode());
+        if is_escaped(c) {
+            cleaned.extend(c.escape_unicode());
         } else {
-            printed.push(c);
+            cleaned.push(c);
         }
     }
-    printed
+    cleaned
 }
 
 /// The same for text of several lines.
-pub fn printable_lines(text: &str) -> String {
-    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+pub fn clean_lines(text: &str) -> String {
+    text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether [`clean`] writes this character as an escape.
+pub fn is_escaped(c: char) -> bool {
+    c.is_control() || is_invisible(c)
 }
 
 fn is_invisible(c: char) -> bool {
@@ -25,13 +35,23 @@ fn is_invisible(c: char) -> bool {
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// The number of terminal columns that a text takes.
+pub fn width(text: &str) -> usize {
+    text.chars().map(|c| c.width().unwrap_or(0)).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn control_and_bidi_characters_are_written_out() {
-        assert_eq!(printable("a\u{1b}[31m\u{9b}ü\u{202e}\n"), "a\\u{1b}[31m\\u{9b}ü\\u{202e}\\u{a}");
-        assert_eq!(printable_lines("a\rb\nc"), "a\\u{d}b\nc");
+    fn control_and_bidi_characters_are_escaped() {
+        assert_eq!(clean("a\u{1b}[31m\u{9b}ü\u{202e}\n"), "a\\u{1b}[31m\\u{9b}ü\\u{202e}\\u{a}");
+        assert_eq!(clean_lines("a\rb\nc"), "a\\u{d}b\nc");
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        assert_eq!((width("abc"), width("名字"), width("e\u{301}")), (3, 4, 1));
     }
 }

@@ -1,6 +1,8 @@
-//! Lines, colours, widths, and the cleaning of foreign text.
+//! Lines, colours and widths.
 
-use unicode_width::UnicodeWidthChar;
+pub use text::width;
+
+use text::clean;
 
 /// What the place of output can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,36 +79,6 @@ pub fn dim(text: impl AsRef<str>) -> Piece {
 
 /// So many columns are room for a column of text.
 const LEAST_COLUMN: usize = 16;
-
-/// Text that a terminal shows as it is: control characters, and those that change the direction of text or cannot be
-/// seen, are written out. What a server sends can thus not move the cursor, change colours, or look like something else.
-pub fn clean(text: &str) -> String {
-    let mut cleaned = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_escaped(c) {
-            cleaned.extend(c.escape_unicode());
-        } else {
-            cleaned.push(c);
-        }
-    }
-    cleaned
-}
-
-/// Whether a terminal is not shown this character as it is.
-pub fn is_escaped(c: char) -> bool {
-    c.is_control() || is_invisible(c)
-}
-
-fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
-/// How many columns a text takes.
-pub fn width(text: &str) -> usize {
-    text.chars().map(|c| c.width().unwrap_or(0)).sum()
-}
 
 /// A page that grows line by line.
 #[derive(Debug)]

@@ -6,9 +6,10 @@ use journey::{
     evidence::Placed,
     stage::{Call, Did, Receive, Stage},
 };
+use text::clean;
 
 use super::{
-    page::{Ink, Page, Piece, clean, dim, piece, plain, width},
+    page::{Ink, Page, Piece, dim, piece, plain, width},
     screen::{self, INDENT},
     words::{self, duration},
 };

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use diagnosis::findings::is_compared;
 use journey::{
     Journey,
+    root_walk::{Asked, End, Finding, Group, Learned, RootWalk, Said, Search, Server, Servers, Zone},
     stage::{Exchange, Told},
-    walk::{Asked, End, Finding, Group, Learned, Said, Search, Server, Servers, Walk, Zone},
 };
 
 use super::{
@@ -49,7 +49,7 @@ pub(super) fn section(page: &mut Page, journey: &Journey, verbose: bool) {
     concluded(page, journey, walk);
 }
 
-fn one(page: &mut Page, walk: &Walk, nth: usize, search: &Search, verbose: bool) {
+fn one(page: &mut Page, walk: &RootWalk, nth: usize, search: &Search, verbose: bool) {
     match &search.server_of {
         Some(zone) => {
             let text = format!("  search {nth}: the address of {}, a server of {zone}", search.name);
@@ -218,7 +218,7 @@ fn one_exchange(page: &mut Page, exchange: &Exchange) {
 }
 
 /// What does not fit together, or that all does. Servers that are of no use stand in their zones already.
-fn concluded(page: &mut Page, journey: &Journey, walk: &Walk) {
+fn concluded(page: &mut Page, journey: &Journey, walk: &RootWalk) {
     let stands_above =
         |finding: &Finding| matches!(finding, Finding::Lame { .. } | Finding::Dead { .. } | Finding::NoAddress { .. });
     for finding in walk.findings.iter().filter(|finding| !stands_above(finding)) {
@@ -276,7 +276,7 @@ fn found(journey: &Journey, finding: &Finding) -> String {
         }
         Finding::Resolver { name, rtype, resolver, walk } => {
             let why = match resolver.as_slice() {
-                [one] if one == journey::walk::SERVER_FAILURE => {
+                [one] if one == journey::root_walk::SERVER_FAILURE => {
                     "it had no answer to give, and the authority gives one now"
                 }
                 _ => "an old answer in its cache, or answers made for whoever asks",

@@ -11,7 +11,7 @@ use ::packets::layers::Model;
 use super::{
     causes, layers, name, packets,
     page::{Ink, Page, Piece, Style, dim, piece, plain},
-    raw, route, tcp, tls, walk,
+    raw, root_walk, route, tcp, tls,
     waterfall::waterfall,
     words::{self, count, duration},
 };
@@ -80,7 +80,7 @@ pub fn screen(journey: &Journey, style: &Style, detail: Detail) -> String {
     if let Some(model) = detail.layers {
         layers::unfolded(&mut page, journey, model, detail.secrets);
     }
-    walk::section(&mut page, journey, detail.verbose);
+    root_walk::section(&mut page, journey, detail.verbose);
     if detail.verbose {
         events(&mut page, journey);
     }

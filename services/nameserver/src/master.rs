@@ -20,7 +20,7 @@ use hickory_proto::{
     rr::{Name, RData, Record, RecordType, domain::Label},
     serialize::txt::parse_ttl,
 };
-use service::printable as clean;
+use text::clean;
 
 use crate::problem::Problem;
 use token::{Entries, Entry, Piece, Token, pieces};

@@ -12,7 +12,7 @@ use crate::master::Place;
 #[derive(Debug, thiserror::Error)]
 pub enum ZoneError {
     /// It cannot be read.
-    #[error("{}", service::printable(&.0.to_string()))]
+    #[error("{}", text::clean(&.0.to_string()))]
     Read(#[from] FileError),
     /// The world file names it for something that is no zone.
     #[error("{file}: {name:?} is no zone name: {why}")]

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, path::Path};
 
 use hickory_proto::rr::RData;
-use service::printable;
+use text::clean;
 use world::{Files, Renumber};
 
 use crate::{
@@ -82,12 +82,12 @@ impl Source {
         let path = path.to_string_lossy().into_owned();
         match self.files.read_bytes(&path) {
             Ok(text) => Ok((path, text)),
-            Err(error) => Err(Problem::Include { file: printable(name), why: printable(&error.to_string()) }),
+            Err(error) => Err(Problem::Include { file: clean(name), why: clean(&error.to_string()) }),
         }
     }
 
     fn located(&self, file: &str, problems: Vec<Located>) -> Vec<ZoneError> {
-        let shown = |file: &str| printable(&self.files.path(file));
+        let shown = |file: &str| clean(&self.files.path(file));
         let with_file = |located: Located| match located.place {
             Some(Place { file: within, line }) => {
                 ZoneError::At { file: shown(within.as_deref().unwrap_or(file)), line, problem: located.problem }
@@ -98,7 +98,7 @@ impl Source {
     }
 
     fn zone_name(&self, name: &str, file: &str, why: &'static str) -> ZoneError {
-        ZoneError::ZoneName { file: printable(&self.files.path(file)), name: name.to_owned(), why }
+        ZoneError::ZoneName { file: clean(&self.files.path(file)), name: name.to_owned(), why }
     }
 }
 

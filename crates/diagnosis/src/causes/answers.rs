@@ -9,8 +9,8 @@ use super::{
 use journey::{
     Basis, Cause, Event, Reason, StageName, Sure, Trouble, What,
     dns::{Meaning, Question, Reply},
+    root_walk::{End, Finding},
     stage::{Did, NameSource, Told, Tried},
-    walk::{End, Finding},
 };
 
 /// An authority's "no".
@@ -324,7 +324,7 @@ fn by_walk(evidence: &Evidence<'_>, rtype: &str) -> Option<Word> {
     };
     let asked = search.zones.last()?.servers.iter().flat_map(|server| &server.addresses);
     let by = asked
-        .filter(|asked| asked.said.as_ref().is_some_and(journey::walk::Said::is_usable))
+        .filter(|asked| asked.said.as_ref().is_some_and(journey::root_walk::Said::is_usable))
         .map(|asked| asked.address.ip());
     let by = by.map(|ip| evidence.named(ip)).next().unwrap_or_else(|| "the authority".to_owned());
     Some((addresses, by, basis))

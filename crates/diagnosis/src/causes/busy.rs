@@ -73,7 +73,8 @@ fn is_explained(evidence: &Evidence<'_>, cause: &Cause) -> bool {
     let Some(stage) = stage(evidence, cause) else { return false };
     let took_us = took_us(evidence, stage);
     // Nobody has seen that an address is unknown: an ARP request was not answered in time.
-    let is_seen = cause.sure == Sure::Certain && !matches!(cause.trouble, Trouble::DnsUnreachable | Trouble::Unreachable);
+    let is_seen =
+        cause.sure == Sure::Certain && !matches!(cause.trouble, Trouble::DnsUnreachable | Trouble::Unreachable);
     let is_about = |delay: &&RunDelay| match delay.of.as_str() {
         // Frames are held up by what passes them on.
         of if stage.is_none() => of == SWITCH,

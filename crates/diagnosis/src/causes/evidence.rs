@@ -10,8 +10,8 @@ use journey::{
     Basis, Event, Hop, NoUse, Reason, Said, Stage, StageName, StageState, What,
     chronicle::YOU,
     dns::{Meaning, Question, Reply, Transport},
+    root_walk::Search,
     stage::{Attempt, Connect, Did, Name, NameSource, Told},
-    walk::Search,
 };
 
 use crate::verdict::Case;

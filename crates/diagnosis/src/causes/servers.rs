@@ -11,8 +11,8 @@ use journey::{
     Basis, Cause, Event, NoUse, Said, StageName, Sure, Trouble, What,
     chronicle::YOU,
     dns::Meaning,
+    root_walk::{End, Finding},
     stage::Told,
-    walk::{End, Finding},
 };
 
 /// A question that was given up so early was not left unanswered: somebody else was faster.
@@ -56,7 +56,7 @@ fn has_answered(evidence: &Evidence<'_>, ip: IpAddr) -> bool {
 /// How long a server took to answer this machine's own walk, each time.
 fn replies_to_walk(evidence: &Evidence<'_>, ip: IpAddr) -> impl Iterator<Item = u64> {
     let searches = evidence.case.walk.into_iter().flat_map(|walk| &walk.searches);
-    let asked = searches.flat_map(journey::walk::Search::asked).filter(move |asked| asked.address.ip() == ip);
+    let asked = searches.flat_map(journey::root_walk::Search::asked).filter(move |asked| asked.address.ip() == ip);
     let replies =
         asked.flat_map(|asked| &asked.exchanges).filter(|exchange| matches!(exchange.result, Told::Reply { .. }));
     replies.map(|exchange| exchange.duration_us)

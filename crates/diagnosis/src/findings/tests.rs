@@ -2,8 +2,8 @@ use super::*;
 use journey::{
     Evidence, Stage, StageState,
     dns::{Flags, Question, Record, Transport},
+    root_walk::OwnAddress,
     stage::{Address, Exchange},
-    walk::OwnAddress,
 };
 
 fn ip(text: &str) -> IpAddr {

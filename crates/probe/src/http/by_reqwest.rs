@@ -30,12 +30,12 @@ use journey::{
 };
 
 use super::{
-    super::{HANDSHAKE, Walk, bounds, observed, target::Scheme, target::Target, tls},
+    super::{HANDSHAKE, Probe, bounds, observed, target::Scheme, target::Target, tls},
     FIRST_BYTE, MAX_FIELDS, Output, STALL, Versions,
     content::{self, Content},
     head, http2,
 };
-use crate::{plan::request, redirect::is_redirect};
+use crate::{redirect::is_redirect, request};
 use watched::{Opened, Watch};
 use way::Way;
 use world::AddressBook;
@@ -54,18 +54,18 @@ const INSTEAD: &str = "--engine visit";
 /// Connects, sends the request and reads the response; the stages as far as they came, and the response's `Location`.
 /// What reqwest does otherwise than it was asked to goes to `notes`.
 pub async fn exchange(
-    walk: &Walk<'_>,
+    probe: &Probe<'_>,
     target: &Target,
     asked: &request::Request,
     addresses: &[Address],
     notes: &mut Vec<String>,
 ) -> (Vec<Stage>, Option<String>) {
-    let start_us = walk.clock.us();
-    let way = match Way::new(walk, target, addresses) {
+    let start_us = probe.clock.us();
+    let way = match Way::new(probe, target, addresses) {
         Ok(way) => way,
         Err(broken) => {
             let (did, failure) = *broken;
-            let stage = observed(StageState::Failed, did, start_us, walk.clock.us(), Some(failure));
+            let stage = observed(StageState::Failed, did, start_us, probe.clock.us(), Some(failure));
             return (vec![stage], None);
         }
     };
@@ -90,7 +90,7 @@ pub async fn exchange(
         );
     }
     let mut visit = Visit {
-        walk,
+        probe,
         target,
         asked,
         versions,
@@ -105,7 +105,7 @@ pub async fn exchange(
     let stages = match target.scheme {
         Scheme::Https => {
             let host = way::bare_host(target);
-            let (done, mut did) = tls::watched(walk.tls, &host, versions.alpn(), visit.run()).await;
+            let (done, mut did) = tls::watched(probe.tls, &host, versions.alpn(), visit.run()).await;
             if let Some(opened) = visit.watch.opened() {
                 did.version = opened.tls_version;
                 if did.verified == Verified::NotReached {
@@ -124,7 +124,7 @@ pub async fn exchange(
 }
 
 struct Visit<'a> {
-    walk: &'a Walk<'a>,
+    probe: &'a Probe<'a>,
     target: &'a Target,
     asked: &'a request::Request,
     versions: Versions,
@@ -170,9 +170,9 @@ impl Visit<'_> {
                 Either::Right(((), _)) => None,
             }
         };
-        let result = match self.walk.bounds.within(self.connect_limit(), connecting).await {
+        let result = match self.probe.bounds.within(self.connect_limit(), connecting).await {
             Ok(Some(result)) => result,
-            Ok(None) => match self.walk.bounds.within(FIRST_BYTE, executed).await {
+            Ok(None) => match self.probe.bounds.within(FIRST_BYTE, executed).await {
                 Ok(result) => result,
                 Err(reason) => {
                     let what = bounds::cut("the head of a response did not come", reason, FIRST_BYTE);
@@ -197,8 +197,8 @@ impl Visit<'_> {
     /// TLS is part of opening a connection here.
     fn connect_limit(&self) -> Duration {
         match self.target.scheme {
-            Scheme::Https => self.walk.bounds.connect + HANDSHAKE,
-            _ => self.walk.bounds.connect,
+            Scheme::Https => self.probe.bounds.connect + HANDSHAKE,
+            _ => self.probe.bounds.connect,
         }
     }
 
@@ -206,7 +206,7 @@ impl Visit<'_> {
     fn client(&self) -> reqwest::Result<reqwest::Client> {
         let config = match self.target.scheme {
             // What is wrong with whom to trust has been told when the command line was read.
-            Scheme::Https => tls::config(self.walk.tls, self.versions.alpn()).unwrap_or_else(|_| tls::nobody()),
+            Scheme::Https => tls::config(self.probe.tls, self.versions.alpn()).unwrap_or_else(|_| tls::nobody()),
             _ => tls::nobody(),
         };
         let builder = reqwest::Client::builder()
@@ -220,7 +220,7 @@ impl Visit<'_> {
             .tls_backend_preconfigured(config)
             .tls_info(true)
             .resolve_to_addrs(&self.way.host, &self.way.sockets)
-            .connector_layer(self.watch.layer(self.walk.clock));
+            .connector_layer(self.watch.layer(self.probe.clock));
         let builder = match self.versions {
             Versions::Http1 => builder.http1_only(),
             Versions::Http2 => builder.http2_prior_knowledge(),
@@ -255,7 +255,7 @@ impl Visit<'_> {
     }
 
     fn head<B: hyper::body::Body>(&mut self, response: &Response<B>) {
-        let now_us = self.walk.clock.us();
+        let now_us = self.probe.clock.us();
         self.head_us = Some(now_us);
         self.location = head::location(head::values(response.headers(), "location"));
         let (framing, transfer_codings) = head::framing(self.as_asked(), response);
@@ -263,12 +263,12 @@ impl Visit<'_> {
             status: Some(response.status().as_u16()),
             reason_phrase: head::reason_phrase(response),
             version: Some(head::version(response.version())),
-            headers: head::fields(self.walk.secrets, response.headers()),
+            headers: head::fields(self.probe.secrets, response.headers()),
             headers_at_us: Some(now_us),
             content_bytes: Some(0),
             framing,
             transfer_codings,
-            server_timing: head::server_timing(self.walk.secrets, head::values(response.headers(), "server-timing")),
+            server_timing: head::server_timing(self.probe.secrets, head::values(response.headers(), "server-timing")),
             ..stage::Receive::default()
         };
     }
@@ -283,9 +283,9 @@ impl Visit<'_> {
 
     async fn content(&mut self, response: Response<reqwest::Body>) -> Result<(), Failure> {
         let is_last = !(self.asked.follows && self.location.is_some() && is_redirect(response.status().as_u16()));
-        let output = self.walk.output.filter(|_| is_last);
+        let output = self.probe.output.filter(|_| is_last);
         let codings = content::codings_of(response.headers());
-        let mut content = Content::new(codings, &self.receive.transfer_codings, self.walk.max_response, output)?;
+        let mut content = Content::new(codings, &self.receive.transfer_codings, self.probe.max_response, output)?;
         self.receive.codings.clone_from(&content.codings);
         let result = self.body(response.into_body(), &mut content).await;
         self.note = content.note();
@@ -298,10 +298,10 @@ impl Visit<'_> {
     }
 
     async fn body(&mut self, mut body: reqwest::Body, content: &mut Content) -> Result<(), Failure> {
-        let limit = self.walk.max_response;
+        let limit = self.probe.max_response;
         let is_head = self.asked.method == Method::HEAD;
         loop {
-            let frame = match self.walk.bounds.within(STALL, body.frame()).await {
+            let frame = match self.probe.bounds.within(STALL, body.frame()).await {
                 Ok(None) if let Some(failure) = http2::short(is_head, &self.receive) => return Err(failure),
                 // An answer to HEAD has a coding and no content.
                 Ok(None) if self.receive.content_bytes == Some(0) => return Ok(()),
@@ -323,16 +323,16 @@ impl Visit<'_> {
                 }
                 content.feed(data)?;
             } else if let Some(trailers) = frame.trailers_ref() {
-                self.receive.trailers = head::fields(self.walk.secrets, trailers);
+                self.receive.trailers = head::fields(self.probe.secrets, trailers);
                 let timings = head::values(trailers, "server-timing");
-                self.receive.server_timing.extend(head::server_timing(self.walk.secrets, timings));
+                self.receive.server_timing.extend(head::server_timing(self.probe.secrets, timings));
             }
         }
     }
 
     /// The stages as far as they came.
     fn stages(&self, done: Result<(), Ended>, did: Option<stage::Tls>) -> Vec<Stage> {
-        let now_us = self.walk.clock.us();
+        let now_us = self.probe.clock.us();
         let opened = self.watch.opened();
         if let Err(Ended::Connecting(error)) = done {
             return self.unconnected(*error, did, now_us);
@@ -401,7 +401,7 @@ impl Visit<'_> {
             let (server, via) = self.way.world(remote);
             Attempt {
                 server,
-                host: self.walk.host_of(server.ip()),
+                host: self.probe.host_of(server.ip()),
                 via,
                 local: opened.local,
                 start_us: opened.start_us,
@@ -418,9 +418,9 @@ impl Visit<'_> {
     fn sent(&self) -> Stage {
         let did = stage::Send {
             method: Some(self.asked.method.to_string()),
-            target: Some(self.walk.secrets.text(&self.target.path)),
+            target: Some(self.probe.secrets.text(&self.target.path)),
             version: self.receive.version.clone(),
-            headers: head::fields(self.walk.secrets, &self.fields()),
+            headers: head::fields(self.probe.secrets, &self.fields()),
             content_bytes: (!self.asked.body.is_empty()).then_some(self.asked.body.len() as u64),
             ..stage::Send::default()
         };

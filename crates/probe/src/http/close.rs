@@ -8,14 +8,14 @@ use journey::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use super::super::{Walk, conn::Conn, meter::Seen, observed};
+use super::super::{Probe, conn::Conn, meter::Seen, observed};
 
 /// How long the other side's FIN is waited for.
 pub(super) const LAST_FIN: Duration = Duration::from_millis(500);
 
 /// Closes a connection after a complete response. Without it the text says why it cannot be closed as it should.
-pub(super) async fn close(walk: &Walk<'_>, conn: Result<Conn, String>, keep_alive: bool, seen: &Seen) -> Stage {
-    let start_us = walk.clock.us();
+pub(super) async fn close(probe: &Probe<'_>, conn: Result<Conn, String>, keep_alive: bool, seen: &Seen) -> Stage {
+    let start_us = probe.clock.us();
     let mut did = stage::Close { keep_alive_offered: Some(keep_alive), ..stage::Close::default() };
     let mut conn = match conn {
         Ok(conn) => conn,
@@ -29,16 +29,16 @@ pub(super) async fn close(walk: &Walk<'_>, conn: Result<Conn, String>, keep_aliv
     let announced = !keep_alive;
     // A server that announced the close is given the time to do it; who closes first is then seen, not guessed.
     if announced && ending.is_open() {
-        ending.follow(walk, &mut conn).await;
+        ending.follow(probe, &mut conn).await;
     }
     did.first = Some(if ending.is_open() { Closer::You } else { Closer::Server });
     did.kernel = netlab::kernel::tcp_info(conn.socket().as_fd()).ok().map(Box::new);
     // TLS has a word to say first, and a server that does not read could make it wait for ever.
-    let _ = walk.bounds.within(LAST_FIN, conn.shutdown()).await;
-    ending.follow(walk, &mut conn).await;
+    let _ = probe.bounds.within(LAST_FIN, conn.shutdown()).await;
+    ending.follow(probe, &mut conn).await;
     did.peer = Some(ending.end.unwrap_or(PeerEnd::Silent));
     did.close_notify = ending.close_notify;
-    observed(StageState::Done, Did::Close(did), start_us, walk.clock.us(), None)
+    observed(StageState::Done, Did::Close(did), start_us, probe.clock.us(), None)
 }
 
 /// How the other side ends a connection, as far as it has.
@@ -73,12 +73,12 @@ impl Ending {
     }
 
     /// Reads on for a while. What comes now belongs to no response.
-    async fn follow(&mut self, walk: &Walk<'_>, conn: &mut Conn) {
+    async fn follow(&mut self, probe: &Probe<'_>, conn: &mut Conn) {
         if self.end.is_some() {
             return;
         }
         // Both waits together are bounded: a server could send for ever.
-        let _ = walk.bounds.within(LAST_FIN, self.read(conn)).await;
+        let _ = probe.bounds.within(LAST_FIN, self.read(conn)).await;
     }
 
     async fn read(&mut self, conn: &mut Conn) {

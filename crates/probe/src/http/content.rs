@@ -13,7 +13,7 @@ use hyper::{HeaderMap, header::CONTENT_ENCODING};
 use journey::{Reason, stage::Failure};
 
 use super::coding::{Coding, Decoded, Stage};
-use view::clean;
+use text::clean;
 
 /// Where content is written to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,8 +7,9 @@ use hyper::{
     header::{CONNECTION, HeaderName, HeaderValue},
 };
 use journey::stage::{Framing, Header, Interim, ServerTiming};
+use secrets::Secrets;
 
-use super::super::{clock::Clock, secrets::Secrets, target};
+use super::super::{clock::Clock, target};
 
 /// Most answers before the final one that are kept.
 pub(super) const MOST_INTERIM: usize = 16;

@@ -95,7 +95,7 @@ impl Exchange<'_, '_> {
         while !self.reader.is_complete() {
             let limit = self.limit()?;
             let step = step(stream, unsent.chunk(), is_flushed, &mut buffer);
-            match self.talk.walk.bounds.within(limit, step).await {
+            match self.talk.probe.bounds.within(limit, step).await {
                 Err(reason) => return Err(self.cut(reason)),
                 Ok(Step::Wrote(Ok(count))) if count > 0 => {
                     unsent.advance(count);
@@ -120,7 +120,7 @@ impl Exchange<'_, '_> {
         let quiet = if self.content.is_some() { STALL } else { FIRST_BYTE };
         let limit = quiet.saturating_sub(self.quiet_since.elapsed()).min(self.talk.time_left());
         // A stream that is always ready leaves no wait in which a limit could be noticed.
-        match self.talk.walk.bounds.over().or_else(|| limit.is_zero().then_some(Reason::Timeout)) {
+        match self.talk.probe.bounds.over().or_else(|| limit.is_zero().then_some(Reason::Timeout)) {
             Some(reason) => Err(self.cut(reason)),
             None => Ok(limit),
         }
@@ -168,7 +168,7 @@ impl Exchange<'_, '_> {
             Event::Content(bytes) => {
                 self.quiet_since = Instant::now();
                 *self.talk.receive.content_bytes.get_or_insert(0) += bytes.len() as u64;
-                let limit = self.talk.walk.max_response;
+                let limit = self.talk.probe.max_response;
                 if self.talk.receive.content_bytes > Some(limit) {
                     return Err(too_large(format!("the content is larger than the limit of {limit} bytes")));
                 }
@@ -181,8 +181,8 @@ impl Exchange<'_, '_> {
                 talk.receive.trailers = shown(talk, &fields);
                 talk.receive
                     .server_timing
-                    .extend(head::server_timing(talk.walk.secrets, values(&fields, "server-timing")));
-                talk.receive.oddities.extend(oddities.iter().map(|odd| words::oddity(odd, talk.walk.secrets)));
+                    .extend(head::server_timing(talk.probe.secrets, values(&fields, "server-timing")));
+                talk.receive.oddities.extend(oddities.iter().map(|odd| words::oddity(odd, talk.probe.secrets)));
             }
             Event::End => {
                 // A response to HEAD names a coding, and there is nothing to decode.
@@ -199,9 +199,9 @@ impl Exchange<'_, '_> {
     fn interim(&mut self, head: &Head) {
         self.quiet_since = Instant::now();
         let talk = &mut *self.talk;
-        talk.receive.oddities.extend(head.oddities.iter().map(|odd| words::oddity(odd, talk.walk.secrets)));
+        talk.receive.oddities.extend(head.oddities.iter().map(|odd| words::oddity(odd, talk.probe.secrets)));
         if talk.receive.interim.len() < head::MOST_INTERIM {
-            let at_us = talk.walk.clock.us();
+            let at_us = talk.probe.clock.us();
             let headers = shown(talk, &head.fields);
             talk.receive.interim.push(Interim { status: head.status, at_us, headers });
         }
@@ -214,17 +214,17 @@ impl Exchange<'_, '_> {
         let headers_at = talk.meter.seen().last_read.filter(|_| head.is_whole);
         let receive = &talk.receive;
         let mut oddities = receive.oddities.clone();
-        oddities.extend(head.oddities.iter().map(|odd| words::oddity(odd, talk.walk.secrets)));
+        oddities.extend(head.oddities.iter().map(|odd| words::oddity(odd, talk.probe.secrets)));
         talk.receive = stage::Receive {
             status: Some(head.status),
             reason_phrase: Some(String::from_utf8_lossy(&head.reason).into_owned()),
             version: Some(format!("HTTP/{}.{}", head.version.0, head.version.1)),
             headers: shown(talk, &head.fields),
-            headers_at_us: headers_at.map(|at| talk.walk.clock.us_at(at)),
+            headers_at_us: headers_at.map(|at| talk.probe.clock.us_at(at)),
             content_bytes: head.is_whole.then_some(0),
             framing: head.framing.as_ref().map(|framing| told(framing.end)),
             transfer_codings: head.framing.as_ref().map_or_else(Vec::new, |framing| framing.codings.clone()),
-            server_timing: head::server_timing(talk.walk.secrets, values(&head.fields, "server-timing")),
+            server_timing: head::server_timing(talk.probe.secrets, values(&head.fields, "server-timing")),
             interim: receive.interim.clone(),
             oddities,
             ..stage::Receive::default()
@@ -233,20 +233,20 @@ impl Exchange<'_, '_> {
         // An error follows, and tells why.
         let Some(framing) = head.framing else { return Ok(()) };
         if let http1::End::Length(length) = framing.end
-            && length > talk.walk.max_response
+            && length > talk.probe.max_response
         {
             let said = values(&head.fields, "content-length").next().map(String::from_utf8_lossy).unwrap_or_default();
-            let limit = talk.walk.max_response;
+            let limit = talk.probe.max_response;
             return Err(too_large(format!("the content has {said} bytes, more than the limit of {limit} bytes")));
         }
         // The content of a redirect that is followed is not what was asked for.
         let is_last = !(talk.follows && talk.location.is_some() && is_redirect(head.status));
-        self.output = talk.walk.output.filter(|_| is_last);
+        self.output = talk.probe.output.filter(|_| is_last);
         let codings = content::codings(values(&head.fields, "content-encoding"));
         talk.receive.codings.clone_from(&codings);
         let has_content = !matches!(framing.end, http1::End::None | http1::End::Length(0));
         let codings = if has_content { codings } else { Vec::new() };
-        let content = Content::new(codings, &framing.codings, talk.walk.max_response, self.output)?;
+        let content = Content::new(codings, &framing.codings, talk.probe.max_response, self.output)?;
         self.content = Some(content);
         Ok(())
     }
@@ -285,7 +285,7 @@ impl Exchange<'_, '_> {
         if self.talk.receive.status.is_none() {
             self.talk.receive.protocol = Some(Protocol::Http);
         }
-        words::wrong(wrong, self.talk.walk.secrets)
+        words::wrong(wrong, self.talk.probe.secrets)
     }
 
     /// Waits a moment for the rest of a line that is not one of HTTP: it tells what the server speaks.
@@ -293,7 +293,7 @@ impl Exchange<'_, '_> {
         let mut buffer = vec![0; BEGIN];
         while self.begin.len() < BEGIN && !self.begin.contains(&b'\n') {
             let step = step(stream, &[], true, &mut buffer);
-            let Ok(Step::Read(Ok(count @ 1..))) = self.talk.walk.bounds.within(LINE, step).await else { return };
+            let Ok(Step::Read(Ok(count @ 1..))) = self.talk.probe.bounds.within(LINE, step).await else { return };
             let room = (BEGIN - self.begin.len()).min(count);
             self.begin.extend_from_slice(buffer.get(..room).unwrap_or_default());
         }
@@ -302,8 +302,8 @@ impl Exchange<'_, '_> {
     fn not_http(&mut self) -> Failure {
         let receive = &mut self.talk.receive;
         receive.protocol = Protocol::of(&self.begin);
-        let quoted = first_bytes(&self.begin, self.talk.walk.secrets);
-        receive.text = words::text(&self.begin, self.talk.walk.secrets);
+        let quoted = first_bytes(&self.begin, self.talk.probe.secrets);
+        receive.text = words::text(&self.begin, self.talk.probe.secrets);
         let what = match receive.protocol {
             Some(protocol @ (Protocol::Tls | Protocol::Http2)) => {
                 format!("the server sent {}, not an HTTP/1.1 response: {quoted}", protocol.name())
@@ -374,7 +374,7 @@ fn values<'f>(fields: &'f [http1::Field], name: &'static str) -> impl Iterator<I
 
 fn shown(talk: &Talk<'_>, fields: &[http1::Field]) -> Vec<Header> {
     let one = |field: &http1::Field| {
-        let value = talk.walk.secrets.field(&field.name, &String::from_utf8_lossy(&field.value));
+        let value = talk.probe.secrets.field(&field.name, &String::from_utf8_lossy(&field.value));
         Header { name: field.name.clone(), value }
     };
     fields.iter().map(one).collect()

@@ -19,7 +19,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
     super::{
-        Walk,
+        Probe,
         conn::Conn,
         meter::{Meter, Metered},
         target::{Scheme, Target},
@@ -31,7 +31,7 @@ use super::{
     head::{self, Informational},
     http2, with_length,
 };
-use crate::{plan::request, redirect::is_redirect};
+use crate::{redirect::is_redirect, request};
 
 /// The task that moves bytes between the library and the stream.
 type Driver = JoinHandle<hyper::Result<()>>;
@@ -46,13 +46,13 @@ impl Complete {
     /// The stream, once the library is done with it; or why it cannot be closed as it should.
     pub(super) async fn conn(
         self,
-        walk: &Walk<'_>,
+        probe: &Probe<'_>,
         meter: &Meter,
         back: oneshot::Receiver<Conn>,
     ) -> Result<Conn, String> {
         // The connection's task ends as soon as nobody can send on it any more.
         let mut driver = self.driver;
-        let ended = walk.bounds.within(LAST_FIN, &mut driver).await;
+        let ended = probe.bounds.within(LAST_FIN, &mut driver).await;
         if ended.is_err() {
             // It would go on sending what nobody waits for.
             driver.abort();
@@ -78,7 +78,7 @@ impl Talk<'_> {
         mut request: Request<Full<Bytes>>,
         stream: Metered,
     ) -> Result<Complete, Failure> {
-        let interim = Informational::listen(&mut request, self.walk.clock, self.walk.secrets);
+        let interim = Informational::listen(&mut request, self.probe.clock, self.probe.secrets);
         let io = TokioIo::new(stream);
         let mut builder = conn::http2::Builder::new(TokioExecutor::new());
         builder.max_header_list_size(http2::MAX_LIST);
@@ -103,7 +103,7 @@ impl Talk<'_> {
         responded: impl Future<Output = hyper::Result<Response<Incoming>>>,
         interim: &Informational,
     ) -> Result<bool, Failure> {
-        let response = match self.walk.bounds.within(FIRST_BYTE, responded).await {
+        let response = match self.probe.bounds.within(FIRST_BYTE, responded).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(self.explain(&error)),
             Err(reason) => return Err(self.cut(reason, FIRST_BYTE)),
@@ -116,8 +116,8 @@ impl Talk<'_> {
         let keep_alive = head::keeps_alive(&response);
         // What a redirect that is followed says besides is nobody's content.
         let is_last = !(self.follows && self.location.is_some() && is_redirect(response.status().as_u16()));
-        let output = self.walk.output.filter(|_| is_last);
-        let mut content = Content::new(content::codings_of(response.headers()), &[], self.walk.max_response, output)?;
+        let output = self.probe.output.filter(|_| is_last);
+        let mut content = Content::new(content::codings_of(response.headers()), &[], self.probe.max_response, output)?;
         self.receive.codings.clone_from(&content.codings);
         let result = self.body(response.into_body(), &mut content).await;
         self.note = content.note();
@@ -135,24 +135,24 @@ impl Talk<'_> {
         // Where frames do not tell, the read that brought the end of the head is the last one so far: HTTP/1.1 is read in
         // turn with being understood.
         let seen = self.meter.seen();
-        let headers_at = seen.head_read.or(seen.last_read).map(|at| self.walk.clock.us_at(at));
+        let headers_at = seen.head_read.or(seen.last_read).map(|at| self.probe.clock.us_at(at));
         self.receive = stage::Receive {
             status: Some(response.status().as_u16()),
             reason_phrase: head::reason_phrase(response),
             version: Some(head::version(response.version())),
-            headers: head::fields(self.walk.secrets, response.headers()),
+            headers: head::fields(self.probe.secrets, response.headers()),
             headers_at_us: headers_at,
             content_bytes: Some(0),
             framing: Some(Framing::EndStream),
-            server_timing: head::server_timing(self.walk.secrets, head::values(response.headers(), "server-timing")),
+            server_timing: head::server_timing(self.probe.secrets, head::values(response.headers(), "server-timing")),
             ..stage::Receive::default()
         };
     }
 
     async fn body(&mut self, mut body: Incoming, content: &mut Content) -> Result<(), Failure> {
-        let limit = self.walk.max_response;
+        let limit = self.probe.max_response;
         loop {
-            let frame = match self.walk.bounds.within(STALL.min(self.time_left()), body.frame()).await {
+            let frame = match self.probe.bounds.within(STALL.min(self.time_left()), body.frame()).await {
                 Ok(None) if !self.meter.seen().answer.is_ended => {
                     return Err(http2::unfinished(&self.meter.seen().answer, &self.receive));
                 }
@@ -170,9 +170,9 @@ impl Talk<'_> {
                 *self.receive.content_bytes.get_or_insert(0) += data.len() as u64;
                 content.feed(data)?;
             } else if let Some(trailers) = frame.trailers_ref() {
-                self.receive.trailers = head::fields(self.walk.secrets, trailers);
+                self.receive.trailers = head::fields(self.probe.secrets, trailers);
                 let timings = head::values(trailers, "server-timing");
-                self.receive.server_timing.extend(head::server_timing(self.walk.secrets, timings));
+                self.receive.server_timing.extend(head::server_timing(self.probe.secrets, timings));
             }
             if self.receive.content_bytes > Some(limit) {
                 let what = format!("the content is larger than the limit of {limit} bytes");
@@ -222,7 +222,7 @@ fn without_connection_fields(fields: &mut HeaderMap) -> Vec<String> {
 }
 
 /// The head as it is shown: in HTTP/2 with the pseudo-header fields that carry its first line.
-pub(super) fn shown(walk: &Walk<'_>, request: &Request<Full<Bytes>>) -> Vec<Header> {
+pub(super) fn shown(probe: &Probe<'_>, request: &Request<Full<Bytes>>) -> Vec<Header> {
     let mut fields = Vec::new();
     if request.version() == hyper::Version::HTTP_2 {
         let uri = request.uri();
@@ -232,10 +232,10 @@ pub(super) fn shown(walk: &Walk<'_>, request: &Request<Full<Bytes>>) -> Vec<Head
             (":method", request.method().as_str().to_owned()),
             (":scheme", uri.scheme_str().unwrap_or("").to_owned()),
             (":authority", authority.to_owned()),
-            (":path", walk.secrets.text(path)),
+            (":path", probe.secrets.text(path)),
         ];
         fields.extend(pseudo.map(|(name, value)| Header { name: name.to_owned(), value }));
     }
-    fields.extend(head::fields(walk.secrets, request.headers()));
+    fields.extend(head::fields(probe.secrets, request.headers()));
     fields
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use hickory_proto::rr::Name;
-use journey::walk::Learned;
+use journey::root_walk::Learned;
 use world::AddressBook;
 
 use super::{Candidate, Delegation};

@@ -9,12 +9,12 @@ use hickory_proto::{
 };
 use journey::{
     Reason,
+    root_walk::{self, Asked, End, Learned, OwnAddress, Said, Servers},
     stage::{Address, Told},
-    walk::{self, Asked, End, Learned, OwnAddress, Said, Servers},
 };
 
 use super::{DEEPEST, Delegation, Found, Tree, reply};
-use crate::walk::{
+use crate::{
     Family,
     stub::{self, Log, NoReply, Server},
 };
@@ -35,7 +35,7 @@ impl Tree<'_> {
         delegation: &mut Delegation,
         name: &Name,
         known: bool,
-    ) -> (walk::Zone, Option<Found>) {
+    ) -> (root_walk::Zone, Option<Found>) {
         let mut asked: Vec<(Place, Asked)> = Vec::new();
         let mut found = None;
         match self.servers() {
@@ -130,7 +130,7 @@ impl Tree<'_> {
         let log = Log::default();
         let mut asked = Asked {
             address,
-            host: self.walk.host_of(address.ip()),
+            host: self.probe.host_of(address.ip()),
             learned,
             exchanges: Vec::new(),
             said: None,
@@ -138,14 +138,14 @@ impl Tree<'_> {
             serial: None,
             own_addresses: Vec::new(),
         };
-        let first = if self.walk.family == Family::V6 { RecordType::AAAA } else { RecordType::A };
+        let first = if self.probe.family == Family::V6 { RecordType::AAAA } else { RecordType::A };
         let mut found = None;
         match self.ask(&server, name, first, &log).await {
             Err(said) => asked.said = said,
             Ok(message) => {
                 note_own_word(&mut asked, zone, &message);
                 let mut meaning = reply::read(zone, name, first, &message);
-                if self.walk.family == Family::Any
+                if self.probe.family == Family::Any
                     && has_no_other_way(&meaning)
                     && let Ok(message) = self.ask(&server, name, RecordType::AAAA, &log).await
                 {
@@ -215,7 +215,7 @@ impl Tree<'_> {
         }
         self.questions.set(self.questions.get() + 1);
         let query = Query::query(name.clone(), rtype);
-        stub::ask(self.walk, server, &query, log).await.map_err(|no_reply| match no_reply.reason {
+        stub::ask(self.probe, server, &query, log).await.map_err(|no_reply| match no_reply.reason {
             Reason::MaxTime => {
                 self.stop(format!("the walk took longer than {} s", self.limits.time.as_secs()));
                 None
@@ -238,7 +238,7 @@ impl Tree<'_> {
             Meaning::Lame(why) => Said::Lame { why: why.clone() },
             Meaning::End { aliases, what } => match what {
                 What::Addresses(addresses) => {
-                    let one = |&(ip, ttl)| Address { ip, ttl: Some(ttl), host: self.walk.host_of(ip) };
+                    let one = |&(ip, ttl)| Address { ip, ttl: Some(ttl), host: self.probe.host_of(ip) };
                     Said::Answer { addresses: addresses.iter().map(one).collect() }
                 }
                 What::Elsewhere => Said::Alias { of: end(aliases) },
@@ -255,7 +255,7 @@ impl Tree<'_> {
         name: &Name,
         known: bool,
         mut asked: Vec<(Place, Asked)>,
-    ) -> walk::Zone {
+    ) -> root_walk::Zone {
         let mut servers = Vec::new();
         for (nth, candidate) in delegation.servers.iter().enumerate() {
             let mut addresses = Vec::new();
@@ -263,7 +263,7 @@ impl Tree<'_> {
                 let one = asked.iter().position(|(place, _)| *place == (nth, mth)).map(|at| asked.swap_remove(at).1);
                 addresses.push(one.unwrap_or_else(|| Asked {
                     address: *address,
-                    host: self.walk.host_of(address.ip()),
+                    host: self.probe.host_of(address.ip()),
                     learned: learned.clone(),
                     exchanges: Vec::new(),
                     said: None,
@@ -273,9 +273,9 @@ impl Tree<'_> {
                 }));
             }
             let name = candidate.name.as_ref().map(Name::to_ascii);
-            servers.push(walk::Server { name, addresses, note: candidate.note.clone() });
+            servers.push(root_walk::Server { name, addresses, note: candidate.note.clone() });
         }
-        walk::Zone {
+        root_walk::Zone {
             zone: delegation.zone.to_ascii(),
             asked: name.to_ascii(),
             referred_by: delegation.parent.as_ref().map(Name::to_ascii),

@@ -25,7 +25,7 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use crate::walk::conn::Counted;
+use crate::conn::Counted;
 
 /// The media type of a DNS message (RFC 8484 §6).
 const MESSAGE: &str = "application/dns-message";

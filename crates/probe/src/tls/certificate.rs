@@ -11,7 +11,7 @@ use x509_parser::{
 };
 
 use super::{algorithm, faults::address};
-use view::clean;
+use text::clean;
 
 /// Longest text kept of a name, in characters.
 const LONGEST_TEXT: usize = 200;

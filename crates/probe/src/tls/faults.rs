@@ -19,7 +19,7 @@ use super::{
     chain::{self, End, Key, RSA_BITS, Sent, Way},
     names, refusal,
 };
-use view::words::long;
+use text::words::long;
 
 /// More faults than these are counted, and not named.
 const MOST_NAMED: usize = 6;

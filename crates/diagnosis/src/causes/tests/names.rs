@@ -4,8 +4,8 @@ use super::scene::{NAME, Scene, addresses, aliases, arp, at, question, record, r
 use journey::{
     NoUse, Place, Reason, StageName, Sure, Trouble, What,
     dns::{Edns, ExtendedError, Meaning, Reply, Transport},
+    root_walk::{Asked, End, Finding, Group, Learned, RootWalk, Said, Search, Server, Servers, Zone},
     stage::{self, Did, Exchange, Told, Tried},
-    walk::{Asked, End, Finding, Group, Learned, Said, Search, Server, Servers, Walk, Zone},
 };
 
 const PEER: &str = "10.78.1.100:4000";
@@ -141,7 +141,7 @@ fn delegations() {
 }
 
 /// A walk in which this server answered after so long.
-fn walked_at(ip: &str, duration_us: u64, reply: Reply) -> Walk {
+fn walked_at(ip: &str, duration_us: u64, reply: Reply) -> RootWalk {
     let mut walk = walked(End::Answer, &["10.78.2.81"], Vec::new());
     let server = server(ip);
     let exchange = Exchange {
@@ -347,7 +347,7 @@ fn no_such_name_and_by_whom() {
     two.check_besides(Trouble::NoSuchName, Some("auth1"));
 }
 
-fn walked(end: End, ips: &[&str], findings: Vec<Finding>) -> Walk {
+fn walked(end: End, ips: &[&str], findings: Vec<Finding>) -> RootWalk {
     let address = |ip: &&str| stage::Address { ip: ip.parse().unwrap(), ttl: Some(300), host: None };
     let found: Vec<stage::Address> = ips.iter().map(address).collect();
     let asked = Asked {
@@ -375,7 +375,7 @@ fn walked(end: End, ips: &[&str], findings: Vec<Finding>) -> Walk {
         end,
         addresses: found,
     };
-    Walk {
+    RootWalk {
         servers: Servers::First,
         why: None,
         start_us: 1,

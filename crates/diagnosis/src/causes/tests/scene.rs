@@ -10,8 +10,8 @@ use journey::{
     dns::{Flags, Meaning, Question, Record, Reply, Transport},
     evidence::Placed,
     report::AcceptQueue,
+    root_walk::RootWalk,
     stage::{self, Address, Attempt, Connect, Did, Exchange, Failure, NameSource, Told, Tried},
-    walk::Walk,
 };
 
 use crate::{
@@ -42,7 +42,7 @@ pub(super) struct Scene {
     pub(super) place: Place,
     pub(super) observers: Vec<Observer>,
     pub(super) capture: Captured,
-    pub(super) walk: Option<Walk>,
+    pub(super) walk: Option<RootWalk>,
     pub(super) run_delays: Vec<journey::machine::RunDelay>,
     pub(super) fail: bool,
 }

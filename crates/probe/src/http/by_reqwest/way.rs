@@ -14,7 +14,7 @@ use journey::{
 use world::{AddressBook, Protocol, Route};
 
 use super::super::super::{
-    Broken, Walk,
+    Broken, Probe,
     target::{Host, Scheme, Target},
 };
 
@@ -39,7 +39,7 @@ pub(super) struct Way {
 }
 
 impl Way {
-    pub(super) fn new(walk: &Walk<'_>, target: &Target, addresses: &[Address]) -> Result<Self, Box<Broken>> {
+    pub(super) fn new(probe: &Probe<'_>, target: &Target, addresses: &[Address]) -> Result<Self, Box<Broken>> {
         let mut way = Self {
             url: String::new(),
             host: bare_host(target),
@@ -51,7 +51,7 @@ impl Way {
         let mut attempts = Vec::new();
         for address in addresses {
             let server = SocketAddr::new(address.ip, target.port);
-            let why = match walk.book.map_or(Route::Direct, |book| book.route(Protocol::Tcp, server)) {
+            let why = match probe.book.map_or(Route::Direct, |book| book.route(Protocol::Tcp, server)) {
                 Route::Direct => {
                     way.add(server, server, address);
                     continue;
@@ -63,7 +63,7 @@ impl Way {
                 Route::NothingListens(None) => "this machine has no IPv6, so this lab has none",
                 Route::NoHost => "no host of this lab has that address",
             };
-            let now_us = walk.clock.us();
+            let now_us = probe.clock.us();
             attempts.push(Attempt {
                 server,
                 host: address.host.clone(),
@@ -90,7 +90,7 @@ impl Way {
         let other_port = way.sockets.iter().any(|socket| socket.port() != target.port);
         match (&target.host, target.scheme) {
             (Host::Ip(_), Scheme::Https) if stood_in_for => {
-                let what = impossible(walk.book, target).unwrap_or_default();
+                let what = impossible(probe.book, target).unwrap_or_default();
                 return Err(broken(Vec::new(), Reason::ConnectFailed, what));
             }
             (Host::Ip(_), _) if stood_in_for => STAND_IN.clone_into(&mut way.host),
@@ -104,7 +104,7 @@ impl Way {
         way.is_renamed = authority != target.authority;
         way.url = format!("{scheme}://{authority}{}", target.path);
         way.trace =
-            addresses.iter().map(|address| walk.trace_for(address.ip)).reduce(|one, other| one.and(other)).flatten();
+            addresses.iter().map(|address| probe.trace_for(address.ip)).reduce(|one, other| one.and(other)).flatten();
         Ok(way)
     }
 

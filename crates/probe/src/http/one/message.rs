@@ -7,8 +7,8 @@ use hyper::{
 };
 use journey::stage;
 
-use super::super::{super::Walk, super::target::Target, Open, head, with_length};
-use crate::plan::request;
+use super::super::{super::Probe, super::target::Target, Open, head, with_length};
+use crate::request;
 
 /// A body up to this size goes out together with the head.
 const TOGETHER: usize = 16 * 1024;
@@ -77,12 +77,12 @@ impl Message {
     }
 
     /// The message as it is shown.
-    pub(in super::super) fn shown(&self, walk: &Walk<'_>, target: &Target) -> stage::Send {
+    pub(in super::super) fn shown(&self, probe: &Probe<'_>, target: &Target) -> stage::Send {
         stage::Send {
             method: Some(self.method.to_string()),
-            target: Some(walk.secrets.text(&target.path)),
+            target: Some(probe.secrets.text(&target.path)),
             version: Some("HTTP/1.1".to_owned()),
-            headers: head::fields(walk.secrets, &self.fields),
+            headers: head::fields(probe.secrets, &self.fields),
             content_bytes: self.content_bytes,
             ..stage::Send::default()
         }

@@ -7,9 +7,10 @@ use journey::{
     Reason,
     stage::{Failure, Oddity, Receive},
 };
+use secrets::Secrets;
 
 use super::super::{
-    super::{heard::Heard, meter::Seen, secrets::Secrets, tls},
+    super::{heard::Heard, meter::Seen, tls},
     explain::promised,
 };
 
