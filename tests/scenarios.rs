@@ -12,9 +12,9 @@ use e2e::{
 };
 use journey::Journey;
 use libtest_mimic::{Arguments, Failed, Trial};
+use scenario::check::is_at_fault;
 use serde_json::{Deserializer, Value};
 use view::{Detail, Style};
-use visit::scenario::check::is_at_fault;
 use world::scenario::{Scenario, Visit, subset::contains};
 
 fn main() -> ExitCode {

@@ -9,8 +9,8 @@ use journey::MadeBy;
 use crate::{
     Stopped,
     args::Visit,
-    kept::{self, Kept},
     output::Output,
+    record_file::{self, Kept},
 };
 
 /// Compares what two files hold; returns 0 also where they differ.
@@ -18,7 +18,7 @@ pub fn run(visit: &Visit, files: &[PathBuf]) -> Result<u8, Stopped> {
     let [a, b] = files else { return Err(anyhow!("--compare compares two files").into()) };
     let names = [a, b].map(|file| file.display().to_string());
     let made_by = MadeBy { name: "visit".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
-    let comparison = match (kept::read(a)?, kept::read(b)?) {
+    let comparison = match (record_file::read(a)?, record_file::read(b)?) {
         (Kept::Journey(a), Kept::Journey(b)) => compare::visits(&a, &b, made_by),
         (Kept::Series(a), Kept::Series(b)) => compare::series(&a, &b, made_by),
         (Kept::Journey(_), Kept::Series(_)) => return Err(mixed(&names[0], &names[1])),

@@ -25,15 +25,14 @@ use nix::{
 };
 use probe::{calls::errno, system};
 use serde::Serialize;
+use session::capacity::{self, Size};
 use view::Style;
 use world::World;
 
 use crate::{
     Stopped,
     args::{Doctor, MOST_CLIENTS},
-    print,
-    room::{self, Size},
-    screens, terminal,
+    print, screens, terminal,
 };
 
 /// What was found.
@@ -212,7 +211,7 @@ fn way(check: &'static str, to: IpAddr) -> Check {
 
 fn open_files() -> Check {
     let check = "open files";
-    let (soft, hard) = match room::file_limits() {
+    let (soft, hard) = match capacity::file_limits() {
         Ok(limits) => limits,
         Err(why) => {
             return Check::no(check, format!("getrlimit: {why}"), "how many there may be is not known", "ulimit -n");
@@ -223,7 +222,7 @@ fn open_files() -> Check {
     let one = Size::of(&World::built_in(), &[], 1, 1);
     let takes = format!("the lab with one client takes up to {}", one.files());
     match most.fitting(hard) {
-        0 => Check::no(check, found, format!("no lab has room: {takes}"), room::more_files(one.files())),
+        0 => Check::no(check, found, format!("no lab has room: {takes}"), capacity::more_files(one.files())),
         fitting => {
             let fitting =
                 if fitting == MOST_CLIENTS as u64 { "all that it can have".to_owned() } else { fitting.to_string() };

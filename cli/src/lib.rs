@@ -5,35 +5,21 @@
 //! | module | what |
 //! |---|---|
 //! | [`args`] | what was said |
-//! | [`payload`] | what is sent to `tcp://` and `udp://` |
-//! | [`plan`] | what it means: whose network, whose resolver |
-//! | [`ground`] | what the lab inside this program stands on |
-//! | [`room`] | whether this machine has room for it |
-//! | [`visitor`] | one visit after the other, and what they share |
+//! | [`plan`] | what it means: URLs, read, and settings of their visits |
+//! | [`request`], [`payload`] | what is asked of HTTP servers, and sent to others |
 //! | [`series`] | the same URL again and again |
-//! | [`frames`] | the frames of a visit outside the lab inside this program, and what is taken out of any |
-//! | [`collect`] | what the other hosts recorded |
-//! | [`threads`] | how long threads of this process waited for a processor |
+//! | [`output`], [`record_file`], [`pcap`] | where it goes: the screen, and files |
 //! | [`screens`], [`terminal`] | how the program's own things look, and what the terminal can show |
-//! | [`output`], [`kept`] | where it goes, and files |
-//! | [`pcap`] | `--pcap`: frames in files for Wireshark |
-//! | [`compare`] | `visit --compare` |
-//! | [`serve`], [`load`] | `visit lab serve`, and its clients |
-//! | [`faults`] | faults of a lab that runs elsewhere: for a visit, and `visit lab fault` |
-//! | [`scenario`] | `visit scenario` |
-//! | [`publish`] | what of the lab is reached from elsewhere |
-//! | [`ready`] | `visit lab ready` |
-//! | [`show`] | `visit show` |
+//! | [`compare`], [`show`] | `visit --compare`, `visit show` |
+//! | [`serve`], [`load`], [`publish`] | `visit lab serve`, its clients, and what of the lab is reached from elsewhere |
+//! | [`fault_command`], [`ready`] | `visit lab fault`, `visit lab ready` |
+//! | [`scenario_command`] | `visit scenario` |
 //! | [`doctor`] | `visit doctor` |
 
 pub mod args;
-pub mod collect;
 pub mod compare;
 pub mod doctor;
-pub mod faults;
-pub mod frames;
-pub mod ground;
-pub mod kept;
+pub mod fault_command;
 pub mod load;
 pub mod output;
 pub mod payload;
@@ -41,15 +27,14 @@ pub mod pcap;
 pub mod plan;
 pub mod publish;
 pub mod ready;
-pub mod room;
-pub mod scenario;
+pub mod record_file;
+pub mod request;
+pub mod scenario_command;
 pub mod screens;
 pub mod series;
 pub mod serve;
 pub mod show;
 pub mod terminal;
-pub mod threads;
-pub mod visitor;
 
 use std::{
     io::{self, Write},
@@ -60,14 +45,15 @@ use std::{
 use clap::Parser;
 use diagnosis::Series;
 use journey::outcome::exit;
+use probe::{target::Scheme, visitable::Visitable};
+use session::{Caller, Session, capacity, ground, lab_backend};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use args::{Cli, Command, LabCommand, Visit};
-use kept::Kept;
 use output::Output;
 use payload::PayloadError;
-use visitor::Visitor;
+use record_file::Kept;
 
 /// The whole program.
 pub fn main() -> ExitCode {
@@ -110,8 +96,8 @@ fn say(said: &clap::Error) -> Result<u8, Stopped> {
 fn act(cli: &Cli) -> Result<u8, Stopped> {
     match &cli.command {
         Some(Command::Lab { command: LabCommand::Serve(serve) }) => serve::run(serve),
-        Some(Command::Lab { command: LabCommand::Fault { command } }) => faults::command::run(command),
-        Some(Command::Scenario(scenarios)) => scenario::run(scenarios),
+        Some(Command::Lab { command: LabCommand::Fault { command } }) => fault_command::run(command),
+        Some(Command::Scenario(scenarios)) => scenario_command::run(scenarios),
         Some(Command::Lab { command: LabCommand::Ready(asked) }) => ready::run(asked),
         Some(Command::Show(show)) => show::run(show),
         Some(Command::Doctor(doctor)) => doctor::run(doctor),
@@ -175,34 +161,44 @@ fn visit_all(visit: &Visit) -> Result<u8, Stopped> {
         return compare::run(visit, files);
     }
     let mut output = Output::new(visit)?;
+    let plan::Plan { urls, settings } = plan::plan(visit)?;
+    let running = ground::running_lab(visit.world.as_deref(), visit.lab_net)?;
     let interrupt = CancellationToken::new();
+    let caller = Caller { interrupt: interrupt.clone(), tell: complain };
+    let variable = std::env::var(lab_backend::VARIABLE).ok();
     // First of all: it may give this process a user namespace, which it can only while it has one thread.
-    let mut visitor = Visitor::new(visit, interrupt.clone())?;
-    room::descriptors()?;
+    let mut session = Session::new(settings, &urls, running, variable.as_deref(), caller)?;
+    capacity::descriptors()?;
     // What the runtime does on threads of its own must not be left to one that stands in another visit's network.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().thread_keep_alive(Duration::ZERO).build()?;
     // SIGTERM as well: as the first process of a container it would otherwise not be heard.
     runtime
         .block_on(async { Ok::<_, io::Error>(tokio::spawn(service::start::stop_on_signals(interrupt.clone())?)) })?;
-    let done = all_urls(&mut visitor, visit, &mut output, &runtime, &interrupt);
+    if urls.iter().any(|url| matches!(url.scheme(), Some(Scheme::Tcp | Scheme::Udp))) {
+        session.send(runtime.block_on(payload::read(visit.request.send.as_deref(), &interrupt))?);
+    }
+    let done = all_urls(&mut session, &urls, visit, &mut output, &runtime, &interrupt);
     // Whatever came of them: what was put in force for these visits ends with them.
-    visitor.end_faults(&runtime);
+    if let Err(error) = session.end_faults(&runtime) {
+        complain(&error.to_string());
+    }
     done
 }
 
 /// The visits themselves; gives the code to exit with.
 fn all_urls(
-    visitor: &mut Visitor<'_>,
+    session: &mut Session,
+    urls: &[Visitable],
     visit: &Visit,
     output: &mut Output<'_>,
     runtime: &Runtime,
     interrupt: &CancellationToken,
 ) -> Result<u8, Stopped> {
     let mut code = exit::REACHED;
-    for (nth, url) in visit.urls.iter().enumerate() {
-        let seat = visitor.seat(url)?;
-        let mut visits = || runtime.block_on(visit_one(visitor, url, visit, output, interrupt));
+    for (nth, url) in urls.iter().enumerate() {
+        let seat = session.seat(url)?;
+        let mut visits = || runtime.block_on(visit_one(session, url, visit, output, interrupt));
         let (record, failed) = match seat {
             None => visits(),
             Some(namespace) => namespace.run(visits)?,
@@ -210,14 +206,14 @@ fn all_urls(
         if code == exit::REACHED {
             code = failed;
         }
-        match output.hand_out(&record, &visitor.keys()) {
+        match output.hand_out(&record, &session.keys()) {
             Ok(()) => {}
             // Whoever read has seen enough; how the visit ended is true all the same.
             Err(Stopped::PipeClosed) => break,
             Err(stopped) => return Err(stopped),
         }
         if interrupt.is_cancelled() {
-            if code == exit::REACHED && nth + 1 < visit.urls.len() {
+            if code == exit::REACHED && nth + 1 < urls.len() {
                 code = exit::INTERRUPTED;
             }
             break;
@@ -228,14 +224,14 @@ fn all_urls(
 
 /// Visits one URL, once or again and again; gives the record, and the code to exit with.
 async fn visit_one(
-    visitor: &mut Visitor<'_>,
-    url: &str,
+    session: &mut Session,
+    url: &Visitable,
     visit: &Visit,
     output: &Output<'_>,
     interrupt: &CancellationToken,
 ) -> Result<(Kept, u8), Stopped> {
     let Some(visits) = visit.limits.repeat else {
-        let journey = visitor.visit(url).await?;
+        let journey = session.visit(url).await?;
         let failed = journey.exit_code;
         return Ok((Kept::Journey(Box::new(journey)), failed));
     };
@@ -245,7 +241,7 @@ async fn visit_one(
         journeys: output.wants_journeys(),
         progress: !output.is_silent(),
     };
-    let series = series::run(visitor, url, &plan, interrupt).await?;
+    let series = series::run(session, url, &plan, interrupt).await?;
     let failed = if series.interrupted { exit::INTERRUPTED } else { first_failure(&series) };
     Ok((Kept::Series(Box::new(series)), failed))
 }

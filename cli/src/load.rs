@@ -17,18 +17,14 @@ use diagnosis::series::{Series, Visit, Wanted};
 use journey::{Journey, LabNetwork, Place, Reason, StageName, outcome::exit, stage::Failure};
 use lab::{Lab, ROUTER, YOU};
 use netlab::{net::Net, sys::namespace::Namespace};
-use probe::target::{self, Scheme};
+use probe::{payload::Payload, visitable::Visitable};
 use secrets::Secrets;
 use serde::Serialize;
+use session::{Caller, Session, Settings, capacity};
 use tokio_util::sync::CancellationToken;
 use world::AddressBook;
 
-use crate::{
-    Stopped,
-    args::{self, Cli},
-    room,
-    visitor::Visitor,
-};
+use crate::{Stopped, args::Cli, complain, plan};
 
 /// What is to be done.
 #[derive(Clone, Debug)]
@@ -80,8 +76,7 @@ const MOST_VISITS: u64 = 100_000;
 
 /// Whether it can be done, before a lab is started for it; the error has what to exit with.
 pub fn check(url: &str, clients: usize, repeat: u32) -> Result<(), (String, u8)> {
-    if let Err(broken) = target::parse(url, Secrets::Removed) {
-        let (_, Failure { reason, what }) = *broken;
+    if let Err(Failure { reason, what }) = Visitable::read(url, Secrets::Removed).target {
         return Err((what, exit::code(StageName::Url, reason)));
     }
     let visits = clients as u64 * u64::from(repeat);
@@ -96,7 +91,7 @@ pub fn check(url: &str, clients: usize, repeat: u32) -> Result<(), (String, u8)>
 /// Has every client of the lab visit; `None` where the user stopped it before the first had begun.
 pub fn run(lab: &Lab, plan: Plan, interrupt: &CancellationToken) -> Result<Option<Load>, Stopped> {
     let net = lab.net().context("there are no clients without a network of their own (--wire)")?;
-    let visit = command_line(&plan.url)?;
+    let (url, settings) = client(&plan.url)?;
     let clients: Vec<&Namespace> = clients(net, lab.book());
     let at_once = plan.concurrency.map_or(clients.len(), NonZero::get).clamp(1, clients.len());
     let next = AtomicUsize::new(0);
@@ -108,7 +103,7 @@ pub fn run(lab: &Lab, plan: Plan, interrupt: &CancellationToken) -> Result<Optio
     let work = || -> Result<(), Stopped> {
         while let Some(client) = clients.get(next.fetch_add(1, Ordering::Relaxed)) {
             client.enter().context("a client's namespace")?;
-            visits(lab.book(), &visit, &plan, &stop, &done)?;
+            visits(lab.book(), &url, &settings, plan.repeat, &stop, &done)?;
         }
         Ok(())
     };
@@ -119,7 +114,7 @@ pub fn run(lab: &Lab, plan: Plan, interrupt: &CancellationToken) -> Result<Optio
         let workers = started.inspect_err(|_| stop.cancel()).map_err(|error| {
             let error =
                 anyhow::Error::new(error).context(format!("not all of {at_once} clients have a thread to visit on"));
-            room::explained(error)
+            capacity::explained(error)
         })?;
         workers
             .into_iter()
@@ -160,17 +155,13 @@ impl Load {
 
 /// What a client's visit is told: the URL and nothing else. Nobody is there but the lab, so what this machine's environment
 /// says of resolvers is not meant for it.
-fn command_line(url: &str) -> Result<args::Visit, Stopped> {
-    let scheme = target::parse(url, Secrets::Removed).ok().map(|(_, target)| target.scheme);
-    let mut line = vec!["visit", "--lab"];
-    if matches!(scheme, Some(Scheme::Tcp | Scheme::Udp)) {
-        // What this program's stdin has is not for each of them.
-        line.extend(["--send", ""]);
-    }
-    line.extend(["--", url]);
-    let mut visit = Cli::try_parse_from(line)?.visit;
+fn client(url: &str) -> anyhow::Result<(Visitable, Settings)> {
+    let mut visit = Cli::try_parse_from(["visit", "--lab", "--", url])?.visit;
     visit.names.resolver = None;
-    Ok(visit)
+    let settings = plan::plan(&visit)?.settings;
+    // What this program's stdin has is not for each of them.
+    let settings = Settings { payload: Some(Payload::Bytes(Vec::new())), ..settings };
+    Ok((Visitable::read(url, settings.secrets), settings))
 }
 
 fn micros(time: Duration) -> u64 {
@@ -189,18 +180,20 @@ fn clients<'a>(net: &'a Net, book: &AddressBook) -> Vec<&'a Namespace> {
 /// nothing of what was visited.
 fn visits(
     book: &AddressBook,
-    visit: &args::Visit,
-    plan: &Plan,
+    url: &Visitable,
+    settings: &Settings,
+    repeat: u32,
     stop: &CancellationToken,
     done: &Mutex<Done>,
 ) -> Result<(), Stopped> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut visitor = Visitor::of_client(visit, book.clone(), stop.clone())?;
-    for _ in 0..plan.repeat {
+    let caller = Caller { interrupt: stop.clone(), tell: complain };
+    let mut session = Session::of_client(settings.clone(), book.clone(), caller)?;
+    for _ in 0..repeat {
         if stop.is_cancelled() {
             break;
         }
-        let journey = runtime.block_on(visitor.visit(&plan.url))?;
+        let journey = runtime.block_on(session.visit(url))?;
         let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
         if journey.outcome.reason != Some(Reason::Interrupted) {
             done.visits.push(Visit::of(&journey));
@@ -212,6 +205,8 @@ fn visits(
 
 #[cfg(test)]
 mod tests {
+    use probe::Family;
+
     use super::*;
 
     #[test]
@@ -226,9 +221,9 @@ mod tests {
     #[test]
     fn a_url_is_a_url() {
         for url in ["show", "lab", "--walk", "-4", "http://www.example.local/"] {
-            let visit = command_line(url).unwrap();
-            assert_eq!((visit.urls, visit.names.walk, visit.names.v4), (vec![url.to_owned()], None, false));
+            let (read, settings) = client(url).unwrap();
+            let said = (read.shown, settings.root_walk, settings.family);
+            assert_eq!(said, (Visitable::read(url, Secrets::Removed).shown, None, Family::Any));
         }
-        assert_eq!(command_line("tcp://www.example.local:8080").unwrap().request.send.as_deref(), Some(""));
     }
 }

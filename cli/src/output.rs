@@ -10,8 +10,9 @@ use view::{Detail, Style};
 use crate::{
     Stopped,
     args::{self, Visit},
-    kept::{self, Kept},
-    pcap, terminal, write_to,
+    pcap,
+    record_file::{self, Kept},
+    terminal, write_to,
 };
 
 /// What is shown of records, and where.
@@ -86,7 +87,7 @@ impl<'a> Output<'a> {
                 Kept::Journey(journey) => view::json(&**journey),
                 Kept::Series(series) => view::json(&**series),
             };
-            kept::save(file, &text).map_err(|source| {
+            record_file::save(file, &text).map_err(|source| {
                 let file = file.display().to_string();
                 Stopped::Save { file, option: "--save", source }
             })?;

@@ -5,11 +5,7 @@ use std::{
     os::{fd::AsFd, unix::fs::FileTypeExt},
 };
 
-use probe::{
-    payload::Payload,
-    target::{self, Scheme},
-};
-use secrets::Secrets;
+use probe::{payload::Payload, target::Scheme, visitable::Visitable};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -43,22 +39,16 @@ pub enum PayloadError {
     /// Stdin or `--send` has too much.
     #[error("what is to be sent is larger than {LARGEST} bytes")]
     TooLarge,
-    /// There is no datagram to send.
-    #[error("{why}: a visit over UDP is one datagram; give it with --send TEXT (--send '' is an empty one)")]
-    NoDatagram {
-        /// Why there is nothing to send.
-        why: String,
-    },
     /// Ctrl-C while stdin was read.
     #[error("interrupted before stdin had ended; nothing was sent")]
     Interrupted,
 }
 
 /// Whether every option that was given says something for this URL. A URL that cannot be read is left to its visit.
-pub fn check_options(visit: &Visit, url: &str) -> Result<(), PayloadError> {
-    let Ok((_, target)) = target::parse(url, Secrets::Removed) else { return Ok(()) };
+pub fn check_options(visit: &Visit, url: &Visitable) -> Result<(), PayloadError> {
+    let Some(scheme) = url.scheme() else { return Ok(()) };
     let request = &visit.request;
-    let given: &[(bool, &str, &str)] = match target.scheme {
+    let given: &[(bool, &str, &str)] = match scheme {
         Scheme::Http | Scheme::Https => {
             &[(request.send.is_some(), "--send", "an HTTP request is made by -X, -H and -d")]
         }
@@ -80,7 +70,7 @@ pub fn check_options(visit: &Visit, url: &str) -> Result<(), PayloadError> {
         ],
     };
     match given.iter().find(|(given, ..)| *given) {
-        Some(&(_, option, why)) => Err(PayloadError::Option { option, scheme: target.scheme.as_str(), why }),
+        Some(&(_, option, why)) => Err(PayloadError::Option { option, scheme: scheme.as_str(), why }),
         None => Ok(()),
     }
 }
@@ -125,7 +115,7 @@ fn is_pipe_or_file() -> io::Result<bool> {
 }
 
 /// The bytes that a text with escapes stands for.
-fn unescape(text: &str) -> Result<Vec<u8>, PayloadError> {
+pub fn unescape(text: &str) -> Result<Vec<u8>, PayloadError> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('\\') {
@@ -157,8 +147,14 @@ fn unescape(text: &str) -> Result<Vec<u8>, PayloadError> {
 mod tests {
     use clap::Parser;
 
+    use secrets::Secrets;
+
     use super::*;
     use crate::args::Cli;
+
+    fn of(url: &str) -> Visitable {
+        Visitable::read(url, Secrets::Removed)
+    }
 
     #[test]
     fn escapes() {
@@ -184,7 +180,7 @@ mod tests {
     fn options_and_schemes() {
         let check = |line: &[&str], expected: Option<&str>| {
             let cli = Cli::parse_from(["visit"].iter().chain(line));
-            let said = check_options(&cli.visit, &cli.visit.urls[0]).err().map(|error| error.to_string());
+            let said = check_options(&cli.visit, &of(&cli.visit.urls[0])).err().map(|error| error.to_string());
             assert_eq!(said.as_deref(), expected, "{line:?}");
         };
         check(&["tcp://h:1", "--send", "x"], None);
@@ -212,7 +208,7 @@ mod tests {
             &["-o", "x"],
         ] {
             let cli = Cli::parse_from(["visit", "tcp://h:1"].iter().chain(option));
-            let said = check_options(&cli.visit, "tcp://h:1").unwrap_err().to_string();
+            let said = check_options(&cli.visit, &of("tcp://h:1")).unwrap_err().to_string();
             let named = if option[0] == "--engine" { "--engine reqwest" } else { option[0] };
             assert!(said.starts_with(named) && said.contains("tcp://"), "{option:?}: {said}");
         }

@@ -12,7 +12,7 @@ use journey::{
 };
 use packets::pcapng::{self, About};
 
-use crate::{Stopped, kept, write_to};
+use crate::{Stopped, record_file, write_to};
 
 /// Why a file could not be written. The text names the file.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +78,7 @@ pub fn write(
     let links: Vec<_> = files.iter().map(|(link, _)| link.as_str()).collect();
     let paths = paths(target, &links);
     let all: Vec<_> = paths.iter().zip(&files).map(|(path, (_, bytes))| (path.as_path(), bytes.as_slice())).collect();
-    kept::save_all(&all, about.keys.is_some())
+    record_file::save_all(&all, about.keys.is_some())
         .map_err(|(path, source)| Failed { file: path.display().to_string(), source })?;
     Ok(paths)
 }

@@ -1,251 +1,106 @@
-//! What the command line means: on whose network to visit, and whom to ask for names.
+//! What the command line means: the URLs, read, and how they are visited.
 
-pub mod request;
-pub mod resolver;
+use std::time::Duration;
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
-
-use probe::{
-    name::Resolvers,
-    overrides::{OverrideError, Overrides},
-    stub::Server,
-    target::{self, Host},
-};
+use anyhow::{anyhow, ensure};
+use probe::{http::Output, overrides::Overrides, visitable::Visitable};
 use secrets::Secrets;
-use world::{AddressBook, LabNet, World};
+use session::{Frames, Settings, resolver::Named};
 
-use crate::args::Visit;
-use resolver::Named;
+use crate::{args::Visit, payload, request};
 
-/// Where a visit takes place.
+/// What is to be visited, and how.
 #[derive(Clone, Debug)]
-pub enum Ground {
-    /// A lab inside this process.
-    Embedded,
-    /// A lab that runs elsewhere.
-    Running {
-        /// Its address book.
-        book: Box<AddressBook>,
-        /// The file that described it.
-        file: PathBuf,
-    },
-    /// Whatever network this machine is connected to.
-    Internet,
+pub struct Plan {
+    /// One after the other.
+    pub urls: Vec<Visitable>,
+    /// How. What is sent to `tcp://` and `udp://` is not yet read: see [`payload::read`].
+    pub settings: Settings,
 }
 
-/// Who is to be asked for names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// The lab's resolver.
-    Lab,
-    /// The one that was named.
-    Named(Named),
-    /// This machine's.
-    System,
+/// Reads a command line. The error says what is wrong with it.
+pub fn plan(visit: &Visit) -> anyhow::Result<Plan> {
+    let secrets = if visit.output.show_secrets { Secrets::Shown } else { Secrets::Removed };
+    let urls: Vec<Visitable> = visit.urls.iter().map(|url| Visitable::read(url, secrets)).collect();
+    let settings = settings(visit, secrets)?;
+    urls.iter().try_for_each(|url| payload::check_options(visit, url))?;
+    let is_file = matches!(settings.output, Some(Output::File(_)));
+    ensure!(!is_file || urls.len() < 2, "-o FILE keeps the content of one URL: visit them one at a time");
+    Ok(Plan { urls, settings })
 }
 
-/// What cannot be done as it was said.
-#[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    /// `--resolver` names none.
-    #[error(
-        "--resolver {given:?} names no resolver: {why}; write 10.78.1.53, [fd10::1]:53, tls://HOST, https://HOST/PATH or \
-         system"
-    )]
-    Resolver {
-        /// What was given.
-        given: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// `--resolve` or `--connect-to` cannot be used.
-    #[error(transparent)]
-    Override(#[from] OverrideError),
-    /// The file of `VISIT_WORLD` cannot be read.
-    #[error("cannot read {file}: {source} (VISIT_WORLD or --world)")]
-    Read {
-        /// The file.
-        file: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// There is nothing in it.
-    #[error("{file} is empty; if `visit lab serve --json` writes it, its lab is not ready yet")]
-    Empty {
-        /// The file.
-        file: String,
-    },
-    /// What is in it is neither an address book nor a world.
-    #[error("{file} is no address book: {source}")]
-    Book {
-        /// The file.
-        file: String,
-        /// Why.
-        source: serde_json::Error,
-    },
-    /// The certificate of the lab's authority cannot be used.
-    #[error(transparent)]
-    Authority(#[from] ca::Error),
-    /// The token in the environment cannot be used.
-    #[error(transparent)]
-    Token(#[from] service::admin::BadToken),
-    /// It is a world, but not a right one.
-    #[error(transparent)]
-    World(#[from] world::WorldError),
-    /// A lab without a resolver.
-    #[error("{file} describes a lab without a resolver; name one with --resolver ADDR")]
-    NoResolver {
-        /// The file.
-        file: String,
-    },
-}
-
-/// The lab that runs elsewhere, if one was named.
-pub fn running_lab(file: Option<&Path>, lab_net: Option<LabNet>) -> Result<Option<Ground>, PlanError> {
-    let Some(path) = file.filter(|path| !path.as_os_str().is_empty()) else { return Ok(None) };
-    let file = path.display().to_string();
-    let text = world::read_text(path).map_err(|source| PlanError::Read { file: file.clone(), source })?;
-    if text.trim().is_empty() {
-        return Err(PlanError::Empty { file });
-    }
-    let book = if text.trim_start().starts_with('{') {
-        serde_json::from_str(&text).map_err(|source| PlanError::Book { file, source })?
-    } else {
-        let world = World::parse(&text, &file)?;
-        let mut book = AddressBook::direct(&match lab_net {
-            Some(lab_net) => world.renumbered(lab_net),
-            None => world,
-        });
-        book.token = service::admin::token_from_environment()?;
-        // Its servers keep their authority where this user's labs do, or share a directory with this program.
-        if let Some(directory) = ca::data_dir(|name| std::env::var_os(name)) {
-            book.ca = ca::certificate_of(&directory)?;
-        }
-        book
-    };
-    Ok(Some(Ground::Running { book: Box::new(book), file: path.to_path_buf() }))
-}
-
-/// What the command line says about names.
-pub fn overrides(visit: &Visit) -> Result<Overrides, PlanError> {
-    Ok(Overrides::parse(&visit.names.resolve, &visit.names.connect_to)?)
-}
-
-/// Where this URL is to be visited, and whom to ask. `running` is the lab that runs elsewhere, where one was named.
-pub fn plan(
-    visit: &Visit,
-    url: &str,
-    overrides: &Overrides,
-    running: Option<&Ground>,
-) -> Result<(Ground, Asked), PlanError> {
-    let asked = match visit.names.resolver.as_deref().map(str::trim) {
-        None | Some("") => None,
-        Some(given) => match Named::parse(given) {
-            Ok(Named::System) => Some(Asked::System),
-            Ok(named) => Some(Asked::Named(named)),
-            Err(why) => return Err(PlanError::Resolver { given: given.to_owned(), why }),
+fn settings(visit: &Visit, secrets: Secrets) -> anyhow::Result<Settings> {
+    let (names, limits, output) = (&visit.names, &visit.limits, &visit.output);
+    Ok(Settings {
+        lab: visit.lab.map(Into::into),
+        faults: visit.fault.clone(),
+        resolver: resolver(names.resolver.as_deref())?,
+        overrides: Overrides::parse(&names.resolve, &names.connect_to)?,
+        family: names.family(),
+        root_walk: names.walk.map(Into::into),
+        request: request::request(&visit.request)?,
+        payload: None,
+        most_redirects: visit.request.max_redirs,
+        fail_on_status: visit.request.fail,
+        engine: visit.request.engine.into(),
+        cacert: visit.tls.cacert.clone(),
+        insecure: visit.tls.insecure,
+        keeps_keys: output.pcap_keys,
+        max_time: limits.max_time.map(Duration::from_secs_f64),
+        connect_timeout: Duration::from_secs_f64(limits.connect_timeout),
+        max_response: limits.max_filesize,
+        frames: match (limits.repeat, output.packets || output.layers.is_some() || output.pcap.is_some()) {
+            (Some(_), _) => Frames::None,
+            (None, true) => Frames::All,
+            (None, false) => Frames::OfTheLab,
         },
-    };
-    // A URL that cannot be read belongs to no network; its stage will say what is wrong with it. Where --connect-to leads
-    // elsewhere, that is where the visit takes place.
-    let in_lab = visit.lab.is_some()
-        || target::parse(url, Secrets::Removed).is_ok_and(|(_, target)| {
-            let leads_to = overrides.way(&target).host;
-            belongs_to_lab(&leads_to, running) || is_inside(&target.host, &leads_to, running)
-        });
-    Ok(match (asked, in_lab, running) {
-        (Some(asked), _, None) if visit.lab.is_some() => (Ground::Embedded, asked),
-        // A name of the lab, asked of a resolver of the lab: nobody else knows either.
-        (Some(Asked::Named(named)), true, None) if is_built_in(&named) => (Ground::Embedded, Asked::Named(named)),
-        (Some(asked), _, None) => (Ground::Internet, asked),
-        (Some(asked), true, Some(lab)) => (lab.clone(), asked),
-        (Some(asked), false, Some(_)) => (Ground::Internet, asked),
-        (None, true, None) => (Ground::Embedded, Asked::Lab),
-        (None, true, Some(lab)) => (lab.clone(), Asked::Lab),
-        (None, false, _) => (Ground::Internet, Asked::System),
+        secrets,
+        output: output.output.as_ref().map(|path| match path.as_os_str() == "-" {
+            true => Output::Stdout,
+            false => Output::File(path.clone()),
+        }),
     })
 }
 
-/// Whether a name of the lab is led to one of the lab's addresses: it stays there.
-fn is_inside(host: &Host, leads_to: &Host, running: Option<&Ground>) -> bool {
-    let Host::Ip(ip) = leads_to else { return false };
-    running.is_none() && belongs_to_lab(host, None) && World::built_in().network.contains(*ip)
-}
-
-fn belongs_to_lab(host: &Host, running: Option<&Ground>) -> bool {
-    match (host, running) {
-        (Host::Name(name), Some(Ground::Running { book, .. })) => book.claims(name),
-        (Host::Name(name), _) => World::built_in().claims(name),
-        // The lab's addresses may be somebody's real ones; they are the lab's only where a lab was named.
-        (Host::Ip(ip), Some(Ground::Running { book, .. })) => book.contains(*ip),
-        (Host::Ip(_), _) => false,
-    }
-}
-
-fn is_built_in(named: &Named) -> bool {
-    let world = World::built_in();
-    let book = AddressBook::direct(&world);
-    named.is_in(|ip| book.contains(ip), |name| world.claims(name))
-}
-
-impl Asked {
-    /// The resolvers for the walk. The lab's resolver may be busy for as long as its own limit of 2.5 s, so it is given
-    /// that time before it is asked again.
-    pub fn resolvers(self, book: Option<&AddressBook>, file: &str) -> Result<Resolvers, PlanError> {
-        let waits = [5, 5].map(Duration::from_secs).to_vec();
-        let at = |address| Server { address, waits, recursion_desired: true, tcp_only: false };
-        let lab = || {
-            let found = book.and_then(AddressBook::resolver_address);
-            found.ok_or_else(|| PlanError::NoResolver { file: file.to_owned() })
-        };
-        let by_option = "--resolver".to_owned();
-        Ok(match self {
-            Self::System | Self::Named(Named::System) => Resolvers::System,
-            Self::Lab => Resolvers::Given { server: at(lab()?), chosen_by: "the lab's own".to_owned() },
-            Self::Named(Named::Plain(address)) => Resolvers::Given { server: at(address), chosen_by: by_option },
-            Self::Named(Named::Secure(upstream)) => {
-                // A name for the resolver itself is asked of whoever would be asked without the option.
-                let bootstrap = match (&upstream.host, book) {
-                    (Host::Ip(_), _) | (_, None) => Resolvers::System,
-                    (Host::Name(_), Some(_)) => {
-                        Resolvers::Given { server: at(lab()?), chosen_by: "the lab's own".to_owned() }
-                    }
-                };
-                Resolvers::Secure { upstream, bootstrap: Box::new(bootstrap), chosen_by: by_option }
-            }
-        })
-    }
+/// Who `--resolver` names; an empty value is none.
+fn resolver(given: Option<&str>) -> anyhow::Result<Option<Named>> {
+    let Some(given) = given.map(str::trim).filter(|given| !given.is_empty()) else { return Ok(None) };
+    Named::parse(given).map(Some).map_err(|why| {
+        anyhow!(
+            "--resolver {given:?} names no resolver: {why}; write 10.78.1.53, [fd10::1]:53, tls://HOST, https://HOST/PATH \
+             or system"
+        )
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use clap::Parser;
 
+    use session::{Asked, Ground};
+
     use super::*;
     use crate::args::Cli;
 
     fn check(line: &[&str], expected: &str) {
         let cli = Cli::parse_from(["visit"].iter().chain(line));
-        let seen =
-            match overrides(&cli.visit).and_then(|overrides| plan(&cli.visit, &cli.visit.urls[0], &overrides, None)) {
-                Ok((ground, asked)) => {
-                    let ground = match ground {
-                        Ground::Embedded => "embedded",
-                        Ground::Running { .. } => "running",
-                        Ground::Internet => "internet",
-                    };
-                    let asked = match asked {
-                        Asked::Named(Named::Plain(address)) => format!("Given({address})"),
-                        Asked::Named(Named::Secure(upstream)) => upstream.url(Secrets::Removed),
-                        asked => format!("{asked:?}"),
-                    };
-                    format!("{ground} {asked}")
-                }
-                Err(error) => error.to_string(),
-            };
+        let seen = match plan(&cli.visit) {
+            Ok(plan) => {
+                let (ground, asked) = plan.settings.ground(&plan.urls[0], None);
+                let ground = match ground {
+                    Ground::Embedded => "embedded",
+                    Ground::Running { .. } => "running",
+                    Ground::Internet => "internet",
+                };
+                let asked = match asked {
+                    Asked::Named(Named::Plain(address)) => format!("Given({address})"),
+                    Asked::Named(Named::Secure(upstream)) => upstream.url(Secrets::Removed),
+                    asked => format!("{asked:?}"),
+                };
+                format!("{ground} {asked}")
+            }
+            Err(error) => error.to_string(),
+        };
         assert!(seen.starts_with(expected), "{line:?}: {seen}");
     }
 

@@ -4,17 +4,11 @@ use std::{path::Path, sync::Arc, thread, time::Duration};
 
 use futures_util::future::join_all;
 use netlab::sys::namespace::Namespace;
+use session::{Ground, LabBackend, capacity, ground};
 use tokio::time::Instant;
 use world::{AddressBook, Protocol};
 
-use crate::{
-    Stopped,
-    args::Ready,
-    complain,
-    ground::Footing,
-    plan::{self, Ground},
-    print,
-};
+use crate::{Stopped, args::Ready, complain, print};
 
 /// It exits with this where the lab is not ready: a health check must not exit with 2 (Docker keeps that).
 const NOT_READY: u8 = 1;
@@ -28,7 +22,7 @@ pub fn run(ready: &Ready) -> Result<u8, Stopped> {
     let is_over = || std::time::Instant::now() >= end;
     let book = loop {
         // A file that cannot be used now may be one that is not there yet.
-        match plan::running_lab(Some(file), None) {
+        match ground::running_lab(Some(file), None) {
             Ok(Some(Ground::Running { book, .. })) => break book,
             Ok(_) => return Err(anyhow::anyhow!("VISIT_WORLD or --world names no lab").into()),
             Err(error) if is_over() => {
@@ -55,13 +49,13 @@ pub fn run(ready: &Ready) -> Result<u8, Stopped> {
 
 /// Where the admin ports of this lab are asked from. Has to be called while there is one thread.
 fn seat(book: &AddressBook, file: &Path) -> anyhow::Result<Option<Arc<Namespace>>> {
-    let enter = |inside| Footing::enter(inside, &file.display().to_string());
+    let enter = |inside| LabBackend::enter(inside, &file.display().to_string());
     book.inside.as_ref().map(enter).transpose()
 }
 
 /// The hosts that are not ready, and why.
 fn not_ready(book: &AddressBook, seat: Option<&Namespace>) -> std::io::Result<Vec<String>> {
-    crate::room::descriptors().map_err(std::io::Error::other)?;
+    capacity::descriptors().map_err(std::io::Error::other)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ask = || runtime.block_on(ask(book));
     match seat {

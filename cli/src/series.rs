@@ -7,10 +7,12 @@ use std::{
 
 use diagnosis::series::{Series, Visit, Wanted};
 use journey::Reason;
+use probe::visitable::Visitable;
+use session::Session;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Stopped, visitor::Visitor};
+use crate::Stopped;
 
 /// How often, and how.
 #[derive(Debug)]
@@ -28,8 +30,8 @@ pub struct Plan {
 /// Visits a URL as often as the plan says, or until the user stops it. A visit that was cut short by the user says nothing
 /// of what was visited, and is left out.
 pub async fn run(
-    visitor: &mut Visitor<'_>,
-    url: &str,
+    session: &mut Session,
+    url: &Visitable,
     plan: &Plan,
     interrupt: &CancellationToken,
 ) -> Result<Series, Stopped> {
@@ -39,7 +41,7 @@ pub async fn run(
     let mut visits: Vec<Visit> = Vec::new();
     let mut journeys = Vec::new();
     loop {
-        let journey = visitor.visit(url).await?;
+        let journey = session.visit(url).await?;
         let cut = journey.outcome.reason == Some(Reason::Interrupted);
         if !cut {
             visits.push(Visit::of(&journey));

@@ -13,18 +13,17 @@ use anyhow::anyhow;
 use journey::outcome::exit;
 use lab::{Lab, Options};
 use service::start::{log_to_stderr, stop_on_signals};
+use session::{LabBackend, LabWay, capacity};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use world::{AddressBook, Files, World};
 
 use crate::{
     Stopped,
-    args::{LabWay, Serve},
+    args::Serve,
     complain,
-    ground::Footing,
-    kept,
     load::{self, Load},
-    print, publish, room, screens, terminal,
+    print, publish, record_file, screens, terminal,
 };
 
 /// Runs the lab until Ctrl-C or SIGTERM; returns the exit code.
@@ -44,16 +43,16 @@ pub fn run(serve: &Serve) -> Result<u8, Stopped> {
     let mut options = options(serve)?;
     let reach = publish::publish(&serve.publish, &mut options)
         .map_err(|error| anyhow!("cannot read this machine's interfaces: {error}"))?;
-    let mut footing = Footing::prepare(if serve.wire { LabWay::Wire } else { LabWay::Loopback })?;
+    let mut backend = LabBackend::prepare(if serve.wire { LabWay::Wire } else { LabWay::Loopback })?;
     // Signals are taken over before the address book is printed: who reads it may stop the lab at once.
-    room::descriptors()?;
+    capacity::descriptors()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let stop = CancellationToken::new();
     runtime.block_on(async {
         tokio::spawn(stop_on_signals(stop.clone())?);
-        let mut lab = footing.start(options, clients, at_once, &serve.fault)?;
+        let mut lab = backend.start(options, clients, at_once, &serve.fault)?;
         if let Some(repeat) = serve.repeat {
-            let network = footing.network(&lab);
+            let network = backend.network(&lab);
             let faults = serve.fault.iter().map(ToString::to_string).collect();
             let plan = load::Plan { url: serve.url.clone(), repeat, concurrency: serve.concurrency, network, faults };
             let (_lab, done) = beside(lab, plan, stop).await?;
@@ -61,7 +60,7 @@ pub fn run(serve: &Serve) -> Result<u8, Stopped> {
         }
         lab.open_control()?;
         let mut book = lab.book().clone();
-        book.inside = footing.inside(&lab);
+        book.inside = backend.inside(&lab);
         let text = if serve.json {
             printed(&book)?
         } else {
@@ -98,7 +97,7 @@ struct Book<'a>(&'a Path);
 impl<'a> Book<'a> {
     fn keep(file: &'a Path, book: &AddressBook) -> Result<Self, Stopped> {
         let cannot = |source| Stopped::Save { file: file.display().to_string(), option: "--book", source };
-        kept::save_private(file, view::json(book).as_bytes()).map_err(cannot)?;
+        record_file::save_private(file, view::json(book).as_bytes()).map_err(cannot)?;
         Ok(Self(file))
     }
 }
@@ -123,7 +122,7 @@ async fn beside(
         let _ = tell.send((lab, done));
     };
     let thread = thread::Builder::new().name("clients".to_owned()).spawn(visit);
-    thread.map_err(|error| room::explained(anyhow::Error::new(error).context("no thread for the clients")))?;
+    thread.map_err(|error| capacity::explained(anyhow::Error::new(error).context("no thread for the clients")))?;
     Ok(told.await?)
 }
 

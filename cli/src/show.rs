@@ -7,13 +7,14 @@ use view::Detail;
 use crate::{
     Stopped,
     args::Show,
-    kept::{self, Kept},
-    pcap, print, terminal,
+    pcap, print,
+    record_file::{self, Kept},
+    terminal,
 };
 
 /// Shows what a file holds as it was shown when it was made; returns 0, whatever the journey's own exit code was.
 pub fn run(show: &Show) -> Result<u8, Stopped> {
-    let kept = kept::read(&show.file)?;
+    let kept = record_file::read(&show.file)?;
     let style = terminal::style(show.color);
     let layers = show.layers.map(Into::into);
     let secrets = if show.show_secrets { Secrets::Shown } else { Secrets::Removed };

@@ -4,7 +4,7 @@
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use serde_json::Value;
 use view::{Detail, Style};
-use visit::kept::{self, Kept};
+use visit::record_file::{self, Kept};
 
 fuzz_target!(|text: &str| {
     let Ok(kept) = kept::parse(text) else { return };

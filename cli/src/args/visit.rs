@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 use packets::layers;
+use probe::Family;
 use world::{
     LabNet,
     fault::{Fault, Role, kind::WORDS},
@@ -95,6 +96,16 @@ pub enum LabWay {
     Loopback,
 }
 
+impl From<LabWay> for session::LabWay {
+    fn from(way: LabWay) -> Self {
+        match way {
+            LabWay::Auto => Self::Auto,
+            LabWay::Wire => Self::Wire,
+            LabWay::Loopback => Self::Loopback,
+        }
+    }
+}
+
 /// How names become addresses.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Names and addresses")]
@@ -133,6 +144,17 @@ pub enum WalkServers {
     First,
     /// All of them, and what they say is compared
     All,
+}
+
+impl Names {
+    /// Which addresses are wanted.
+    pub fn family(&self) -> Family {
+        match (self.v4, self.v6) {
+            (true, _) => Family::V4,
+            (_, true) => Family::V6,
+            _ => Family::Any,
+        }
+    }
 }
 
 impl From<WalkServers> for journey::root_walk::Servers {
@@ -199,6 +221,15 @@ pub enum Engine {
     Visit,
     /// reqwest
     Reqwest,
+}
+
+impl From<Engine> for journey::Engine {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::Visit => Self::Visit,
+            Engine::Reqwest => Self::Reqwest,
+        }
+    }
 }
 
 /// Whom to believe.

@@ -1,6 +1,6 @@
 //! The faults in force in a lab.
 
-use crate::faults::command::Row;
+use crate::fault_command::Row;
 use text::words::{self, duration};
 use view::{
     Style,

@@ -2,7 +2,7 @@
 
 use world::scenario::Way;
 
-use crate::scenario::{
+use scenario::{
     done::{Done, End, Summary, Visited, quoted},
     play::Script,
 };

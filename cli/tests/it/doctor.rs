@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::Value;
-use visit::room::Size;
+use session::capacity::Size;
 use world::World;
 
 use crate::peer;

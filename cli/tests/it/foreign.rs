@@ -9,7 +9,7 @@ use proptest::{prelude::*, sample::Index};
 use secrets::Secrets;
 use serde_json::{Value, json};
 use view::{Detail, Style};
-use visit::kept::{self, Kept};
+use visit::record_file::{self, Kept};
 
 /// All saved records, as JSON.
 static SAVED: LazyLock<Vec<Value>> = LazyLock::new(|| {
@@ -100,7 +100,7 @@ fn replaced(saved: &Value, kind: fn(&Value) -> bool, new: &Value) -> (Kept, usiz
                 *place = new.clone();
             }
         }
-        if let Ok(readable) = kept::parse(&changed.to_string()) {
+        if let Ok(readable) = record_file::parse(&changed.to_string()) {
             value = changed;
             kept = Some(readable);
             count += pointers.len();
@@ -218,7 +218,7 @@ fn extreme_numbers_of_calls() {
         let mut calls = vec![call(0, 0, "recv", "1"); 19];
         calls.push(last);
         stage.unwrap()["calls"] = calls.into();
-        let text = views(&kept::parse(&value.to_string()).unwrap());
+        let text = views(&record_file::parse(&value.to_string()).unwrap());
         assert!(text.contains(&shown), "{shown}: {text}");
     }
 }
@@ -249,7 +249,7 @@ proptest! {
             let pointer: &String = place.get(&all);
             apply(&mut changed, pointer, &change);
             // A change that makes it unreadable is passed over, so that the others are looked at.
-            if let Ok(kept) = kept::parse(&changed.to_string()) {
+            if let Ok(kept) = record_file::parse(&changed.to_string()) {
                 value = changed;
                 readable = Some(kept);
             }

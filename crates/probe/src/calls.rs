@@ -70,12 +70,14 @@ pub fn bytes(count: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn many_calls_are_counted() {
         let check = |made: usize, kept: usize, last: &str| {
-            let mut calls = Calls::new(Clock::start());
+            let mut calls = Calls::new(Clock::started_by(Duration::ZERO));
             for nth in 0..made {
                 calls.note("recv", nth.to_string(), "1 byte", Instant::now());
             }

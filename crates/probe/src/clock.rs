@@ -1,6 +1,6 @@
 //! The visit's clock.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Counts from the begin of the visit. It reads the kernel's monotonic clock, the one that services stamp their events
 /// with, so events of the same machine can be placed on it.
@@ -12,12 +12,15 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that starts now.
-    pub fn start() -> Self {
+    /// The clock of a visit that begins now, and whose URL took this long to read. The URL is read before the visit has its
+    /// lab: what lies between the two is no part of the visit, so the clock starts by as much earlier as the reading took.
+    pub fn started_by(reading: Duration) -> Self {
         let start = Instant::now();
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let start_realtime_ns = i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX);
-        Self { start, start_ns: service::ring::now_ns(), start_realtime_ns }
+        let nanos = reading.as_nanos();
+        let start_realtime_ns = i64::try_from(since_1970.as_nanos().saturating_sub(nanos)).unwrap_or(i64::MAX);
+        let start_ns = service::ring::now_ns().saturating_sub(u64::try_from(nanos).unwrap_or(u64::MAX));
+        Self { start: start.checked_sub(reading).unwrap_or(start), start_ns, start_realtime_ns }
     }
 
     /// The start on the kernel's CLOCK_REALTIME, by which it stamps frames: nanoseconds since 1970.

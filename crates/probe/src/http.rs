@@ -59,9 +59,10 @@ const MAX_HEAD: usize = 64 * 1024;
 const MAX_FIELDS: usize = 1_000;
 
 /// Which versions of HTTP may be spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Versions {
     /// HTTP/2 where the server agrees in the handshake, else HTTP/1.1.
+    #[default]
     Both,
     /// HTTP/1.1 alone.
     Http1,

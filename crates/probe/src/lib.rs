@@ -3,7 +3,7 @@
 //!
 //! | module | stage |
 //! |---|---|
-//! | [`target`] | `url` |
+//! | [`visitable`], [`target`] | `url` |
 //! | [`name`], [`both`], [`overrides`], [`system`], [`search`], [`answer`], [`stub`], [`secure`] | `name` |
 //! | [`beside`] | the question that `name` did not wait for, beside the other stages |
 //! | [`root_walk`] | none: this machine's own walk from the root, beside the visit |
@@ -47,6 +47,7 @@ pub mod stub;
 pub mod system;
 pub mod target;
 pub mod tls;
+pub mod visitable;
 
 use std::{net::IpAddr, time::Duration};
 
@@ -69,6 +70,7 @@ use payload::Payload;
 use request::Request;
 use secrets::Secrets;
 use target::{Host, Scheme, Target};
+use visitable::Visitable;
 
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -138,20 +140,20 @@ impl Probe<'_> {
         &'w self,
         nth: usize,
         beside: &Beside<'w>,
-        url: &str,
+        url: &Visitable,
         request: &Request,
     ) -> (Hop, Option<String>) {
         let mut stages = Stages { clock: self.clock, done: Vec::new(), notes: Vec::new() };
-        let is_https = |(_, target): (Did, Target)| target.scheme == Scheme::Https;
-        if self.resolvers.are_secure() || target::parse(url, self.secrets).is_ok_and(is_https) {
+        if self.resolvers.are_secure() || url.scheme() == Some(Scheme::Https) {
             self.tls.prepare();
         }
+        // It has just been read, and what has no visit before it has begun the clock: see `Clock::started_by`.
+        let read_us = u64::try_from(url.took.as_micros()).unwrap_or(u64::MAX);
+        let begin = self.clock.us().saturating_sub(read_us);
         // Every `?` ends the hop at the stage that has just been noted as failed.
         let location = async {
-            let begin = self.clock.us();
-            let parsed = target::parse(url, self.secrets).and_then(|parsed| speakable(parsed, request.versions));
-            let target = stages.note(begin, parsed)?;
-            if target::has_userinfo(url) && matches!(target.scheme, Scheme::Http | Scheme::Https) {
+            let target = stages.note(begin, speakable(url, request.versions))?;
+            if url.has_userinfo() && matches!(target.scheme, Scheme::Http | Scheme::Https) {
                 let note = "the user name and password in the URL are not sent: -H 'Authorization: …' would be";
                 stages.notes.push(note.to_owned());
             }
@@ -212,7 +214,7 @@ impl Probe<'_> {
             location
         }
         .await;
-        (stages.into_hop(target::shown(url, self.secrets)), location)
+        (stages.into_hop(url.shown.clone()), location)
     }
 
     /// The `tls` stage.
@@ -272,12 +274,16 @@ impl Probe<'_> {
 }
 
 /// HTTP/2 is agreed on in a TLS handshake; a redirect may lead to where there is none.
-fn speakable((did, target): (Did, Target), versions: Versions) -> Result<(Did, Target), Box<Broken>> {
-    if target.scheme == Scheme::Http && versions == Versions::Http2 {
-        let what = "--http2 asks for HTTP/2 alone, and http:// has no handshake to agree on it".to_owned();
-        return Err(Box::new((did, Failure { reason: Reason::SchemeUnsupported, what })));
+fn speakable(url: &Visitable, versions: Versions) -> Result<(Did, Target), Box<Broken>> {
+    let did = Did::Url(url.did.clone());
+    match &url.target {
+        Err(failure) => Err(Box::new((did, failure.clone()))),
+        Ok(target) if target.scheme == Scheme::Http && versions == Versions::Http2 => {
+            let what = "--http2 asks for HTTP/2 alone, and http:// has no handshake to agree on it".to_owned();
+            Err(Box::new((did, Failure { reason: Reason::SchemeUnsupported, what })))
+        }
+        Ok(target) => Ok((did, target.clone())),
     }
-    Ok((did, target))
 }
 
 /// The stages so far.

@@ -178,10 +178,10 @@ mod tests {
     use super::*;
     use secrets::Secrets;
 
-    use crate::target;
+    use crate::visitable::Visitable;
 
     fn target(url: &str) -> Target {
-        target::parse(url, Secrets::Removed).unwrap().1
+        Visitable::read(url, Secrets::Removed).target.unwrap()
     }
 
     fn owned(values: &[&str]) -> Vec<String> {

@@ -5,7 +5,12 @@ use journey::{
     stage::{Did, Failure},
 };
 
-use crate::{Probe, beside::Beside, request::Request, target};
+use crate::{
+    Probe,
+    beside::Beside,
+    request::Request,
+    visitable::{Unfollowed, Visitable},
+};
 
 /// Statuses whose `Location` a client follows (RFC 9110 §15.4).
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
@@ -20,43 +25,45 @@ pub fn is_redirect(status: u16) -> bool {
 pub async fn follow<'w>(
     probe: &'w Probe<'_>,
     beside: &Beside<'w>,
-    url: &str,
+    url: &Visitable,
     request: &Request,
     most: usize,
 ) -> Vec<Hop> {
-    let mut url = url.to_owned();
+    let mut url = url.clone();
     let mut request = request.clone();
     let mut hops = Vec::new();
     loop {
         let (hop, location) = probe.hop(hops.len(), beside, &url, &request).await;
         let status = status(&hop).filter(|status| is_redirect(*status));
         hops.push(hop);
-        let (true, Some(status), Some(next)) = (request.follows, status, location) else { return hops };
+        let (true, Some(status), Some(location)) = (request.follows, status, location) else { return hops };
         if hops.len() > most {
             give_up(&mut hops, most);
             return hops;
         }
-        let next = match target::join(&url, &next) {
-            Ok(next) if matches!(next.scheme(), "http" | "https") => String::from(next),
-            Ok(next) => {
-                refuse(&mut hops, next.scheme());
-                return hops;
-            }
-            Err(why) => {
-                let what = format!("the answer points to {:?}, which is not a URL: {why}", probe.secrets.text(&next));
-                fail_last(&mut hops, Reason::UrlMalformed, what);
+        let next = match url.next(&location, probe.secrets) {
+            Ok(next) => next,
+            Err(unfollowed) => {
+                refuse(&mut hops, &unfollowed, &probe.secrets.text(&location));
                 return hops;
             }
         };
-        request = request.redirected(status, target::same_origin(&url, &next));
+        request = request.redirected(status, url.has_origin_of(&next));
         url = next;
     }
 }
 
-/// A server must not choose what else is sent where: tcp:// and udp:// are visited only where they were typed.
-fn refuse(hops: &mut [Hop], scheme: &str) {
-    let what = format!("the answer points to a {scheme}: URL, and redirects are followed only to http:// and https://");
-    fail_last(hops, Reason::SchemeUnsupported, what);
+fn refuse(hops: &mut [Hop], unfollowed: &Unfollowed, location: &str) {
+    let (reason, what) = match unfollowed {
+        Unfollowed::NotAUrl(why) => {
+            (Reason::UrlMalformed, format!("the answer points to {location:?}, which is not a URL: {why}"))
+        }
+        Unfollowed::Scheme(scheme) => {
+            let only = "redirects are followed only to http:// and https://";
+            (Reason::SchemeUnsupported, format!("the answer points to a {scheme}: URL, and {only}"))
+        }
+    };
+    fail_last(hops, reason, what);
 }
 
 fn status(hop: &Hop) -> Option<u16> {

@@ -9,7 +9,7 @@ use hyper::{
 use crate::http::Versions;
 
 /// What is asked of the server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Request {
     /// The method.
     pub method: Method,

@@ -9,7 +9,7 @@ use hyper::{
 use journey::stage::{Framing, Header, Interim, ServerTiming};
 use secrets::Secrets;
 
-use super::super::{clock::Clock, target};
+use super::super::{clock::Clock, visitable};
 
 /// Most answers before the final one that are kept.
 pub(super) const MOST_INTERIM: usize = 16;
@@ -26,7 +26,7 @@ pub(super) fn fields(secrets: Secrets, map: &HeaderMap) -> Vec<Header> {
 /// Where a response points: the first `Location` that is not empty, as curl and browsers take it.
 pub(super) fn location<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<String> {
     let mut values = values.map(<[u8]>::trim_ascii);
-    values.find(|value| !value.is_empty()).map(target::of_field)
+    values.find(|value| !value.is_empty()).map(visitable::of_field)
 }
 
 /// The version as its RFC has it.

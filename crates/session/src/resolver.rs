@@ -4,7 +4,11 @@ use probe::{
     secure::{Over, Upstream},
     target::Host,
 };
-use std::net::{IpAddr, SocketAddr};
+use secrets::Secrets;
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 /// A resolver that was named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +21,8 @@ pub enum Named {
     Secure(Upstream),
 }
 
+/// The port of DNS.
+const PORT: u16 = 53;
 /// The port of DNS over TLS (RFC 7858 §3.1).
 const TLS_PORT: u16 = 853;
 /// The port of HTTPS.
@@ -48,10 +54,21 @@ impl Named {
     }
 }
 
+impl fmt::Display for Named {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => out.write_str("system"),
+            Self::Plain(address) if address.port() == PORT => write!(out, "{}", address.ip()),
+            Self::Plain(address) => write!(out, "{address}"),
+            Self::Secure(upstream) => out.write_str(&upstream.url(Secrets::Removed)),
+        }
+    }
+}
+
 fn plain(given: &str) -> Result<SocketAddr, String> {
     let bare = given.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(given);
     if let Ok(ip) = bare.parse::<IpAddr>() {
-        return Ok(SocketAddr::new(ip, 53));
+        return Ok(SocketAddr::new(ip, PORT));
     }
     match given.parse::<SocketAddr>() {
         Ok(address) if address.port() != 0 => Ok(address),
@@ -99,8 +116,6 @@ fn authority(rest: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use secrets::Secrets;
-
     use super::*;
 
     fn check(given: &str, expected: &str) {

@@ -8,7 +8,7 @@ use world::{
     scenario::Way,
 };
 
-use super::{
+use crate::{
     done::{Done, End, Visited, quoted},
     mask::masked,
 };

@@ -1,7 +1,5 @@
 //! Faults of a lab that runs elsewhere, over the admin ports of its hosts.
 
-pub mod command;
-
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, anyhow};
@@ -14,7 +12,7 @@ use world::{
     fault::{Fault, Place},
 };
 
-use crate::{complain, ground::explained};
+use crate::lab_backend::explained;
 
 /// A fault that is set for a visit ends by itself so long after this program has last been heard of.
 const LEASE: Duration = Duration::from_secs(30);
@@ -137,8 +135,8 @@ pub struct InForce {
 }
 
 impl InForce {
-    /// Puts them in force.
-    pub async fn begin(book: &AddressBook, faults: &[Fault]) -> anyhow::Result<Self> {
+    /// Puts them in force; `tell` is told of one that has ended before its time.
+    pub async fn begin(book: &AddressBook, faults: &[Fault], tell: fn(&str)) -> anyhow::Result<Self> {
         let mut sets = Vec::new();
         for fault in faults {
             match set(book, fault, Some(LEASE)).await {
@@ -154,7 +152,7 @@ impl InForce {
             loop {
                 tokio::time::sleep(RENEWAL).await;
                 let lost = renew(&mut theirs).await;
-                lost.iter().for_each(|lost| complain(lost));
+                lost.iter().for_each(|lost| tell(lost));
             }
         });
         Ok(Self { sets, renewing })
@@ -286,7 +284,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_renews_for_one_that_is_gone() {
         let (book, _signals) = lab_of("auth1").await;
-        let in_force = InForce::begin(&book, &["auth1:drop".parse().unwrap()]).await.unwrap();
+        let in_force = InForce::begin(&book, &["auth1:drop".parse().unwrap()], |_| ()).await.unwrap();
         let renewing = in_force.renewing.abort_handle();
         assert!(!renewing.is_finished());
         drop(in_force);

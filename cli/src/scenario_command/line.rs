@@ -1,21 +1,45 @@
-//! What a scenario may not do. Scenarios are passed on and played by programs of continuous integration: a file of them
-//! touches no other file of whoever plays it, its visits are made in the lab and nowhere else, and what it types is shown
-//! without credentials. Pure.
-
-use std::net::IpAddr;
+//! What a scenario types behind `visit`. A file of scenarios touches no other file of whoever plays it, and what it types is
+//! shown without credentials.
 
 use anyhow::{anyhow, ensure};
-use probe::target::{self, Host};
+use clap::{CommandFactory, FromArgMatches, parser::ValueSource};
+use probe::{payload::Payload, target::Scheme, visitable::Visitable};
+use scenario::play::Line;
 use secrets::Secrets;
-use world::{AddressBook, World, scenario::Scenario};
 
 use crate::{
-    args::Visit,
-    plan::{self, Ground, resolver::Named},
+    args::{Cli, Visit},
+    payload, plan,
 };
 
+/// Reads it. The error says what is wrong with it.
+pub(crate) fn read(args: &[String]) -> anyhow::Result<Line> {
+    let words = ["visit"].into_iter().chain(args.iter().map(String::as_str));
+    let matches = Cli::command().try_get_matches_from(words).map_err(|error| anyhow!("{}", error.render()))?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    ensure!(cli.command.is_none(), "{:?} is no visit", args.join(" "));
+    let mut line = cli.visit;
+    ensure!(line.limits.repeat.is_none(), "-n makes a series, and what is expected is said of one visit");
+    ensure!(line.output.compare.is_none(), "--compare makes no visit");
+    // What the environment says is not meant for it.
+    let from_environment = |id: &str| matches.value_source(id) == Some(ValueSource::EnvVariable);
+    if from_environment("resolver") {
+        line.names.resolver = None;
+    }
+    line.world = line.world.filter(|_| !from_environment("world"));
+    ensure!(line.world.is_none(), "--world: the lab that a scenario is played in is named to `visit scenario`");
+    no_files(&line)?;
+    let plan::Plan { urls, mut settings } = plan::plan(&line)?;
+    if urls.iter().any(|url| matches!(url.scheme(), Some(Scheme::Tcp | Scheme::Udp))) {
+        // Nor is what this program's stdin has.
+        let text = line.request.send.as_deref().unwrap_or_default();
+        settings.payload = Some(Payload::Bytes(payload::unescape(text)?));
+    }
+    Ok(Line { urls, settings, shown: without_secrets(args, &line) })
+}
+
 /// Refuses the options by which a visit reads and writes files, stdin and stdout among them.
-pub fn no_files(line: &Visit) -> anyhow::Result<()> {
+fn no_files(line: &Visit) -> anyhow::Result<()> {
     let reads = |piece: &String| piece.starts_with('@');
     let used = [
         ("-o FILE", line.output.output.is_some()),
@@ -32,67 +56,9 @@ pub fn no_files(line: &Visit) -> anyhow::Result<()> {
     }
 }
 
-/// Refuses a visit that would be made elsewhere than in the lab: this one that runs, or one inside this program. What no
-/// visit comes of, as of a URL that cannot be read, stays.
-pub fn stays(line: &Visit, running: Option<&Ground>) -> anyhow::Result<()> {
-    let built_in = World::built_in();
-    let direct = AddressBook::direct(&built_in);
-    let book = match running {
-        Some(Ground::Running { book, .. }) => book,
-        _ => &direct,
-    };
-    let is_outside = |ip: &IpAddr| !book.contains(*ip);
-    if let Some(resolver) = &line.names.resolver
-        && let Ok(named) = Named::parse(resolver.trim())
-    {
-        let is_in = named.is_in(|ip| book.contains(ip), |name| book.claims(name));
-        let shown = Secrets::Removed.text(resolver);
-        ensure!(is_in, "--resolver {shown} is outside the lab, and a scenario stays in it: name a resolver of the lab");
-    }
-    let Ok(overrides) = plan::overrides(line) else { return Ok(()) };
-    for url in &line.urls {
-        let Ok((_, target)) = target::parse(url, Secrets::Removed) else { continue };
-        let shown = target::shown(url, Secrets::Removed);
-        if let Ok((Ground::Internet, _)) = plan::plan(line, url, &overrides, running) {
-            return Err(anyhow!(
-                "{shown} is no place of the lab, and a scenario stays in it: with --lab the lab is asked for any name"
-            ));
-        }
-        let way = overrides.way(&target);
-        let led_to = match &way.host {
-            Host::Ip(ip) => std::slice::from_ref(ip),
-            Host::Name(_) => overrides.addresses(&way).unwrap_or_default(),
-        };
-        if let Some(ip) = led_to.iter().find(|ip| is_outside(ip)) {
-            return Err(anyhow!("{shown} leads to {ip}, which is outside the lab, and a scenario stays in it"));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses records that lead visits elsewhere: from names of the lab to addresses that are not.
-pub fn records_stay(scenario: &Scenario, running: Option<&Ground>) -> anyhow::Result<()> {
-    let built_in = World::built_in();
-    let direct = AddressBook::direct(&built_in);
-    let book = match running {
-        Some(Ground::Running { book, .. }) => book,
-        _ => &direct,
-    };
-    let all = scenario.visit.iter().map(|visit| &visit.records).chain([&scenario.records]);
-    for record in all.flat_map(|records| records.values()).flatten() {
-        let outside = record.split_whitespace().filter_map(|word| word.parse().ok()).find(|ip| !book.contains(*ip));
-        if let Some(ip) = outside {
-            return Err(anyhow!(
-                "the record {record:?} leads to {ip}, which is outside the lab, and a scenario stays in it"
-            ));
-        }
-    }
-    Ok(())
-}
-
 /// What was typed, as it may be shown and kept: without credentials and tokens, wherever the command line has them, unless
 /// it says itself that they are to be shown.
-pub fn without_secrets(args: &[String], line: &Visit) -> Vec<String> {
+fn without_secrets(args: &[String], line: &Visit) -> Vec<String> {
     if line.output.show_secrets {
         return args.to_vec();
     }
@@ -107,7 +73,8 @@ pub fn without_secrets(args: &[String], line: &Visit) -> Vec<String> {
     let request = &line.request;
     let fields = request.header.iter().map(|header| (header, field(header)));
     let bodies = request.data.iter().chain(&request.send).map(|body| (body, secrets.stream(body)));
-    let urls = line.urls.iter().filter(|url| may_have_userinfo(url)).map(|url| (url, target::shown(url, secrets)));
+    let shown = |url: &String| Visitable::read(url, secrets).shown;
+    let urls = line.urls.iter().filter(|url| may_have_userinfo(url)).map(|url| (url, shown(url)));
     // A value stands at the end of its word, in whatever way the option before it is written.
     let mut values: Vec<(&String, String)> = fields.chain(bodies).chain(urls).collect();
     values.retain(|(value, shown)| *value != shown && !value.is_empty());
@@ -127,18 +94,16 @@ fn may_have_userinfo(url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use probe::Family;
+    use scenario::{inside, play::Script};
 
     use super::*;
-    use crate::args::Cli;
 
     #[test]
     fn visits_stay_in_the_lab() {
         let tried = |line: &[&str]| {
-            let mut visit = Cli::parse_from(["visit"].iter().chain(line)).visit;
-            if !line.contains(&"--resolver") {
-                visit.names.resolver = None;
-            }
-            stays(&visit, None).map_err(|error| error.to_string())
+            let line: Vec<String> = line.iter().map(|word| (*word).to_owned()).collect();
+            inside::stays(&read(&line).unwrap(), None).map_err(|error| error.to_string())
         };
         for line in [
             &["www.example.local"][..],
@@ -147,7 +112,6 @@ mod tests {
             &["--lab", "--resolver", "tls://10.78.1.53", "a"],
             &["--lab", "--connect-to", "www.other.test:443:www.example.local:443", "https://www.other.test"],
             &["http://www.example.local:99999/"],
-            &["--resolve", "nonsense", "www.example.local"],
         ] {
             assert_eq!(tried(line), Ok(()), "{line:?}");
         }
@@ -163,19 +127,6 @@ mod tests {
         check(&["--resolve", "www.example.local:80:10.78.2.81,192.0.2.1", "www.example.local"], "leads to 192.0.2.1");
         check(&["--lab", "--resolver", "9.9.9.9", "a"], "--resolver 9.9.9.9 is outside the lab");
         check(&["--lab", "--resolver", "system", "a"], "--resolver system is outside the lab");
-    }
-
-    #[test]
-    fn records_stay_in_the_lab() {
-        let check = |record: &str| {
-            let records = [("example.local.".to_owned(), vec![record.to_owned()])].into();
-            let scenario = Scenario { records, ..Scenario::default() };
-            records_stay(&scenario, None).map_err(|error| error.to_string())
-        };
-        assert_eq!(check("www 300 IN A 10.78.2.82"), Ok(()));
-        assert_eq!(check("www 300 IN CNAME app1"), Ok(()));
-        assert!(check("www 300 IN A 192.0.2.1").unwrap_err().contains("leads to 192.0.2.1, which is outside the lab"));
-        assert!(check("www 300 IN AAAA ::1").unwrap_err().contains("leads to ::1"));
     }
 
     #[test]
@@ -198,5 +149,45 @@ mod tests {
             &["--resolver", "https://dns.test/q", "a?key=(removed)"],
         );
         check(&["--show-secrets", "-H", "Cookie: cherry", "a"], &["--show-secrets", "-H", "Cookie: cherry", "a"]);
+    }
+
+    fn script(visit: &str) -> Result<Script, String> {
+        let text = format!("about = \"x\"\nfaults = [\"auth1:drop\"]\n[[visit]]\nexit = 0\n{visit}");
+        let scenario = world::scenario::read::file(&text, "x.toml").unwrap().remove(0);
+        Script::new(scenario, "x.toml", &read).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn command_lines() {
+        let script =
+            script("args = [\"-4\", \"--fault\", \"app1:cut\", \"tcp://a:1\"]\nfaults = [\"tld:slow=1s\"]").unwrap();
+        let line = &script.lines()[0];
+        let faults: Vec<String> = line.settings.faults.iter().map(ToString::to_string).collect();
+        assert_eq!(faults, ["auth1:drop", "tld:slow=1s", "app1:cut"]);
+        assert_eq!((line.settings.family, &line.settings.payload), (Family::V4, &Some(Payload::Bytes(Vec::new()))));
+    }
+
+    #[test]
+    fn what_is_no_visit() {
+        let check = |visit: &str, words: &str| {
+            let error = script(visit).unwrap_err();
+            assert!(error.starts_with("x.toml: scenario \"x\", visit 1: ") && error.contains(words), "{error}");
+        };
+        check("args = [\"--nonsense\", \"a\"]", "unexpected argument '--nonsense'");
+        check("args = [\"doctor\"]", "is no visit");
+        check("args = [\"-n\", \"3\", \"a\"]", "a series");
+        check("args = [\"--world\", \"x\", \"a\"]", "--world");
+        for (args, option) in [
+            ("\"-o\", \"f\"", "-o FILE"),
+            ("\"-o\", \"-\"", "-o FILE"),
+            ("\"--save=f\"", "--save"),
+            ("\"-sd\", \"@/etc/hostname\"", "-d @FILE"),
+            ("\"--data\", \"@-\"", "-d @FILE"),
+            ("\"--cacert\", \"f\"", "--cacert"),
+            ("\"--pcap\", \"f\"", "--pcap"),
+        ] {
+            check(&format!("args = [{args}, \"a\"]"), &format!("{option}: a scenario writes and reads no files"));
+        }
+        check("args = [\"a\"]\ncause = { trouble = \"dns_no_anser\" }", "unknown variant `dns_no_anser`");
     }
 }

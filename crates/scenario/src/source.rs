@@ -8,22 +8,22 @@ use std::{
 use anyhow::{Context, anyhow, ensure};
 use world::{SCENARIOS, scenario::read};
 
-use super::play::Script;
+use crate::play::{ReadLine, Script};
 
 /// The scenarios of these files and folders, in their order, of folders in the order of the files' names; without any those
-/// inside this program.
-pub fn read(files: &[PathBuf], only: Option<&str>) -> anyhow::Result<Vec<Script>> {
+/// inside this program. `line` reads their command lines.
+pub fn read(files: &[PathBuf], only: Option<&str>, line: ReadLine<'_>) -> anyhow::Result<Vec<Script>> {
     let mut scripts = Vec::new();
     if files.is_empty() {
         for (name, text) in SCENARIOS {
-            add(&mut scripts, text, &format!("(built in) lab/{name}"))?;
+            add(&mut scripts, text, &format!("(built in) lab/{name}"), line)?;
         }
     }
     for path in files {
         for file in toml_files(path)? {
             let name = file.display().to_string();
             let text = world::read_text(&file).with_context(|| format!("cannot read {name}"))?;
-            add(&mut scripts, &text, &name)?;
+            add(&mut scripts, &text, &name, line)?;
         }
     }
     if let Some(only) = only {
@@ -34,9 +34,9 @@ pub fn read(files: &[PathBuf], only: Option<&str>) -> anyhow::Result<Vec<Script>
     Ok(scripts)
 }
 
-fn add(scripts: &mut Vec<Script>, text: &str, file: &str) -> anyhow::Result<()> {
+fn add(scripts: &mut Vec<Script>, text: &str, file: &str, line: ReadLine<'_>) -> anyhow::Result<()> {
     for scenario in read::file(text, file)? {
-        scripts.push(Script::new(scenario, file)?);
+        scripts.push(Script::new(scenario, file, line)?);
     }
     Ok(())
 }

@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use world::AddressBook;
 
-use super::{INTERRUPTED, LAST_FRAMES, Tapped, are_wanted, not_asked_for, not_of_a_series};
-use crate::{args::Visit, ground::Footing};
+use super::{INTERRUPTED, LAST_FRAMES, Tapped, not_asked_for, not_of_a_series};
+use crate::{Frames, LabBackend};
 use probe::clock::Clock;
 
 /// How often it is looked whether they are.
@@ -34,13 +34,15 @@ pub enum Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// Begins: what passes from now on is seen. `net` is the lab's own network, where the visit is made in one.
-    pub fn begin(visit: &Visit, place: &Place, net: Option<&'a Net>, footing: &Footing) -> Self {
-        match (net, place) {
-            (_, Place::EmbeddedLab { network: LabNetwork::Loopback { .. }, .. }) => Self::Nobody(footing.no_frames()),
-            _ if visit.limits.repeat.is_some() => Self::Nobody(not_of_a_series()),
+    pub fn begin(frames: Frames, place: &Place, net: Option<&'a Net>, backend: &LabBackend) -> Self {
+        let is_loopback = matches!(place, Place::EmbeddedLab { network: LabNetwork::Loopback { .. }, .. });
+        match (net, frames) {
+            _ if is_loopback => Self::Nobody(backend.no_frames()),
+            (_, Frames::None) => Self::Nobody(not_of_a_series()),
             (Some(net), _) => Self::Recording(net.record(Limits::default())),
-            (None, _) if are_wanted(&visit.output) => Tapped::start().map_or_else(Self::Refused, Self::Tap),
-            (None, _) => Self::Nobody(not_asked_for()),
+            // Those of a machine's interfaces are taken for nobody else: it costs time, and needs a right.
+            (None, Frames::All) => Tapped::start().map_or_else(Self::Refused, Self::Tap),
+            (None, Frames::OfTheLab) => Self::Nobody(not_asked_for()),
         }
     }
 

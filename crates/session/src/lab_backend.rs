@@ -1,4 +1,4 @@
-//! What the lab inside this program stands on: a network of its own where that is possible, else sockets on loopback.
+//! What the lab inside this program runs on: a network of its own where that is possible, else sockets on loopback.
 
 use std::{io, os::fd::AsRawFd, sync::Arc};
 
@@ -15,17 +15,25 @@ use world::{
     fault::{Fault, FaultError, Place},
 };
 
-use crate::{
-    args::LabWay,
-    room::{self, Size},
-};
+use crate::capacity::{self, Size};
 
 /// The variable that says how the lab runs where the command line does not.
 pub const VARIABLE: &str = "VISIT_LAB";
 
+/// How the lab inside this program is to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabWay {
+    /// With a network of its own where that is possible, else on loopback.
+    Auto,
+    /// With a network of its own.
+    Wire,
+    /// On loopback.
+    Loopback,
+}
+
 /// How the lab is to run, and what became of that.
 #[derive(Clone, Debug)]
-pub struct Footing {
+pub struct LabBackend {
     way: LabWay,
     // Whether it is that way by itself, and another would do.
     is_auto: bool,
@@ -46,14 +54,14 @@ impl From<Refusal> for Refused {
     }
 }
 
-impl Default for Footing {
+impl Default for LabBackend {
     /// Loopback, which asks for nothing.
     fn default() -> Self {
         Self { way: LabWay::Loopback, is_auto: false, allowed: None, refusal: None }
     }
 }
 
-impl Footing {
+impl LabBackend {
     /// As it was said: on the command line, or in the environment.
     pub fn chosen(said: Option<LabWay>, variable: Option<&str>) -> anyhow::Result<LabWay> {
         match (said, variable) {
@@ -123,8 +131,8 @@ impl Footing {
             LabWay::Wire => (Way::Wire { clients }, clients),
             LabWay::Auto | LabWay::Loopback => (Way::Loopback, 0),
         };
-        room::make(Size::of(&options.world, &options.without, clients, at_once))?;
-        Lab::start(Options { way, ..options }).map_err(room::explained)
+        capacity::make(Size::of(&options.world, &options.without, clients, at_once))?;
+        Lab::start(Options { way, ..options }).map_err(capacity::explained)
     }
 
     /// Why a fault of the network cannot be had here, where it cannot.
@@ -211,7 +219,7 @@ mod tests {
     #[test]
     fn chosen() {
         let check = |said: Option<LabWay>, variable: Option<&str>, expected: Option<LabWay>| {
-            assert_eq!(Footing::chosen(said, variable).ok(), expected, "{said:?} {variable:?}");
+            assert_eq!(LabBackend::chosen(said, variable).ok(), expected, "{said:?} {variable:?}");
         };
         check(None, None, Some(LabWay::Auto));
         check(Some(LabWay::Wire), Some("loopback"), Some(LabWay::Wire));

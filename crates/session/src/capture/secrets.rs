@@ -14,7 +14,7 @@ use journey::{
     stage::{Did, Header, Tried},
 };
 use packets::secret::{self, Conversation};
-use probe::{request::Request, target};
+use probe::{request::Request, visitable::Visitable};
 use secrets::{REMOVED, Secrets};
 
 /// What is said of the frames that are cut.
@@ -40,15 +40,15 @@ pub fn cut(capture: &mut Capture, hops: &[Hop], sent: &[Vec<u8>]) {
 }
 
 /// The secrets that a visit of this URL sends by itself.
-pub fn sent(url: &str, request: &Request) -> Vec<Vec<u8>> {
-    let path = target::parse(url, Secrets::Shown).map_or_else(|_| String::new(), |(_, target)| target.path);
+pub fn sent(url: &Visitable, request: &Request) -> Vec<Vec<u8>> {
+    let path = url.target.as_ref().map_or("", |target| &target.path);
     let fields = request.fields.iter().filter(|(name, _)| secrets::is_secret_field(name.as_str()));
     // Behind the name of a scheme (RFC 9110 §11.4) are the credentials themselves.
     let fields = fields.flat_map(|(_, value)| {
         let value = value.as_bytes();
         [value, value.rsplit(|byte| *byte == b' ').next().unwrap_or_default()]
     });
-    let parameters = secrets::of_target(&path);
+    let parameters = secrets::of_target(path);
     let secrets: Vec<&[u8]> = fields.chain(parameters.iter().map(String::as_bytes)).collect();
     secrets.into_iter().filter(|secret| secret.len() >= SHORTEST).map(<[u8]>::to_vec).collect()
 }
@@ -174,11 +174,12 @@ mod tests {
     #[test]
     fn what_a_visit_sends() {
         let check = |url: &str, fields: &[&str], expected: &[&str]| {
-            let header = fields.iter().map(|field| (*field).to_owned()).collect();
-            let request =
-                crate::plan::request::request(&crate::args::Request { header, ..Default::default() }).unwrap();
+            let mut request = Request::default();
+            for (name, value) in fields.iter().map(|field| field.split_once(": ").unwrap()) {
+                request.fields.insert(name.parse::<hyper::header::HeaderName>().unwrap(), value.parse().unwrap());
+            }
             let expected: Vec<_> = expected.iter().map(|secret| secret.as_bytes().to_vec()).collect();
-            assert_eq!(sent(url, &request), expected, "{url} {fields:?}");
+            assert_eq!(sent(&Visitable::read(url, Secrets::Removed), &request), expected, "{url} {fields:?}");
         };
         check("http://a.test/?x=hunter1&token=hunter2;sig=abc", &["X-A: hunter3"], &["hunter2"]);
         check("a.test", &["Authorization: Basic hunter2"], &["Basic hunter2", "hunter2"]);

@@ -9,7 +9,7 @@ use world::{
     scenario::{self, subset},
 };
 
-use super::{
+use crate::{
     done::{Difference, Visited},
     play::Seen,
 };
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     fn check(visit: &str, expected: &[(&str, &str, &str)]) {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/journeys/no_such_name.json");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cli/tests/journeys/no_such_name.json");
         let journey: Box<Journey> = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
         let text = format!("about = \"x\"\n[[visit]]\nargs = [\"a\"]\n{visit}");
         let scenario = scenario::read::file(&text, "x.toml").unwrap().remove(0);

@@ -6,19 +6,15 @@ use anyhow::{Context, anyhow};
 use lab::{FaultGuard, Lab, Options};
 use netlab::sys::namespace::Namespace;
 use service::admin::remote::Remote;
+use session::{
+    Ground, LabBackend, Lent,
+    faults::{self, InForce},
+};
 use tokio::runtime::Runtime;
 use world::{
     AddressBook, World,
     fault::{self, Fault, Role},
     scenario::{Records, Scenario, Way},
-};
-
-use crate::{
-    complain,
-    faults::{self, InForce},
-    ground::Footing,
-    plan::Ground,
-    visitor::Lent,
 };
 
 /// Where scenarios are played.
@@ -27,7 +23,7 @@ pub enum Place {
     /// Each in a lab of its own, inside this program.
     Embedded {
         /// What these stand on.
-        footing: Footing,
+        backend: LabBackend,
     },
     /// In a lab that runs elsewhere, one after the other.
     Running {
@@ -60,13 +56,14 @@ impl<E: Into<anyhow::Error>> From<E> for NotPlayed {
 pub struct Stage<'a> {
     kind: Kind<'a>,
     runtime: &'a Runtime,
+    tell: fn(&str),
 }
 
 #[derive(Debug)]
 enum Kind<'a> {
     Embedded {
         lab: Arc<Lab>,
-        footing: Footing,
+        backend: LabBackend,
         guards: Vec<FaultGuard>,
     },
     Running {
@@ -82,7 +79,7 @@ impl Place {
     /// The way in which scenarios are played here.
     pub fn way(&self) -> Way {
         match self {
-            Self::Embedded { footing } if footing.no_network().is_none() => Way::Wire,
+            Self::Embedded { backend } if backend.no_network().is_none() => Way::Wire,
             Self::Embedded { .. } => Way::Loopback,
             Self::Running { .. } => Way::Running,
         }
@@ -105,7 +102,7 @@ impl Place {
     }
 
     /// Says beforehand what will change what comes of scenarios.
-    pub fn announce(&self, runtime: &Runtime) {
+    pub fn announce(&self, runtime: &Runtime, tell: fn(&str)) {
         let Self::Running { book, inside, .. } = self else { return };
         let listed = within(inside.as_ref(), runtime, async {
             let mut all = Vec::new();
@@ -119,25 +116,27 @@ impl Place {
         if let Ok(all) = listed
             && !all.is_empty()
         {
-            complain(&format!(
-                "in that lab faults are in force already, and scenarios will meet them: {}",
-                all.join(", ")
-            ));
+            tell(&format!("in that lab faults are in force already, and scenarios will meet them: {}", all.join(", ")));
         }
     }
 
     /// A lab in the state that the scenario begins with.
-    pub fn set<'a>(&'a self, scenario: &Scenario, runtime: &'a Runtime) -> Result<Stage<'a>, NotPlayed> {
+    pub fn set<'a>(
+        &'a self,
+        scenario: &Scenario,
+        runtime: &'a Runtime,
+        tell: fn(&str),
+    ) -> Result<Stage<'a>, NotPlayed> {
         let way = self.way();
         if !scenario.fits(way) {
             let ways = scenario.ways.iter().map(|way| way.name()).collect::<Vec<_>>().join(", ");
             return Err(NotPlayed::Skipped(format!("it is for {ways}, and this is {}", way.name())));
         }
         let kind = match self {
-            Self::Embedded { footing } => embedded(footing.clone(), scenario)?,
-            Self::Running { book, file, inside } => running(book, file, inside.as_ref(), scenario, runtime)?,
+            Self::Embedded { backend } => embedded(backend.clone(), scenario)?,
+            Self::Running { book, file, inside } => running(book, file, inside.as_ref(), scenario, runtime, tell)?,
         };
-        Ok(Stage { kind, runtime })
+        Ok(Stage { kind, runtime, tell })
     }
 }
 
@@ -145,17 +144,17 @@ fn parse<'a>(faults: impl Iterator<Item = &'a str>) -> anyhow::Result<Vec<Fault>
     faults.map(|fault| Ok(fault.parse::<Fault>()?)).collect()
 }
 
-fn embedded(mut footing: Footing, scenario: &Scenario) -> Result<Kind<'static>, NotPlayed> {
+fn embedded(mut backend: LabBackend, scenario: &Scenario) -> Result<Kind<'static>, NotPlayed> {
     let all = parse(scenario.visit.iter().flat_map(|visit| scenario.faults_of(visit)))?;
     let needs_network = all.iter().find(|fault| fault.place == fault::Place::Wire);
-    if let (Some(fault), Some(why)) = (needs_network, footing.no_network()) {
+    if let (Some(fault), Some(why)) = (needs_network, backend.no_network()) {
         return Err(NotPlayed::Skipped(format!("{fault} needs a network of the lab's own: {why}")));
     }
     let options = Options { without: scenario.stopped.clone(), ..Options::default() };
     let faults = parse(scenario.faults.iter().map(String::as_str))?;
-    let lab = footing.start(options, 1, 1, &faults).context("the lab does not start")?;
+    let lab = backend.start(options, 1, 1, &faults).context("the lab does not start")?;
     lab.replace(&scenario.records)?;
-    Ok(Kind::Embedded { lab: Arc::new(lab), footing, guards: Vec::new() })
+    Ok(Kind::Embedded { lab: Arc::new(lab), backend, guards: Vec::new() })
 }
 
 fn running<'a>(
@@ -164,6 +163,7 @@ fn running<'a>(
     inside: Option<&Arc<Namespace>>,
     scenario: &Scenario,
     runtime: &Runtime,
+    tell: fn(&str),
 ) -> Result<Kind<'a>, NotPlayed> {
     let cannot = |what: &str| {
         Err(NotPlayed::Skipped(format!("it {what}, which a lab that runs elsewhere does not do for a visit")))
@@ -187,7 +187,7 @@ fn running<'a>(
             let flush = async { Remote::new(admin.socket, book.token.as_ref())?.reload().await };
             flush.await.with_context(|| format!("the cache of {} cannot be emptied", host.name))?;
         }
-        InForce::begin(book, &faults).await
+        InForce::begin(book, &faults, tell).await
     })?;
     Ok(Kind::Running { book, file: file.to_owned(), inside: inside.cloned(), scenario: Some(in_force), visit: None })
 }
@@ -208,7 +208,7 @@ impl Stage<'_> {
     /// The lab, for a visitor.
     pub fn lend(&self) -> Lent {
         match &self.kind {
-            Kind::Embedded { lab, footing, .. } => Lent::Embedded { lab: Arc::clone(lab), footing: footing.clone() },
+            Kind::Embedded { lab, backend, .. } => Lent::Embedded { lab: Arc::clone(lab), backend: backend.clone() },
             Kind::Running { book, file, inside, .. } => {
                 let ground = Ground::Running { book: Box::new((*book).clone()), file: file.clone() };
                 Lent::Running { ground, inside: inside.clone() }
@@ -279,7 +279,7 @@ impl Stage<'_> {
                     if let Some(before) = before {
                         before.end().await?;
                     }
-                    InForce::begin(book, faults).await
+                    InForce::begin(book, faults, self.tell).await
                 })?;
                 *visit = Some(begun);
                 Ok(())

@@ -6,21 +6,21 @@ use anyhow::{anyhow, ensure};
 use futures_util::future::join_all;
 use journey::outcome::exit;
 use serde::Serialize;
+use session::{
+    Ground, LabBackend, capacity,
+    faults::{Set, Target, all_targets, set},
+    ground,
+};
+use view::Style;
 use world::{
     AddressBook,
     fault::{Fault, Listed},
 };
 
-use super::{Set, Target, all_targets, set};
-use view::Style;
-
 use crate::{
     Stopped,
     args::{FaultCommand, RunningLab},
-    complain,
-    ground::Footing,
-    plan::{self, Ground},
-    print, screens, terminal,
+    complain, print, screens, terminal,
 };
 
 /// A fault in force, and where.
@@ -38,8 +38,8 @@ pub fn run(command: &FaultCommand) -> Result<u8, Stopped> {
     let (FaultCommand::Add { lab, .. } | FaultCommand::List { lab, .. } | FaultCommand::Clear { lab, .. }) = command;
     let (book, file) = running(lab)?;
     // Before the runtime, which may have threads.
-    let seat = book.inside.as_ref().map(|inside| Footing::enter(inside, &file)).transpose()?;
-    crate::room::descriptors()?;
+    let seat = book.inside.as_ref().map(|inside| LabBackend::enter(inside, &file)).transpose()?;
+    capacity::descriptors()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let act = || {
         runtime.block_on(async {
@@ -57,7 +57,7 @@ pub fn run(command: &FaultCommand) -> Result<u8, Stopped> {
 }
 
 fn running(lab: &RunningLab) -> anyhow::Result<(AddressBook, String)> {
-    match plan::running_lab(lab.world.as_deref(), lab.lab_net)? {
+    match ground::running_lab(lab.world.as_deref(), lab.lab_net)? {
         Some(Ground::Running { book, file }) => Ok((*book, file.display().to_string())),
         _ => Err(anyhow!(
             "which lab? Name one that runs: VISIT_WORLD=FILE or --world FILE, its address book (`visit lab serve --json > FILE`) \

@@ -26,19 +26,12 @@ use probe::clock::Clock;
 use tokio::task::spawn_blocking;
 use world::AddressBook;
 
-use crate::args;
 use ours::Hand;
 
 /// How long connections may take to be closed by both sides, once the visit is over.
 const LAST_FRAMES: Duration = Duration::from_secs(1);
 /// The same, where the user wants to stop: what is to be sent at the end has been.
 const INTERRUPTED: Duration = Duration::from_millis(50);
-
-/// Whether anybody asked for frames. Those of a machine's interfaces are taken for nobody else: it costs time, and needs a
-/// right.
-fn are_wanted(output: &args::Output) -> bool {
-    output.packets || output.layers.is_some() || output.pcap.is_some()
-}
 
 /// What a visit says that nobody asked for frames of.
 fn not_asked_for() -> Captured {
