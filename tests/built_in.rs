@@ -3,7 +3,7 @@
 use std::{path::Path, sync::OnceLock};
 
 use e2e::{
-    built_in::{Ended, Played, may_skip, play, scenarios},
+    runs::{Ended, Played, Set, may_skip, play, play_stopped},
     way::Way,
 };
 use libtest_mimic::{Completion, Failed, Trial};
@@ -22,16 +22,23 @@ pub(crate) fn trials(way: Way, report: Option<&'static Path>) -> Result<Vec<Tria
             one(way, report, &scenario).map_err(Failed::from)
         })
     };
-    Ok(scenarios()?.into_iter().map(trial).collect())
+    Ok(Set::BuiltIn.scenarios()?.into_iter().map(trial).collect())
 }
 
 /// What came of the one run.
 pub(crate) fn run(way: Way, report: Option<&Path>) -> Result<&'static Played, String> {
-    RUNS[way as usize].get_or_init(|| play(way, report)).as_ref().map_err(Clone::clone)
+    RUNS[way as usize].get_or_init(|| play(way, Set::BuiltIn, report)).as_ref().map_err(Clone::clone)
 }
 
 fn one(way: Way, report: Option<&Path>, scenario: &Scenario) -> Result<Completion, String> {
-    match run(way, report)?.result(scenario)? {
+    let alone;
+    let played = if scenario.stopped.is_empty() || !way.lasts() {
+        run(way, report)?
+    } else {
+        alone = play_stopped(way, Set::BuiltIn, scenario)?;
+        &alone
+    };
+    match played.result(scenario)? {
         Ended::Well => Ok(Completion::Completed),
         Ended::Skipped(why) if may_skip(way, scenario) => Ok(Completion::ignored_with(why)),
         Ended::Skipped(why) => Err(format!("it was skipped, and can be played so: {why}")),

@@ -21,7 +21,7 @@ mod seeds;
 
 use std::{path::PathBuf, process::ExitCode, sync::OnceLock};
 
-use e2e::{built_in::scratch, way::Way};
+use e2e::{runs::scratch, way::Way};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 fn main() -> ExitCode {

@@ -172,6 +172,9 @@ pub struct Scenarios {
     /// Write it as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// With --json: the journey of each visit, too, for `visit show`
+    #[arg(long, requires = "json")]
+    pub journeys: bool,
     /// Write a table of faults and verdicts, in Markdown
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,

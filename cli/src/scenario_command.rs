@@ -7,6 +7,7 @@ use std::{io, num::NonZero, path::Path, thread, time::Instant};
 use anyhow::anyhow;
 use journey::outcome::exit;
 use scenario::{
+    How,
     done::{self, Done, Summary},
     junit, source,
     stage::Place,
@@ -54,12 +55,13 @@ pub fn run(args: &Scenarios) -> Result<u8, Stopped> {
     let is_file = files.into_iter().flatten().any(|file| file.as_os_str() == "-");
     let say = if is_file { print_beside } else { print };
     let mut written = Ok(());
+    let how = How { jobs: jobs.clamp(1, scripts.len().max(1)), keeps_journeys: args.journeys };
     let mut tell = |done: &Done| {
         if written.is_ok() {
             written = say(&screens::scenario_done(done, &style));
         }
     };
-    let done = scenario::all(&scripts, &place, jobs.clamp(1, scripts.len().max(1)), &runtime, &caller, &mut tell);
+    let done = scenario::all(&scripts, &place, how, &runtime, &caller, &mut tell);
     let summary = Summary::of(&done, scripts.len(), began.elapsed());
     // Whoever read the progress may have gone; the files are written all the same.
     let written = written.and_then(|()| say(&screens::scenario_summary(&summary, &style)));
@@ -144,7 +146,10 @@ mod tests {
         let caller = Caller { interrupt: CancellationToken::new(), tell: |_| () };
         for jobs in [0, 2] {
             let mut told = 0;
-            let done = scenario::all(&scripts, &place, jobs, &runtime, &caller, &mut |_| told += 1);
+            let done =
+                scenario::all(&scripts, &place, How { jobs, keeps_journeys: false }, &runtime, &caller, &mut |_| {
+                    told += 1
+                });
             assert_eq!(told, 2);
             let names: Vec<&str> = done.iter().map(|done| done.scenario.name.as_str()).collect();
             assert_eq!(names, ["a", "b"], "{jobs} threads");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use e2e::built_in::scenarios;
+use e2e::runs::Set;
 use world::{
     World,
     fault::{Fault, Place, Role, kind::WORDS, role_of},
@@ -21,7 +21,7 @@ const NONE: [(&str, &str, &str); 2] = [
 pub(crate) fn every_fault_at_every_host() -> Result<(), String> {
     let world = World::built_in();
     let mut there = BTreeSet::new();
-    for scenario in scenarios()? {
+    for scenario in Set::BuiltIn.scenarios()? {
         for fault in scenario.visit.iter().flat_map(|visit| scenario.faults_of(visit)) {
             let fault: Fault = fault.parse().map_err(|error| format!("{}: {error}", scenario.name))?;
             match &fault.place {

@@ -3,7 +3,7 @@
 use std::{fmt::Write, fs};
 
 use e2e::{
-    built_in::{Played, scenarios, scratch},
+    runs::{Played, Set, scratch},
     way::Stage,
 };
 use serde_json::Value;
@@ -25,7 +25,7 @@ const TEN: [&str; 10] = [
 
 /// The test.
 pub(crate) fn with_each_others_faults() -> Result<(), String> {
-    let all = scenarios()?;
+    let all = Set::BuiltIn.scenarios()?;
     let find = |name| all.iter().find(|of| of.name == name).ok_or_else(|| format!("there is no scenario {name:?}"));
     let ten = TEN.into_iter().map(find).collect::<Result<Vec<_>, _>>()?;
     let mut text = String::new();

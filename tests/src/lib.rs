@@ -2,15 +2,15 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`built_in`] | the scenarios inside the program, played by the program itself |
 //! | [`compatibility`] | the sections of `docs/compatibility.md`, which tests generate |
+//! | [`runs`] | scenarios, played by `visit scenario` |
 //! | [`story`] | what two ways of running the world have to tell alike |
 //! | [`way`] | the ways to run the world: embedded, a running lab, namespaces, compose |
 //!
 //! `VISIT_E2E` chooses the ways: `loopback` is the first two, `wire` the third, `compose` the fourth; without it all run but
 //! the last.
 
-pub mod built_in;
 pub mod compatibility;
+pub mod runs;
 pub mod story;
 pub mod way;

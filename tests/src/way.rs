@@ -2,16 +2,14 @@
 
 use std::{
     env, fs,
-    io::BufReader,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output},
     time::{Duration, Instant},
 };
 
 use lab::{Lab, Options};
 use netlab::sys::namespace;
-use serde_json::{Deserializer, Value};
-use world::scenario::{self, Scenario, Visit};
+use world::scenario::{self, Scenario};
 
 /// Where this is set, what a machine refuses is no reason to leave a test out.
 const REQUIRED: &str = "VISIT_E2E_REQUIRED";
@@ -51,23 +49,14 @@ impl Way {
         }
     }
 
-    /// Whether this scenario can be played this way: a lab that starts anew for every visit has no stopped hosts and
-    /// remembers nothing.
-    pub fn can_play(self, scenario: &Scenario) -> bool {
-        let way = match self {
-            Self::Embedded => scenario::Way::Loopback,
-            Self::Wire => scenario::Way::Wire,
-            Self::Running | Self::Compose => scenario::Way::Running,
-        };
-        // Clocks and zones are changed by `visit scenario` alone, within one process.
-        let changes = |visit: &Visit| visit.clear || visit.wait.is_some();
-        let is_plain = !scenario.changes_records() && !scenario.visit.iter().any(changes);
-        is_plain && scenario.fits(way) && (self != Self::Embedded || scenario.is_momentary())
-    }
-
     /// Whether what comes of it is compared with what comes of it on loopback.
     pub fn is_compared(self) -> bool {
         matches!(self, Self::Wire | Self::Compose)
+    }
+
+    /// Whether the lab is there before and after a scenario.
+    pub fn lasts(self) -> bool {
+        matches!(self, Self::Running | Self::Compose)
     }
 
     /// Why it cannot be played on this machine, where it cannot.
@@ -83,31 +72,28 @@ impl Way {
         self.refused().filter(|_| env::var_os(REQUIRED).is_none())
     }
 
-    /// Brings the world into the scenario's state. It is back in its usual state when the stage is dropped.
-    pub fn set_up(self, scenario: &Scenario) -> Result<Stage, String> {
+    /// A world in which these hosts are stopped. It is back in its usual state when the stage is dropped. Inside a program
+    /// the lab is started by whoever plays a scenario in it, and stops nothing before.
+    pub fn set_up(self, name: &str, stopped: &[String]) -> Result<Stage, String> {
         match self {
             Self::Embedded => Ok(Stage::Embedded { network: "loopback" }),
-            Self::Wire if scenario.is_momentary() => Ok(Stage::Embedded { network: "wire" }),
-            Self::Wire => Ok(Stage::Served(Served::start(scenario)?)),
+            Self::Wire => Ok(Stage::Embedded { network: "wire" }),
             Self::Running => {
                 let options = Options { data_dir: Some(data_dir()), ..Options::default() };
                 let mut lab = Lab::start(options).map_err(|error| error.to_string())?;
                 let book = serde_json::to_string(lab.book()).map_err(|error| error.to_string())?;
-                let book = Book::write(&format!("{}-running", scenario.name), &book)?;
-                for host in &scenario.stopped {
+                let book = Book::write(&format!("{name}-running"), &book)?;
+                for host in stopped {
                     lab.stop(host).map_err(|error| error.to_string())?;
                 }
                 Ok(Stage::Running { _lab: Box::new(lab), book })
             }
             Self::Compose => {
-                // The resolver remembers what earlier scenarios asked; a new process has an empty cache.
-                compose(&["restart", "--timeout", "2", "resolver"])?;
-                wait_healthy("resolver")?;
-                if !scenario.stopped.is_empty() {
-                    let hosts = scenario.stopped.iter().map(String::as_str);
+                if !stopped.is_empty() {
+                    let hosts = stopped.iter().map(String::as_str);
                     compose(&["stop", "--timeout", "2"].into_iter().chain(hosts).collect::<Vec<_>>())?;
                 }
-                Ok(Stage::Compose(Containers { stopped: scenario.stopped.clone() }))
+                Ok(Stage::Compose(Containers { stopped: stopped.to_vec() }))
             }
         }
     }
@@ -121,8 +107,6 @@ pub enum Stage {
         /// What it is to stand on.
         network: &'static str,
     },
-    /// A lab with a network of its own that other processes enter.
-    Served(Served),
     /// See [`Way::Running`].
     Running {
         /// Stops when dropped.
@@ -143,38 +127,6 @@ impl Book {
         let file = env::temp_dir().join(format!("visit-e2e-{}-{name}.json", std::process::id()));
         fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
         Ok(Self(file))
-    }
-}
-
-/// `visit lab serve --wire`; it ends when this is dropped.
-#[derive(Debug)]
-pub struct Served {
-    process: Child,
-    book: Book,
-}
-
-impl Served {
-    fn start(scenario: &Scenario) -> Result<Self, String> {
-        let mut command = Command::new(visit_binary()?);
-        command.args(["lab", "serve", "--wire", "--json"]).env("VISIT_DATA", data_dir()).stdout(Stdio::piped());
-        for host in &scenario.stopped {
-            command.args(["--without", host]);
-        }
-        let mut process = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
-        // The stream stays open; the book is the first value in it.
-        let out = process.stdout.take().ok_or("no stdout")?;
-        let book = Deserializer::from_reader(BufReader::new(out)).into_iter::<Value>().next();
-        let mut served = Self { process, book: Book(PathBuf::new()) };
-        let book = book.ok_or("the lab ended at once")?.map_err(|error| error.to_string())?;
-        served.book = Book::write(&format!("{}-wire", scenario.name), &book.to_string())?;
-        Ok(served)
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -207,15 +159,30 @@ impl Stage {
 
     /// Runs `visit` with these arguments.
     pub fn visit(&self, args: &[&str]) -> Result<Output, String> {
+        self.run(&[], args)
+    }
+
+    /// Runs `visit scenario` with these arguments, on a file or folder of this workspace where one is named.
+    pub fn scenario(&self, files: Option<&Path>, args: &[&str]) -> Result<Output, String> {
+        let name = files.map(|files| files.display().to_string());
+        let words = ["scenario"].iter().chain(args);
+        match (self, name) {
+            (_, None) => self.run(&[], &words.copied().collect::<Vec<_>>()),
+            // A container has files of its own.
+            (Self::Compose(_), Some(name)) => {
+                let laid = format!("{name}:{name}:ro");
+                self.run(&["--volume", &laid], &words.copied().chain([name.as_str()]).collect::<Vec<_>>())
+            }
+            (_, Some(name)) => self.run(&[], &words.copied().chain([name.as_str()]).collect::<Vec<_>>()),
+        }
+    }
+
+    /// `options` are those of a container.
+    fn run(&self, options: &[&str], args: &[&str]) -> Result<Output, String> {
         let mut command = match self {
             Self::Embedded { network } => {
                 let mut command = Command::new(visit_binary()?);
                 command.env("VISIT_LAB", network);
-                command
-            }
-            Self::Served(served) => {
-                let mut command = Command::new(visit_binary()?);
-                command.env("VISIT_WORLD", &served.book.0);
                 command
             }
             Self::Running { book, .. } => {
@@ -226,11 +193,11 @@ impl Stage {
             Self::Compose(_) => {
                 let mut command = compose_command()?;
                 // Without --no-deps it would start the hosts that the scenario has stopped.
-                command.args(["run", "--rm", "--no-deps", "-T", "visit"]);
+                command.args(["run", "--rm", "--no-deps", "-T"]).args(options).arg("visit");
                 command
             }
         };
-        if !matches!(self, Self::Running { .. } | Self::Served(_)) {
+        if !matches!(self, Self::Running { .. }) {
             command.env_remove("VISIT_WORLD");
         }
         // Containers have their own.

@@ -144,77 +144,106 @@ impl Probe<'_> {
         request: &Request,
     ) -> (Hop, Option<String>) {
         let mut stages = Stages { clock: self.clock, done: Vec::new(), notes: Vec::new() };
-        if self.resolvers.are_secure() || url.scheme() == Some(Scheme::Https) {
-            self.tls.prepare();
+        let location = self.stages(nth, beside, url, request, &mut stages).await;
+        (stages.into_hop(url.shown.clone()), location)
+    }
+
+    /// Every `?` ends the hop at the stage that has just been noted as failed.
+    async fn stages<'w>(
+        &'w self,
+        nth: usize,
+        beside: &Beside<'w>,
+        url: &Visitable,
+        request: &Request,
+        stages: &mut Stages,
+    ) -> Option<String> {
+        let target = self.url(url, request, stages)?;
+        let begin = self.clock.us();
+        let way = self.overrides.way(&target);
+        let found = name::resolve(self, &way).await;
+        let addresses = stages.note(begin, found.result)?;
+        if let Some(note) = found.note {
+            stages.skip_last(note);
         }
-        // It has just been read, and what has no visit before it has begun the clock: see `Clock::started_by`.
-        let read_us = u64::try_from(url.took.as_micros()).unwrap_or(u64::MAX);
-        let begin = self.clock.us().saturating_sub(read_us);
-        // Every `?` ends the hop at the stage that has just been noted as failed.
-        let location = async {
-            let target = stages.note(begin, speakable(url, request.versions))?;
-            if url.has_userinfo() && matches!(target.scheme, Scheme::Http | Scheme::Https) {
-                let note = "the user name and password in the URL are not sent: -H 'Authorization: …' would be";
-                stages.notes.push(note.to_owned());
+        let late = beside.let_go_on(nth, found.open);
+        self.route(&target, &addresses, way.port, stages)?;
+        match (target.scheme, self.engine) {
+            (Scheme::Tcp | Scheme::Udp, _) => {
+                self.raw(&Target { port: way.port, ..target }, &addresses, late, stages).await;
+                None
             }
-            stages.notes.extend(proxy::unused(target.scheme, &target.host, |name| std::env::var(name).ok()));
-
-            let begin = self.clock.us();
-            let way = self.overrides.way(&target);
-            let found = name::resolve(self, &way).await;
-            let addresses = stages.note(begin, found.result)?;
-            if let Some(note) = found.note {
-                stages.skip_last(note);
-            }
-            let mut late = beside.let_go_on(nth, found.open);
-
-            let (protocol, tried) = match target.scheme {
-                // Nobody would tell which of several addresses works, so the others are not tried.
-                Scheme::Udp => (Protocol::Udp, addresses.get(..1).unwrap_or_default()),
-                _ => (Protocol::Tcp, &addresses[..]),
-            };
-            let route = route::find(self, protocol, tried, way.port);
-            let leads_nowhere = route.state == StageState::Failed;
-            stages.done.push(route);
-            if leads_nowhere {
-                return None;
-            }
-
-            if let Scheme::Tcp | Scheme::Udp = target.scheme {
-                let target = Target { port: way.port, ..target };
-                let talked = raw::talk(self, &target, &addresses, &mut late).await;
-                stages.joined(self, protocol, late.into_came(), way.port);
-                stages.done.extend(talked);
-                return None;
-            }
-
-            if self.engine == Engine::Reqwest {
+            (_, Engine::Reqwest) => {
                 let (exchange, location) =
                     http::by_reqwest::exchange(self, &target, request, &addresses, &mut stages.notes).await;
                 stages.done.extend(exchange);
-                return location;
+                location
             }
-
-            let begin = self.clock.us();
-            let connected = connect::connect(self, &addresses, way.port, &mut late).await;
-            stages.joined(self, protocol, late.into_came(), way.port);
-            let (server, stream) = stages.note(begin, connected)?;
-
-            let (conn, version) = if target.scheme == Scheme::Https {
-                let begin = self.clock.us();
-                stages.note(begin, self.secure(&target, request.versions, stream).await)?
-            } else {
-                stages.done.push(Stage::skipped(StageName::Tls, "http:// has no TLS"));
-                (Conn::Plain(stream), Version::Http1)
-            };
-
-            let open = Open { conn, version, trace: self.trace_for(server.ip()) };
-            let (exchange, location) = http::exchange(self, &target, request, open).await;
-            stages.done.extend(exchange);
-            location
+            (_, Engine::Visit) => self.http(&target, &addresses, way.port, request, late, stages).await,
         }
-        .await;
-        (stages.into_hop(url.shown.clone()), location)
+    }
+
+    /// The `url` stage.
+    fn url(&self, url: &Visitable, request: &Request, stages: &mut Stages) -> Option<Target> {
+        // It has just been read; of the first hop that is how the clock began: see `Clock::started_by`.
+        let begin = self.clock.us().saturating_sub(u64::try_from(url.took.as_micros()).unwrap_or(u64::MAX));
+        let target = stages.note(begin, speakable(url, request.versions))?;
+        if self.resolvers.are_secure() || target.scheme == Scheme::Https {
+            self.tls.prepare();
+        }
+        if url.has_userinfo() && matches!(target.scheme, Scheme::Http | Scheme::Https) {
+            let note = "the user name and password in the URL are not sent: -H 'Authorization: …' would be";
+            stages.notes.push(note.to_owned());
+        }
+        stages.notes.extend(proxy::unused(target.scheme, &target.host, |name| std::env::var(name).ok()));
+        Some(target)
+    }
+
+    /// The `route` stage; `None` where no way leads anywhere.
+    fn route(&self, target: &Target, addresses: &[Address], port: u16, stages: &mut Stages) -> Option<()> {
+        let (protocol, tried) = match target.scheme {
+            // Nobody would tell which of several addresses works, so the others are not tried.
+            Scheme::Udp => (Protocol::Udp, addresses.get(..1).unwrap_or_default()),
+            _ => (Protocol::Tcp, addresses),
+        };
+        let route = route::find(self, protocol, tried, port);
+        let leads_somewhere = route.state != StageState::Failed;
+        stages.done.push(route);
+        leads_somewhere.then_some(())
+    }
+
+    /// The stages of `tcp://` and `udp://` from `connect` on.
+    async fn raw(&self, target: &Target, addresses: &[Address], mut late: Late, stages: &mut Stages) {
+        let protocol = if target.scheme == Scheme::Udp { Protocol::Udp } else { Protocol::Tcp };
+        let talked = raw::talk(self, target, addresses, &mut late).await;
+        stages.joined(self, protocol, late.into_came(), target.port);
+        stages.done.extend(talked);
+    }
+
+    /// The stages of `http://` and `https://` from `connect` on.
+    async fn http(
+        &self,
+        target: &Target,
+        addresses: &[Address],
+        port: u16,
+        request: &Request,
+        mut late: Late,
+        stages: &mut Stages,
+    ) -> Option<String> {
+        let begin = self.clock.us();
+        let connected = connect::connect(self, addresses, port, &mut late).await;
+        stages.joined(self, Protocol::Tcp, late.into_came(), port);
+        let (server, stream) = stages.note(begin, connected)?;
+        let (conn, version) = if target.scheme == Scheme::Https {
+            let begin = self.clock.us();
+            stages.note(begin, self.secure(target, request.versions, stream).await)?
+        } else {
+            stages.done.push(Stage::skipped(StageName::Tls, "http:// has no TLS"));
+            (Conn::Plain(stream), Version::Http1)
+        };
+        let open = Open { conn, version, trace: self.trace_for(server.ip()) };
+        let (exchange, location) = http::exchange(self, target, request, open).await;
+        stages.done.extend(exchange);
+        location
     }
 
     /// The `tls` stage.

@@ -43,6 +43,7 @@ pub fn visited(visit: &scenario::Visit, faults: &[Fault], seen: Seen, took: Dura
         causes,
         stages,
         screen,
+        journey: seen.journey.ok(),
         took,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use journey::Cause;
+use journey::{Cause, Journey};
 use serde::Serialize;
 use serde_json::Value;
 use world::scenario::{Scenario, Way};
@@ -56,6 +56,8 @@ pub struct Visited {
     pub stages: Vec<&'static str>,
     /// What was shown.
     pub screen: String,
+    /// The last journey, where it is kept.
+    pub journey: Option<Box<Journey>>,
     /// How long it took.
     pub took: Duration,
 }
@@ -94,6 +96,16 @@ impl Done {
             End::Skipped(_) => true,
             End::Broken(_) => false,
         }
+    }
+}
+
+impl Done {
+    /// Lets go of the journeys, which are large.
+    pub fn without_journeys(mut self) -> Self {
+        if let End::Played(visits) = &mut self.end {
+            visits.iter_mut().for_each(|visit| visit.journey = None);
+        }
+        self
     }
 }
 
@@ -148,6 +160,8 @@ pub struct Record {
     ok: bool,
     skipped: Option<String>,
     error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    journey: Option<Box<Journey>>,
 }
 
 /// All visits, in their order; a scenario that was not played is one without a visit.
@@ -172,6 +186,7 @@ fn of_scenario(done: &Done) -> Vec<Record> {
         ok: error.is_none(),
         skipped: skipped.cloned(),
         error: error.cloned(),
+        journey: None,
     };
     match &done.end {
         End::Skipped(why) => vec![blank(Some(why), None)],
@@ -189,6 +204,7 @@ fn of_scenario(done: &Done) -> Vec<Record> {
                 causes: visit.causes.clone(),
                 stages: visit.stages.clone(),
                 ok: visit.is_ok(),
+                journey: visit.journey.clone(),
                 ..blank(None, None)
             })
             .collect(),

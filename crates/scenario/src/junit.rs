@@ -104,6 +104,7 @@ mod tests {
             causes: Vec::new(),
             stages: Vec::new(),
             screen: "✔ <Reached> \u{1b}[2J & more\n".to_owned(),
+            journey: None,
             took: Duration::ZERO,
         };
         let difference =

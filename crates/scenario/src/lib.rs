@@ -38,12 +38,21 @@ use done::Done;
 use play::Script;
 use stage::Place;
 
-/// Plays them, on this many threads, or on this one where there is none. `tell` is handed each as soon as it is over; those
+/// How scenarios are played.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    /// On how many threads; on this one where there is none.
+    pub jobs: usize,
+    /// Whether the journeys are kept.
+    pub keeps_journeys: bool,
+}
+
+/// Plays them. `tell` is handed each as soon as it is over; those
 /// that were finished are returned in their order. What was cut short by the caller is left out.
 pub fn all(
     scripts: &[Script],
     place: &Place,
-    jobs: usize,
+    how: How,
     runtime: &Runtime,
     caller: &Caller,
     tell: &mut dyn FnMut(&Done),
@@ -54,6 +63,7 @@ pub fn all(
         let nth = next.fetch_add(1, Ordering::Relaxed);
         let script = scripts.get(nth).filter(|_| !caller.interrupt.is_cancelled())?;
         let done = play::play(script, place, caller);
+        let done = if how.keeps_journeys { done } else { done.without_journeys() };
         (!caller.interrupt.is_cancelled()).then_some((nth, done))
     };
     let work = |hand_in: mpsc::UnboundedSender<(usize, Done)>| {
@@ -69,7 +79,7 @@ pub fn all(
     };
     thread::scope(|scope| {
         let mut threads = 0;
-        while threads < jobs {
+        while threads < how.jobs {
             let (hand_in, work) = (hand_in.clone(), &work);
             let thread = thread::Builder::new().name(format!("scenario {}", threads + 1));
             if let Err(error) = thread.spawn_scoped(scope, move || work(hand_in)) {

@@ -197,6 +197,7 @@ mod tests {
             causes,
             stages: vec!["url"],
             screen: String::new(),
+            journey: None,
             took: Duration::ZERO,
         }
     }

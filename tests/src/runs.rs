@@ -1,4 +1,4 @@
-//! The scenarios inside the program, played by the program itself: what a user would see is what is tested.
+//! Scenarios, played by `visit scenario`: what a user would see is what is tested.
 
 use std::{
     collections::BTreeMap,
@@ -10,10 +10,10 @@ use serde_json::Value;
 use world::{
     SCENARIOS,
     fault::{Fault, Place},
-    scenario::{self, Scenario, Visit, read},
+    scenario::{self, Scenario, read},
 };
 
-use crate::way::Way;
+use crate::way::{self, Stage, Way};
 
 /// How a scenario ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,36 +33,71 @@ pub struct Played {
     said: String,
 }
 
-/// Those inside the program, in their order.
-pub fn scenarios() -> Result<Vec<Scenario>, String> {
-    let mut all = Vec::new();
-    for (name, text) in SCENARIOS {
-        all.extend(read::file(text, name).map_err(|error| error.to_string())?);
-    }
-    Ok(all)
+/// Which scenarios.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Set {
+    /// Those inside the program: the matrix of faults.
+    BuiltIn,
+    /// Those of `tests/scenarios`.
+    Tests,
 }
 
-/// Plays all of them once, and has the report of them written to a file where one is named.
-pub fn play(way: Way, report: Option<&Path>) -> Result<Played, String> {
-    // A lab as it usually is.
-    let usual = Scenario { name: "built-in".to_owned(), visit: vec![Visit::default()], ..Scenario::default() };
-    let stage = way.set_up(&usual)?;
+impl Set {
+    /// Them, in their order.
+    pub fn scenarios(self) -> Result<Vec<Scenario>, String> {
+        let read = |text: &str, name: &str| read::file(text, name).map_err(|error| error.to_string());
+        match self {
+            Self::BuiltIn => {
+                let all = SCENARIOS.iter().map(|(name, text)| read(text, name)).collect::<Result<Vec<_>, _>>();
+                Ok(all?.concat())
+            }
+            Self::Tests => way::read_all(&Self::folder()),
+        }
+    }
+
+    fn folder() -> PathBuf {
+        way::root().join("tests/scenarios")
+    }
+}
+
+/// Plays all of a set once, and has the report of them written to a file where one is named.
+pub fn play(way: Way, set: Set, report: Option<&Path>) -> Result<Played, String> {
+    let stage = way.set_up(&set_name(set), &[])?;
+    let folder = (set == Set::Tests).then(Set::folder);
+    // Their stories are compared, and held against the schema.
+    let more = if set == Set::Tests { &["--journeys"][..] } else { &[] };
     let report = report.map(|file| file.display().to_string());
-    let mut args = vec!["scenario", "--json", "-", "--color", "never"];
     let jobs = match way {
         Way::Running | Way::Compose => "1",
         // They wait for most of their time.
         Way::Embedded | Way::Wire => "4",
     };
-    args.extend(["--jobs", jobs]);
+    let mut args = vec!["--jobs", jobs];
+    args.extend(more);
     args.extend(report.iter().flat_map(|file| ["--report", file]));
-    let output = stage.visit(&args)?;
+    played(&stage, folder.as_deref(), &args)
+}
+
+/// Plays one scenario in a lab that lasts, in which the hosts that are stopped in it have been stopped.
+pub fn play_stopped(way: Way, set: Set, scenario: &Scenario) -> Result<Played, String> {
+    let stage = way.set_up(&set_name(set), &scenario.stopped)?;
+    let folder = (set == Set::Tests).then(Set::folder);
+    played(&stage, folder.as_deref(), &["--journeys", "--only", &scenario.name])
+}
+
+fn played(stage: &Stage, files: Option<&Path>, args: &[&str]) -> Result<Played, String> {
+    let args: Vec<&str> = ["--json", "-", "--color", "never"].into_iter().chain(args.iter().copied()).collect();
+    let output = stage.scenario(files, &args)?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     // Exit code 1 says that something was not as expected: each says that for itself.
     match output.status.code() {
         Some(0 | 1) => Played::read(&output.stdout, said),
         _ => Err(format!("visit scenario: {}\n{said}", output.status)),
     }
+}
+
+fn set_name(set: Set) -> String {
+    format!("{set:?}").to_lowercase()
 }
 
 impl Played {
@@ -90,6 +125,12 @@ impl Played {
         }
         let (made, wanted) = (visits.len(), scenario.visit.len());
         if made == wanted { Ok(Ended::Well) } else { Err(format!("{made} of its {wanted} visits were made")) }
+    }
+
+    /// The journeys of a scenario's visits, where they were kept.
+    pub fn journeys(&self, scenario: &Scenario) -> impl Iterator<Item = &Value> {
+        let visits = self.results.get(&scenario.name).into_iter().flatten();
+        visits.map(|visit| &visit["journey"]).filter(|journey| !journey.is_null())
     }
 
     /// The names of those that were not as expected.
@@ -127,7 +168,7 @@ pub fn may_skip(way: Way, scenario: &Scenario) -> bool {
         Way::Wire => !scenario.fits(scenario::Way::Wire),
         Way::Embedded => !scenario.fits(scenario::Way::Loopback) || in_the_network(),
         Way::Running | Way::Compose => {
-            let changes = !scenario.stopped.is_empty() || scenario.changes_records();
+            let changes = scenario.changes_records();
             !scenario.fits(scenario::Way::Running) || changes || in_the_network()
         }
     }
@@ -140,6 +181,8 @@ pub fn scratch(name: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use world::scenario::Visit;
+
     use super::*;
 
     /// As `visit scenario --json -` writes it.
@@ -186,6 +229,6 @@ mod tests {
         };
         check(&with(&["auth1:drop"]), &[]);
         check(&with(&["auth1:drop", "wire:loss"]), &[Way::Embedded, Way::Running, Way::Compose]);
-        check(&Scenario { stopped: vec!["app1".to_owned()], ..with(&[]) }, &[Way::Running, Way::Compose]);
+        check(&Scenario { stopped: vec!["app1".to_owned()], ..with(&[]) }, &[]);
     }
 }
