@@ -70,8 +70,8 @@ async fn add(book: &AddressBook, fault: &Fault, lease: Option<Duration>) -> Resu
     let sets = set(book, fault, lease).await?;
     let ids: Vec<String> = sets.iter().map(|Set { host, id, .. }| format!("{host}/{id}")).collect();
     let ends = [fault.when.lasting, lease].into_iter().flatten().min();
-    let ends = ends.map_or_else(String::new, |ends| format!(" (they end by themselves in {} s)", ends.as_secs_f64()));
-    let ends = if ids.len() == 1 { ends.replace("they end by themselves", "it ends by itself") } else { ends };
+    let by_itself = if ids.len() == 1 { "it ends by itself" } else { "they end by themselves" };
+    let ends = ends.map_or_else(String::new, |ends| format!(" ({by_itself} in {} s)", ends.as_secs_f64()));
     let in_force = text::clean(&format!("In force: {fault} as {}{ends}", ids.join(", ")));
     let to_end = text::clean(&format!("To end it: visit lab fault clear {}", ids.join(" ")));
     print(&format!("{in_force}\n{to_end}\n"))?;

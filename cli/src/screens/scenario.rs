@@ -44,6 +44,10 @@ pub fn scenarios(scripts: &[Script], style: &Style) -> String {
 pub fn scenario_done(done: &Done, style: &Style) -> String {
     let mut page = Page::new(style);
     let took = duration(u64::try_from(done.took.as_micros()).unwrap_or(u64::MAX));
+    let took = match done.too_busy {
+        0 => took,
+        times => format!("{took}; played again: this machine was too busy to tell {}", count(times as usize, "time")),
+    };
     let name = |mark: Piece, more: Piece| [mark, plain(" "), piece(Ink::Bold, &done.scenario.name), more];
     match &done.end {
         End::Skipped(why) => page.line(2, &name(dim("·"), dim(format!("  skipped: {why}")))),

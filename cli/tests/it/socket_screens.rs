@@ -110,6 +110,7 @@ fn the_same_evidence_gives_the_same_verdict() {
             walk: journey.walk.as_ref(),
             run_delays: &journey.run_delays,
             fail_on_status: false,
+            again: &[],
         });
         assert_eq!(again, (journey.outcome, journey.exit_code), "{name}");
     }

@@ -26,6 +26,7 @@ fn again(journey: &Journey) -> (Outcome, u8) {
         walk: journey.walk.as_ref(),
         run_delays: &journey.run_delays,
         fail_on_status: false,
+        again: &[],
     })
 }
 

@@ -36,6 +36,9 @@ pub struct Case<'a> {
     pub run_delays: &'a [RunDelay],
     /// Whether a status of 400 or above counts as a failure.
     pub fail_on_status: bool,
+    /// What a command has to say again, so that it finds the lab in the same state. It is for commands that are advised; no
+    /// rule looks at it.
+    pub again: &'a [String],
 }
 
 /// The outcome, and what to exit with.
@@ -121,19 +124,20 @@ fn failed(case: &Case<'_>, hop: &Hop, stage: &Stage) -> (Outcome, u8) {
         next
     });
     let next = lab_is_gone(case).or(own);
-    let place = match (&told.host, name) {
-        (Some(host), StageName::Connect | StageName::Tls | StageName::Send | StageName::Wait | StageName::Receive)
-            if !is_of_connection(hop, &told.hosts) =>
-        {
-            format!(" because of {host}")
+    let is_of_stage = match name {
+        StageName::Connect | StageName::Tls | StageName::Send | StageName::Wait | StageName::Receive => {
+            is_of_connection(hop, &told.hosts)
         }
-        (Some(host), _) => format!(" at {host}"),
-        (None, _) => String::new(),
+        _ => true,
     };
     let stage = name.as_str();
-    let verdict = match reason {
-        Reason::Interrupted => format!("Interrupted in the {stage} stage{}.", place.replace(" at ", ", at ")),
-        _ => format!("The {stage} stage failed{place}: {}.", told.what),
+    let verdict = match (reason, &told.host) {
+        (Reason::Interrupted, Some(host)) if is_of_stage => format!("Interrupted in the {stage} stage, at {host}."),
+        (Reason::Interrupted, Some(host)) => format!("Interrupted in the {stage} stage, because of {host}."),
+        (Reason::Interrupted, None) => format!("Interrupted in the {stage} stage."),
+        (_, Some(host)) if is_of_stage => format!("The {stage} stage failed at {host}: {}.", told.what),
+        (_, Some(host)) => format!("The {stage} stage failed because of {host}: {}.", told.what),
+        (_, None) => format!("The {stage} stage failed: {}.", told.what),
     };
     let outcome = Outcome {
         reached: false,

@@ -110,7 +110,7 @@ fn of_attempt(attempt: &Attempt, push: &mut impl FnMut(u64, What)) {
         Tried::Abandoned => return,
         Tried::Refused => "refused",
         Tried::Timeout => "no answer in time",
-        Tried::Unreachable { why } | Tried::Failed { why } => why,
+        Tried::Unreachable { why } | Tried::Failed { why, .. } => why,
     };
     push(attempt.start_us.saturating_add(attempt.duration_us), What::ConnectFailed { server, why: why.to_owned() });
 }

@@ -8,7 +8,7 @@ mod talk;
 mod tcp_info;
 mod tls;
 
-pub use connect::{Attempt, Connect, Tried, Waited};
+pub use connect::{Attempt, Connect, ConnectFailure, Tried, Waited};
 pub use name::{Address, Exchange, LessEdns, Name, NameSource, Opening, Opt, SearchCost, Told};
 pub use protocol::Protocol;
 pub use route::{Next, Own, Route, Way};
@@ -96,6 +96,14 @@ pub struct Call {
     pub at_us: u64,
     /// Microseconds until it gave that, waiting included.
     pub duration_us: u64,
+    /// How many calls this one stands for, where they are too many to be listed: its name is then `…`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stands_for: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Stage {

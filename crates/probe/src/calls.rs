@@ -28,7 +28,8 @@ impl Calls {
     pub fn note(&mut self, name: &str, with: impl Into<String>, gave: impl Into<String>, began: Instant) {
         let at_us = self.clock.us_at(began);
         let duration_us = self.clock.us().saturating_sub(at_us);
-        self.push(Call { name: name.to_owned(), with: with.into(), gave: gave.into(), at_us, duration_us });
+        let (name, with, gave) = (name.to_owned(), with.into(), gave.into());
+        self.push(Call { name, with, gave, at_us, duration_us, stands_for: 0 });
     }
 
     /// The calls of the stage behind this one turn out to be of this one.
@@ -45,8 +46,14 @@ impl Calls {
             Some(last) => {
                 self.more += 1;
                 let duration_us = (call.at_us + call.duration_us).saturating_sub(last.at_us);
-                let with = format!("{} more", self.more);
-                *last = Call { name: "…".to_owned(), with, gave: String::new(), at_us: last.at_us, duration_us };
+                *last = Call {
+                    name: "…".to_owned(),
+                    with: String::new(),
+                    gave: String::new(),
+                    at_us: last.at_us,
+                    duration_us,
+                    stands_for: self.more,
+                };
             }
         }
     }

@@ -13,7 +13,7 @@ use std::{
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use journey::{
     Reason,
-    stage::{self, Address, Attempt, Call, Did, Failure, Tried, Waited},
+    stage::{self, Address, Attempt, Call, ConnectFailure, Did, Failure, Tried, Waited},
 };
 use tokio::{
     net::{TcpSocket, TcpStream},
@@ -64,7 +64,10 @@ pub async fn connect_noting(
         match &result {
             Ok(_) => {}
             Err(Reason::Timeout) => attempt.result = Tried::Timeout,
-            Err(_) => attempt.result = Tried::Failed { why: "not waited for any longer".to_owned() },
+            Err(_) => {
+                let why = "not waited for any longer".to_owned();
+                attempt.result = Tried::Failed { why, failure: ConnectFailure::NotWaitedFor };
+            }
         }
     }
     let calls = calls_of(&attempts, log.sockets.into_inner());
@@ -100,7 +103,7 @@ fn calls_of(attempts: &[Attempt], sockets: Vec<(usize, Call)>) -> Vec<Call> {
             Tried::Refused => "ECONNREFUSED: Connection refused",
             Tried::Timeout => "no answer in time",
             Tried::Abandoned => "not waited for any longer",
-            Tried::Unreachable { why } | Tried::Failed { why } => why,
+            Tried::Unreachable { why } | Tried::Failed { why, .. } => why,
         };
         let is_made = socket.gave.bytes().all(|b| b.is_ascii_digit());
         calls.push(socket);
@@ -113,6 +116,7 @@ fn calls_of(attempts: &[Attempt], sockets: Vec<(usize, Call)>) -> Vec<Call> {
             gave: gave.to_owned(),
             at_us: made_us,
             duration_us: ended_us.saturating_sub(made_us),
+            stands_for: 0,
         });
     }
     calls.sort_by_key(|call| call.at_us);
@@ -234,7 +238,9 @@ async fn open(probe: &Probe<'_>, real: SocketAddr, nth: usize, log: &Log) -> io:
     let at_us = probe.clock.us_at(began);
     let duration_us = probe.clock.us().saturating_sub(at_us);
     let with = format!("{family}, SOCK_STREAM");
-    log.sockets.borrow_mut().push((nth, Call { name: "socket".to_owned(), with, gave, at_us, duration_us }));
+    log.sockets
+        .borrow_mut()
+        .push((nth, Call { name: "socket".to_owned(), with, gave, at_us, duration_us, stands_for: 0 }));
     socket?.connect(real).await
 }
 
@@ -251,7 +257,11 @@ fn tried(error: &io::Error, server: SocketAddr) -> Tried {
         io::ErrorKind::TimedOut => Tried::Timeout,
         _ => match unreachable(error) {
             Some(why) => Tried::Unreachable { why },
-            None => Tried::Failed { why: error.to_string() },
+            None => {
+                let is_reset = error.kind() == io::ErrorKind::ConnectionReset;
+                let failure = if is_reset { ConnectFailure::Reset } else { ConnectFailure::Other };
+                Tried::Failed { why: error.to_string(), failure }
+            }
         },
     }
 }
@@ -296,7 +306,7 @@ fn each(attempts: &[Attempt]) -> String {
             Tried::Refused => "refused",
             Tried::Timeout => "no answer in time",
             Tried::Abandoned => "given up",
-            Tried::Unreachable { why } | Tried::Failed { why } => why,
+            Tried::Unreachable { why } | Tried::Failed { why, .. } => why,
         };
         format!("{}: {why}", attempt.server)
     };

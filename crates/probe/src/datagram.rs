@@ -13,7 +13,7 @@ use std::{
 
 use journey::{
     Reason, Stage, StageName, StageState,
-    stage::{self, Address, Attempt, Did, Failure, Tried},
+    stage::{self, Address, Attempt, ConnectFailure, Did, Failure, Tried},
 };
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socket, sockopt};
 use tokio::net::UdpSocket;
@@ -87,7 +87,7 @@ async fn connect(probe: &Probe<'_>, address: &Address, server: SocketAddr) -> (S
                 Some(why) => (Reason::Unreachable, Tried::Unreachable { why: why.clone() }, why),
                 None => {
                     let why = errno(&error);
-                    (Reason::ConnectFailed, Tried::Failed { why: why.clone() }, why)
+                    (Reason::ConnectFailed, Tried::Failed { why: why.clone(), failure: ConnectFailure::Other }, why)
                 }
             };
             (result, Failure { reason, what: format!("{server}: {why}") })

@@ -59,7 +59,7 @@ use netlab::net::Net;
 use tokio::net::TcpStream;
 use world::{AddressBook, Protocol};
 
-use beside::Beside;
+use beside::{Beside, Late};
 use bounds::Bounds;
 use clock::Clock;
 use conn::{Conn, Counted};

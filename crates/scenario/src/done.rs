@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use journey::{Cause, Journey};
+use journey::{Cause, Journey, Trouble};
 use serde::Serialize;
 use serde_json::Value;
 use world::scenario::{Scenario, Way};
@@ -18,6 +18,8 @@ pub struct Done {
     pub way: Way,
     /// What came of it.
     pub end: End,
+    /// How often it was played before, and this machine was too busy to tell what came of it.
+    pub too_busy: u32,
     /// How long it took, with its lab.
     pub took: Duration,
 }
@@ -115,6 +117,11 @@ impl Visited {
         self.differences.is_empty()
     }
 
+    /// Whether it is not as expected, and says itself that this machine was too busy to tell.
+    pub fn is_too_busy(&self) -> bool {
+        !self.is_ok() && self.causes.iter().any(|cause| cause.trouble == Trouble::MachineBusy)
+    }
+
     /// As it is typed, with its faults.
     pub fn typed(&self) -> String {
         let faults = self.faults.iter().flat_map(|fault| ["--fault", fault]);
@@ -148,6 +155,7 @@ pub struct Record {
     scenario: String,
     file: String,
     way: Way,
+    too_busy: u32,
     visit: Option<String>,
     faults: Vec<String>,
     waited: Option<String>,
@@ -174,6 +182,7 @@ fn of_scenario(done: &Done) -> Vec<Record> {
         scenario: done.scenario.name.clone(),
         file: done.file.clone(),
         way: done.way,
+        too_busy: done.too_busy,
         visit: None,
         faults: Vec::new(),
         waited: None,
@@ -214,6 +223,30 @@ fn of_scenario(done: &Done) -> Vec<Record> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_machine_was_too_busy_to_tell_is_no_result() {
+        let visited = |differs: bool, trouble: Trouble| {
+            let difference = Difference { what: String::new(), expected: String::new(), seen: String::new() };
+            Visited {
+                args: Vec::new(),
+                faults: Vec::new(),
+                waited: None,
+                expected: Value::Null,
+                differences: differs.then_some(difference).into_iter().collect(),
+                exit: 0,
+                verdict: String::new(),
+                causes: vec![Cause::new(trouble, None, "")],
+                stages: Vec::new(),
+                screen: String::new(),
+                journey: None,
+                took: Duration::ZERO,
+            }
+        };
+        assert!(visited(true, Trouble::MachineBusy).is_too_busy());
+        assert!(!visited(false, Trouble::MachineBusy).is_too_busy());
+        assert!(!visited(true, Trouble::DnsSlow).is_too_busy());
+    }
 
     #[test]
     fn for_a_shell() {

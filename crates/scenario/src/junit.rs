@@ -91,6 +91,7 @@ mod tests {
             file: "a.toml".to_owned(),
             way: Way::Loopback,
             end,
+            too_busy: 0,
             took: Duration::from_millis(1_500),
         };
         let visit = |differences| Visited {

@@ -73,15 +73,24 @@ fn line(scenario: &Scenario, visit: &scenario::Visit, read: ReadLine<'_>) -> any
     Ok(line)
 }
 
-/// Plays it where it is to be played.
+/// How often a scenario is played where this machine is too busy to tell what came of it.
+const MOST_TRIES: u32 = 3;
+
+/// Plays it where it is to be played. A visit that says itself that this machine was too busy to tell has measured nothing:
+/// the scenario is then played again, and it is told how often.
 pub fn play(script: &Script, place: &Place, caller: &Caller) -> Done {
     let began = Instant::now();
-    let end = match stages(script, place, caller) {
-        Ok(visits) => End::Played(visits),
-        Err(NotPlayed::Skipped(why)) => End::Skipped(why),
-        Err(NotPlayed::Broken(error)) => End::Broken(format!("{error:#}")),
+    let mut too_busy = 0;
+    let end = loop {
+        match stages(script, place, caller) {
+            Ok(visits) if too_busy + 1 < MOST_TRIES && visits.iter().any(Visited::is_too_busy) => too_busy += 1,
+            Ok(visits) => break End::Played(visits),
+            Err(NotPlayed::Skipped(why)) => break End::Skipped(why),
+            Err(NotPlayed::Broken(error)) => break End::Broken(format!("{error:#}")),
+        }
     };
-    Done { scenario: script.scenario.clone(), file: script.file.clone(), way: place.way(), end, took: began.elapsed() }
+    let (scenario, file) = (script.scenario.clone(), script.file.clone());
+    Done { scenario, file, way: place.way(), end, too_busy, took: began.elapsed() }
 }
 
 fn stages(script: &Script, place: &Place, caller: &Caller) -> Result<Vec<Visited>, NotPlayed> {

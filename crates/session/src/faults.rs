@@ -4,7 +4,6 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, anyhow};
 use futures_util::future::join_all;
-use journey::Outcome;
 use service::admin::remote::{Remote, RemoteError};
 use tokio::task::JoinHandle;
 use world::{
@@ -194,16 +193,6 @@ async fn renew(sets: &mut Vec<Set>) -> Vec<String> {
     lost
 }
 
-/// Puts the faults of a visit into the commands that it is advised to try next: a lab inside the program begins anew with
-/// each of them. The verdict itself knows nothing of faults.
-pub fn say_again(outcome: &mut Outcome, faults: &[Fault]) {
-    let options: String = faults.iter().map(|fault| format!("--fault '{fault}' ")).collect();
-    let texts = outcome.causes.iter_mut().flat_map(|cause| [&mut cause.next, &mut cause.would_tell]);
-    for text in texts.chain([&mut outcome.next]).flatten() {
-        *text = text.replace("visit --walk", &format!("visit {options}--walk"));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use service::{
@@ -291,20 +280,5 @@ mod tests {
         while !renewing.is_finished() {
             tokio::task::yield_now().await;
         }
-    }
-
-    #[test]
-    fn advice_begins_with_the_same_faults() {
-        let mut outcome = Outcome {
-            reached: false,
-            failed_stage: None,
-            host: None,
-            reason: None,
-            verdict: String::new(),
-            next: Some("visit --walk=all http://a/".to_owned()),
-            causes: Vec::new(),
-        };
-        say_again(&mut outcome, &["tld:drop".parse().unwrap()]);
-        assert_eq!(outcome.next.as_deref(), Some("visit --fault 'tld:drop' --walk=all http://a/"));
     }
 }

@@ -24,7 +24,6 @@ use world::AddressBook;
 use crate::{
     Asked, Session,
     capture::{self, watch::Watch},
-    faults,
     reports::{self, Conversation, Recorded},
     threads::Threads,
 };
@@ -171,6 +170,11 @@ impl Visit<'_> {
         (collected.events, collected.observers)
     }
 
+    fn faults_again(&self) -> Vec<String> {
+        let faults = self.session.settings.faults.iter();
+        faults.flat_map(|fault| ["--fault".to_owned(), fault.to_string()]).collect()
+    }
+
     /// Finds the verdict. Where an answer is in doubt, this machine walks from the root to settle it: after all else, so that
     /// the walk disturbs no time and is in no host's report of the visit.
     async fn judge(&self, probe: &Probe<'_>, seen: &Seen) -> Judged {
@@ -178,6 +182,11 @@ impl Visit<'_> {
         let wanted = match settings.root_walk {
             Some(servers) => Some(walked(probe, &seen.hops, servers).await),
             None => None,
+        };
+        // A lab inside the program begins anew with every command. No rule looks at this.
+        let again = match self.scene.place {
+            Place::EmbeddedLab { .. } => self.faults_again(),
+            _ => Vec::new(),
         };
         let case = Case {
             hops: &seen.hops,
@@ -189,16 +198,14 @@ impl Visit<'_> {
             capture: &seen.capture,
             walk: wanted.as_ref(),
             run_delays: &seen.run_delays,
+            again: &again,
         };
         // One of many clients only counts what came of it.
         let in_doubt = match causes::doubt(&case).filter(|_| self.session.asks) {
             Some(why) => Some(RootWalk { why: Some(why), ..walked(probe, &seen.hops, Servers::First).await }),
             None => None,
         };
-        let (mut outcome, exit_code) = judge(&Case { walk: in_doubt.as_ref().or(case.walk), ..case });
-        if matches!(self.scene.place, Place::EmbeddedLab { .. }) {
-            faults::say_again(&mut outcome, &settings.faults);
-        }
+        let (outcome, exit_code) = judge(&Case { walk: in_doubt.as_ref().or(case.walk), ..case });
         Judged { outcome, exit_code, root_walk: in_doubt.or(wanted) }
     }
 }

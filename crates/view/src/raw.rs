@@ -213,6 +213,8 @@ fn own(stage: &Stage, over_udp: bool, verbose: bool) -> Vec<Row<'_>> {
         let at_us = if waits { call.at_us.saturating_add(call.duration_us) } else { call.at_us };
         let gave = if call.gave.is_empty() { String::new() } else { format!(" = {}", call.gave) };
         let text = match call.name.as_str() {
+            "…" if call.stands_for > 0 => format!("… {}", words::count(count(call.stands_for), "more call")),
+            // As earlier versions wrote it.
             "…" => format!("… {}", call.with),
             name => format!("{name}({}){gave}", call.with),
         };
@@ -227,8 +229,8 @@ fn own(stage: &Stage, over_udp: bool, verbose: bool) -> Vec<Row<'_>> {
         let last = &stage.calls[stage.calls.len() - 1];
         let at_us = i64::try_from(last.at_us.saturating_add(last.duration_us)).ok();
         // The last of those that are kept may stand for many.
-        let more = last.with.strip_suffix(" more").filter(|_| last.name == "…").and_then(|n| n.parse::<usize>().ok());
-        let count = (left_out - usize::from(more.is_some())).saturating_add(more.unwrap_or(0));
+        let more = count(last.stands_for);
+        let count = (left_out - usize::from(more > 0)).saturating_add(more);
         rows.push(Row {
             at_us,
             stage: name,
@@ -238,6 +240,10 @@ fn own(stage: &Stage, over_udp: bool, verbose: bool) -> Vec<Row<'_>> {
         });
     }
     rows
+}
+
+fn count(calls: u64) -> usize {
+    usize::try_from(calls).unwrap_or(usize::MAX)
 }
 
 /// The first of the other side's calls and the last, with a word of those between them.

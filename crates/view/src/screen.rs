@@ -275,7 +275,7 @@ fn attempts(page: &mut Page, connect: &Connect, verbose: bool) {
             Tried::Refused => (Ink::Bad, "refused: nothing listens on that port"),
             Tried::Timeout => (Ink::Bad, "no answer in time"),
             Tried::Abandoned => (Ink::Dim, "given up, another was faster"),
-            Tried::Unreachable { why } | Tried::Failed { why } => (Ink::Bad, why.as_str()),
+            Tried::Unreachable { why } | Tried::Failed { why, .. } => (Ink::Bad, why.as_str()),
         };
         let host = attempt.host.as_deref().unwrap_or("");
         let line = [

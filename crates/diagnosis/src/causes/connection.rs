@@ -10,7 +10,7 @@ use super::{
 use journey::{
     Basis, Cause, Event, Reason, Said, StageName, Sure, Trouble, What,
     chronicle::YOU,
-    stage::{Attempt, Did, Tried},
+    stage::{Attempt, ConnectFailure, Did, Tried},
 };
 
 /// An attempt that was given up so early was not left unanswered: another was started at the same time.
@@ -31,9 +31,9 @@ fn trouble(evidence: &Evidence<'_>, attempt: &Attempt) -> Option<Trouble> {
         Tried::Abandoned if attempt.duration_us < LONG_US || is_answered(evidence, attempt) => None,
         Tried::Abandoned => unanswered(),
         Tried::Unreachable { .. } => Some(Trouble::Unreachable).filter(|_| !is_lost(evidence, attempt)),
-        Tried::Failed { why } if why.starts_with("not waited for") => unanswered(),
-        Tried::Failed { why } if why.contains("reset") || why.contains("ECONNRESET") => Some(Trouble::Reset),
-        Tried::Failed { .. } => Some(Trouble::ThisMachine),
+        Tried::Failed { failure: ConnectFailure::NotWaitedFor, .. } => unanswered(),
+        Tried::Failed { failure: ConnectFailure::Reset, .. } => Some(Trouble::Reset),
+        Tried::Failed { failure: ConnectFailure::Other, .. } => Some(Trouble::ThisMachine),
     }
 }
 
@@ -103,7 +103,7 @@ fn of_host(evidence: &Evidence<'_>, wanted: Trouble, host: String, attempts: &[&
         }
         _ => {
             let why = attempts.iter().find_map(|attempt| match &attempt.result {
-                Tried::Failed { why } => Some(why.as_str()),
+                Tried::Failed { why, .. } => Some(why.as_str()),
                 _ => None,
             });
             (format!("no connection to {at}: {}", why.unwrap_or("no more is told")), Sure::Certain, None, Vec::new())

@@ -290,8 +290,8 @@ fn queries<'a>(events: &'a [Event], hop: &Hop, is_only: bool) -> Vec<Query<'a>> 
             What::ReplyReceived { server, transport, question, reply, elapsed_us } => {
                 (server, transport, question, elapsed_us, None, Some(reply))
             }
-            What::QueryFailed { server, transport, question, elapsed_us, failure, why } => {
-                (server, transport, question, elapsed_us, Some(classified(*failure, why)), None)
+            What::QueryFailed { server, transport, question, elapsed_us, failure, .. } => {
+                (server, transport, question, elapsed_us, Some(*failure), None)
             }
             _ => continue,
         };
@@ -323,31 +323,6 @@ fn queries<'a>(events: &'a [Event], hop: &Hop, is_only: bool) -> Vec<Query<'a>> 
     queries
 }
 
-/// What was of no use about it. Older records tell it in words alone.
-pub(super) fn classified(failure: NoUse, why: &str) -> NoUse {
-    if failure != NoUse::Other {
-        return failure;
-    }
-    let has = |text: &str| why.contains(text);
-    match () {
-        () if has("of no query sent") || has("another id than") => NoUse::WrongId,
-        () if has("is a query and not a reply") || has("a query, not a reply") => NoUse::NotAResponse,
-        () if has("malformed") || has("are no DNS message") => NoUse::Malformed,
-        () if why.starts_with("lame") => NoUse::Lame,
-        () if has("nothing listens") => NoUse::NothingListens,
-        () if has("answers SERVFAIL") => NoUse::ServerFailure,
-        () if has("answers REFUSED") => NoUse::Refused,
-        () if has("it answers ") => NoUse::OtherError,
-        () if has("truncated") => NoUse::Truncated,
-        () if has("no host of") || has("cannot be reached") || has("no route") || has("nobody on the way") => {
-            NoUse::Unreachable
-        }
-        () if has("hung up") || has("closed the connection") => NoUse::HungUp,
-        () if has("no answer") || has("no connection within") => NoUse::NoAnswer,
-        () => NoUse::Other,
-    }
-}
-
 /// What became of a query of this machine's own.
 pub(super) fn own(told: &Told, after_truncation: bool) -> Option<NoUse> {
     let tcp = |no_use| if after_truncation { NoUse::Truncated } else { no_use };
@@ -361,14 +336,10 @@ pub(super) fn own(told: &Told, after_truncation: bool) -> Option<NoUse> {
         Told::Timeout => Some(tcp(NoUse::NoAnswer)),
         Told::Abandoned => None,
         Told::NothingListens => Some(tcp(NoUse::NothingListens)),
-        Told::Failed { why, failure } => Some(tcp(match classified(*failure, why) {
-            NoUse::Other => NoUse::Unreachable,
-            known => known,
-        })),
-        Told::BadReply { why, failure } => Some(match classified(*failure, why) {
-            NoUse::Other => NoUse::Malformed,
-            known => known,
-        }),
+        Told::Failed { failure: NoUse::Other, .. } => Some(tcp(NoUse::Unreachable)),
+        Told::Failed { failure, .. } => Some(tcp(*failure)),
+        Told::BadReply { failure: NoUse::Other, .. } => Some(NoUse::Malformed),
+        Told::BadReply { failure, .. } => Some(*failure),
     }
 }
 

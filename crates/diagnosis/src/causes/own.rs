@@ -62,9 +62,9 @@ fn in_vain(name: &Name) -> Vec<(&Exchange, NoUse)> {
         if name.exchanges.iter().any(|other| is_usable(&other)) {
             continue;
         }
-        // One that was to share the connection of another has nothing of its own to tell.
-        let has_shared = matches!(&exchange.result, Told::Failed { why, .. } if why.contains("was to share"));
-        if has_shared && found.iter().any(|(other, _)| other.server == exchange.server) {
+        // Queries over TLS share a connection. Of those that were never sent, the first says why it did not open.
+        let is_shared = matches!(exchange.transport, Transport::Tls | Transport::Https) && exchange.sent_us.is_none();
+        if is_shared && found.iter().any(|(other, _)| other.server == exchange.server) {
             continue;
         }
         found.retain(|(other, _)| other.server != exchange.server);

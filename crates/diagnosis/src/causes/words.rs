@@ -61,9 +61,10 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// `visit` with these options and the visited URL again.
+/// `visit` with these options and the visited URL again, in a lab that is in the same state.
 pub(super) fn visit(evidence: &Evidence<'_>, options: &str) -> String {
-    format!("visit {options} {}", quoted(&evidence.hop.url))
+    let again: String = evidence.case.again.iter().map(|option| format!("{} ", quoted(option))).collect();
+    format!("visit {again}{options} {}", quoted(&evidence.hop.url))
 }
 
 /// How to walk from the root by oneself, where that has not been done.

@@ -241,7 +241,7 @@ fn of_connect(list: &mut List<'_>, connect: &Connect) {
             Tried::Refused => "refused",
             Tried::Timeout => "no answer in time",
             Tried::Abandoned => "given up",
-            Tried::Unreachable { why } | Tried::Failed { why } => why,
+            Tried::Unreachable { why } | Tried::Failed { why, .. } => why,
         };
         Some(format!("{} {why}", attempt.server))
     });

@@ -78,5 +78,27 @@ pub enum Tried {
     Failed {
         /// What, in words.
         why: String,
+        /// The same for programs.
+        #[serde(default, skip_serializing_if = "ConnectFailure::is_other")]
+        failure: ConnectFailure,
     },
+}
+
+/// Why a connection did not open, where nothing more precise is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectFailure {
+    /// It was reset.
+    Reset,
+    /// The visit ended before it was answered.
+    NotWaitedFor,
+    /// Anything else.
+    #[default]
+    Other,
+}
+
+impl ConnectFailure {
+    fn is_other(&self) -> bool {
+        *self == Self::Other
+    }
 }

@@ -104,6 +104,7 @@ fn the_verdict_names_no_host() {
         walk: None,
         run_delays: &scene.run_delays,
         fail_on_status: false,
+        again: &[],
     };
     let (outcome, code) = judge(&case);
     assert_eq!((outcome.host, code), (None, 6));

@@ -45,6 +45,7 @@ pub(super) struct Scene {
     pub(super) walk: Option<RootWalk>,
     pub(super) run_delays: Vec<journey::machine::RunDelay>,
     pub(super) fail: bool,
+    pub(super) again: Vec<String>,
 }
 
 pub(super) fn at(text: &str) -> SocketAddr {
@@ -123,6 +124,7 @@ impl Scene {
             walk: None,
             run_delays: Vec::new(),
             fail: false,
+            again: Vec::new(),
         }
     }
 
@@ -350,6 +352,7 @@ impl Scene {
             walk: self.walk.as_ref(),
             run_delays: &self.run_delays,
             fail_on_status: self.fail,
+            again: &self.again,
         }
     }
 

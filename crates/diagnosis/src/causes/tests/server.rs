@@ -181,6 +181,7 @@ fn slow_and_reached() {
         walk: None,
         run_delays: &[],
         fail_on_status: true,
+        again: &[],
     };
     let (outcome, code) = judge(&case);
     assert_eq!((outcome.causes[0].broke, outcome.reason, code), (true, Some(Reason::HttpStatus), 22));

@@ -5,7 +5,7 @@ use std::{error::Error, io};
 
 use journey::{
     Reason,
-    stage::{self, Failure, Receive, Tried},
+    stage::{self, ConnectFailure, Failure, Receive, Tried},
 };
 
 use super::{
@@ -48,7 +48,11 @@ pub(super) fn tried(failure: &Failure) -> Tried {
         Reason::ConnectionRefused => Tried::Refused,
         Reason::Timeout => Tried::Timeout,
         Reason::Unreachable => Tried::Unreachable { why: failure.what.clone() },
-        _ => Tried::Failed { why: failure.what.clone() },
+        _ => {
+            let is_reset = failure.reason == Reason::Reset;
+            let kind = if is_reset { ConnectFailure::Reset } else { ConnectFailure::Other };
+            Tried::Failed { why: failure.what.clone(), failure: kind }
+        }
     }
 }
 
