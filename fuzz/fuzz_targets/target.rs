@@ -5,8 +5,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use probe::{
+    target::{Host, Scheme, Target},
+    visitable::{Visitable, of_field},
+};
 use secrets::Secrets::{Removed, Shown};
-use probe::target::{self, Host, Scheme, Target};
 
 /// A password that nothing else has in it.
 const MARK: &str = "q7Zx9w3V";
@@ -17,43 +20,39 @@ fuzz_target!(|input: &[u8]| {
     let Ok(typed) = std::str::from_utf8(typed) else { return };
     check(typed);
 
-    let reference = target::of_field(reference);
+    let reference = of_field(reference);
     assert!(reference.is_ascii());
-    let joined = target::join(typed, &reference);
-    if target::parse(typed, Shown).is_err() {
-        return;
-    }
+    let read = Visitable::read(typed, Shown);
+    let next = read.next(&reference, Shown);
+    let Ok(found) = &read.target else { return };
     // RFC 3986 §4.4: an empty reference is the URL itself.
-    let itself = target::join(typed, "").expect("a URL that can be visited");
-    assert!(target::same_origin(typed, itself.as_str()) || !matches!(itself.scheme(), "http" | "https"));
-    let Ok(next) = joined else { return };
-    // Only these are followed, and what is followed is read like what was typed.
-    if matches!(next.scheme(), "http" | "https") {
-        check(next.as_str());
-        if let Ok((_, found)) = target::parse(next.as_str(), Shown) {
-            assert_eq!(found.scheme.as_str(), next.scheme());
-            assert_eq!(Some(found.port), next.port_or_known_default());
-        }
+    if matches!(found.scheme, Scheme::Http | Scheme::Https) {
+        let itself = read.next("", Shown).expect("a URL that can be visited");
+        assert!(read.has_origin_of(&itself));
     }
+    let Ok(next) = next else { return };
+    // Only these are followed, and what is followed is read like what was typed.
+    assert!(next.target.is_err() || matches!(next.scheme(), Some(Scheme::Http | Scheme::Https)));
+    check(&next.shown);
 });
 
 fn check(typed: &str) {
-    let shown = target::shown(typed, Shown);
-    let cleaned = target::shown(typed, Removed);
-    assert!(!target::has_userinfo(&cleaned), "{typed:?} is shown as {cleaned:?}");
-    if let Ok((_, found)) = target::parse(typed, Removed) {
-        assert_eq!(target::shown(&cleaned, Removed), cleaned, "{typed:?} again");
-        visitable(&found);
+    let (shown, cleaned) = (Visitable::read(typed, Shown), Visitable::read(typed, Removed));
+    let again = Visitable::read(&cleaned.shown, Removed);
+    assert!(!again.has_userinfo(), "{typed:?} is shown as {:?}", cleaned.shown);
+    if let Ok(found) = &cleaned.target {
+        assert_eq!(again.shown, cleaned.shown, "{typed:?} again");
+        visitable(found);
         // What is shown leads to the same place.
-        let (_, again) = target::parse(&shown, Shown).unwrap_or_else(|_| panic!("{typed:?} is shown as {shown:?}"));
-        assert_eq!(again, found, "{typed:?} is shown as {shown:?}");
-        let (_, again) = target::parse(&cleaned, Removed).unwrap_or_else(|_| panic!("{typed:?} is {cleaned:?}"));
-        assert_eq!((again.host, again.port), (found.host, found.port), "{typed:?} is shown as {cleaned:?}");
+        let same = Visitable::read(&shown.shown, Shown);
+        assert_eq!(same.target.as_ref().ok(), Some(found), "{typed:?} is shown as {:?}", shown.shown);
+        let place = again.target.map(|target| (target.host, target.port)).ok();
+        assert_eq!(place, Some((found.host.clone(), found.port)), "{typed:?} is shown as {:?}", cleaned.shown);
     }
     if !typed.contains(MARK) {
         let user: String = typed.chars().filter(|c| !matches!(c, '/' | '\\' | '?' | '#')).collect();
         for with in [format!("http://{user}:{MARK}@h.test/"), format!("http://me:{MARK}@{typed}")] {
-            let cleaned = target::shown(&with, Removed);
+            let cleaned = Visitable::read(&with, Removed).shown;
             assert!(!cleaned.contains(MARK), "{with:?} is shown as {cleaned:?}");
         }
     }

@@ -15,7 +15,12 @@ use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    Layer,
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 use world::{Protocol, Token, fault::Faults};
 
 use crate::{Args, Bound, Clock, Command, History, Ready, Reload, Stop, Told, admin, tls};
@@ -26,15 +31,14 @@ pub const GRACE: Duration = Duration::from_secs(3);
 /// Sends logs to stderr. `RUST_LOG` decides what is said; without it, `info` of our own crates and errors of hickory,
 /// which warns of every name without data.
 pub fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,hickory_server=error,hickory_resolver=error,hickory_net=error"));
+    let said = std::env::var("RUST_LOG").ok().and_then(|said| said.parse::<Targets>().ok());
+    let filter = said.unwrap_or_else(|| {
+        let quiet = ["hickory_server", "hickory_resolver", "hickory_net"].map(|of| (of, LevelFilter::ERROR));
+        Targets::new().with_default(LevelFilter::INFO).with_targets(quiet)
+    });
     let ansi = io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(ansi)
-        .log_internal_errors(false)
-        .init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(ansi).log_internal_errors(false);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }
 
 /// Cancels `stop` at the first SIGTERM or SIGINT and says so. Signals are taken over when this is called, not later.
