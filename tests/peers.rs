@@ -20,7 +20,7 @@ mod vendor;
 use std::process::ExitCode;
 
 use e2e::way::Way;
-use journey::{Reason, Said, What, dns::Transport};
+use journey::{HostReport, Reason, What, dns::Transport};
 use libtest_mimic::{Arguments, Trial};
 
 use stage::{Told, World};
@@ -158,13 +158,13 @@ fn unbound() -> Result<(), String> {
 impl Told {
     fn reported(&self, host: &str) -> Result<(), String> {
         let said = self.said(host)?;
-        expect(matches!(said, Said::Reported { events, .. } if *events > 0), &(host, said))
+        expect(matches!(said, HostReport::Reported { events, .. } if *events > 0), &(host, said))
     }
 
     fn not_asked(&self, host: &str, vendor: &Vendor) -> Result<(), String> {
         let why = format!("played by {}, which does not report", vendor.name);
         let said = self.said(host)?;
-        expect(*said == Said::NotAsked { why }, &(host, said))
+        expect(*said == HostReport::NotAsked { why }, &(host, said))
     }
 
     fn has(&self, what: &str, is_it: impl Fn(&journey::Event) -> bool) -> Result<(), String> {

@@ -359,7 +359,7 @@ pub struct Serve {
     /// resolver answers loopback, the lab's network and the private networks that it is published on, strangers not, unless
     /// `allow` in the world's file says whom.
     #[arg(long, value_name = "WHAT", num_args = 0..=1, default_missing_value = publish::EVERYWHERE, conflicts_with = "wire")]
-    pub publish: Vec<publish::Said>,
+    pub publish: Vec<publish::Published>,
     /// Write the address book as JSON to this file (mode 0600) when all hosts are ready; it goes when the lab ends
     #[arg(long, value_name = "FILE")]
     pub book: Option<PathBuf>,

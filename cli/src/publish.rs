@@ -13,7 +13,7 @@ use netlab::kernel::{Interface, interfaces};
 
 /// What `--publish` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum Published {
     /// What clients usually need, at this address.
     Usual(IpAddr),
     /// This one.
@@ -26,7 +26,7 @@ const DNS: [&str; 3] = ["dns", "dot", "doh"];
 /// What is said without a value.
 pub const EVERYWHERE: &str = "0.0.0.0";
 
-impl FromStr for Said {
+impl FromStr for Published {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -38,7 +38,7 @@ impl FromStr for Said {
     }
 }
 
-impl fmt::Display for Said {
+impl fmt::Display for Published {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usual(ip) => ip.fmt(f),
@@ -58,11 +58,11 @@ pub struct Reach {
 
 /// Publishes what was said. Where the world does not say whom its resolver answers, a resolver that is published answers
 /// the private networks that it is published on, and no others.
-pub fn publish(said: &[Said], options: &mut Options) -> std::io::Result<Reach> {
+pub fn publish(said: &[Published], options: &mut Options) -> std::io::Result<Reach> {
     for one in said {
         match one {
-            Said::Usual(ip) => options.publish.extend(lab::publish::usual(&options.world, &options.without, *ip)),
-            Said::One(one) => options.publish.push(one.clone()),
+            Published::Usual(ip) => options.publish.extend(lab::publish::usual(&options.world, &options.without, *ip)),
+            Published::One(one) => options.publish.push(one.clone()),
         }
     }
     if options.publish.is_empty() {
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn what_is_said() {
-        let read = |text: &str| text.parse::<Said>().map(|said| said.to_string());
+        let read = |text: &str| text.parse::<Published>().map(|said| said.to_string());
         assert_eq!(read("0.0.0.0").unwrap(), "0.0.0.0");
         assert_eq!(read("app1/http=[::]:80").unwrap(), "app1/http=[::]:80");
         assert!(read("app1").unwrap_err().contains("an address, or HOST/SERVICE=ADDRESS:PORT"));

@@ -1,7 +1,7 @@
 //! Any frames: how far an answer has come is what the frames themselves say, however their bytes are cut.
 #![no_main]
 
-use frames::{Answer, Frames};
+use h2_frames::{Answer, Frames};
 use libfuzzer_sys::fuzz_target;
 
 /// A frame: its type, its flags, its stream and its payload.
@@ -24,7 +24,7 @@ fuzz_target!(|input: (Vec<Sent>, u8, u8)| {
         bytes.extend(payload);
     }
     // The last frame may be cut.
-    let last = sent.last().map_or(0, |(.., payload)| frames::HEADER + payload.len());
+    let last = sent.last().map_or(0, |(.., payload)| h2_frames::HEADER + payload.len());
     let missing = usize::from(cut).min(last);
     bytes.truncate(bytes.len() - missing);
     let whole = if missing > 0 { &sent[..sent.len() - 1] } else { &sent[..] };

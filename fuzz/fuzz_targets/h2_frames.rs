@@ -3,7 +3,7 @@
 //! The first byte tells the direction and how large the pieces are, the others are what was sent.
 #![no_main]
 
-use frames::{Frames, Part};
+use h2_frames::{Frames, Part};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

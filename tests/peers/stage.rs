@@ -11,7 +11,7 @@ use std::{
 };
 
 use e2e::way::{root, visit_binary};
-use journey::{Journey, Said};
+use journey::{HostReport, Journey};
 use lab::Options;
 use serde_json::Deserializer;
 use tempfile::TempDir;
@@ -194,7 +194,7 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    pub(crate) fn said(&self, host: &str) -> Result<&Said, String> {
+    pub(crate) fn said(&self, host: &str) -> Result<&HostReport, String> {
         let observer = self.journey.observers.iter().find(|observer| observer.host == host);
         observer.map(|observer| &observer.said).ok_or_else(|| format!("{host} is no observer"))
     }

@@ -2,7 +2,7 @@
 
 use crate::peer::visit;
 use crate::pki::{Files, Kind as Certificate, Pki, tls_server};
-use frames::{Frames, Kind};
+use h2_frames::{Frames, Kind};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

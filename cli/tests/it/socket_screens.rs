@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use diagnosis::verdict::{Case, judge};
+use diagnosis::verdict::{Facts, judge};
 use journey::{
     Evidence, Journey,
     chronicle::{YOU, in_order},
@@ -100,7 +100,7 @@ fn a_saved_journey_is_read_and_written_alike() {
 fn the_same_evidence_gives_the_same_verdict() {
     for name in NAMES {
         let journey = saved(name);
-        let again = judge(&Case {
+        let again = judge(&Facts {
             hops: &journey.hops,
             events: &journey.events,
             hosts: &journey.hosts,

@@ -3,9 +3,9 @@
 
 use std::{fs, path::Path};
 
-use diagnosis::verdict::{Case, judge};
+use diagnosis::verdict::{Facts, judge};
 use journey::{
-    Journey, LabNetwork, Outcome, Place, Reason, Said, What,
+    HostReport, Journey, LabNetwork, Outcome, Place, Reason, What,
     capture::{Captured, Fate},
     chronicle::YOU,
 };
@@ -16,7 +16,7 @@ fn saved(name: &str) -> Journey {
 }
 
 fn again(journey: &Journey) -> (Outcome, u8) {
-    judge(&Case {
+    judge(&Facts {
         hops: &journey.hops,
         events: &journey.events,
         hosts: &journey.hosts,
@@ -95,10 +95,10 @@ fn a_question_that_another_server_answered_blames_nobody() {
 fn a_lab_is_gone_when_nobody_of_those_who_report_answers() {
     let mut journey = saved("lame");
     journey.place = Place::RunningLab { described_by: "book.json".to_owned() };
-    let silent = Said::Silent { why: "nothing answers on its admin port".to_owned() };
-    let not_asked = Said::NotAsked { why: "played by NSD, which does not report".to_owned() };
-    let reported = Said::Reported { events: 1, same_clock: true, overwritten: 0, queues: Vec::new() };
-    let mut check = |first: &Said, others: &Said, expected: bool| {
+    let silent = HostReport::Silent { why: "nothing answers on its admin port".to_owned() };
+    let not_asked = HostReport::NotAsked { why: "played by NSD, which does not report".to_owned() };
+    let reported = HostReport::Reported { events: 1, same_clock: true, overwritten: 0, queues: Vec::new() };
+    let mut check = |first: &HostReport, others: &HostReport, expected: bool| {
         for (nth, observer) in journey.observers.iter_mut().enumerate() {
             observer.said = if nth == 0 { first.clone() } else { others.clone() };
         }

@@ -42,7 +42,7 @@ mod words;
 
 use journey::{Cause, Reason, Trouble};
 
-use crate::verdict::Case;
+use crate::verdict::Facts;
 
 use evidence::Evidence;
 pub use table::RULES;
@@ -65,14 +65,14 @@ pub struct Rule {
 /// Why the authorities should be asked after the visit, where they should: the lab's resolver answered from its cache or by
 /// itself, and what it said is what the visit failed by, or went to an address at which it failed. None on the internet,
 /// where nobody is asked without being told to.
-pub fn doubt(case: &Case<'_>) -> Option<String> {
+pub fn doubt(case: &Facts<'_>) -> Option<String> {
     let evidence = Evidence::of(case).filter(|_| case.place.is_lab() && case.walk.is_none())?;
     answers::doubt(&evidence)
 }
 
 /// Everything that was at fault: first what the visit failed by, the nearest to the root of the matter in front; then what
 /// went wrong besides.
-pub fn causes(case: &Case<'_>) -> Vec<Cause> {
+pub fn causes(case: &Facts<'_>) -> Vec<Cause> {
     let Some(evidence) = Evidence::of(case) else { return Vec::new() };
     let mut found: Vec<Cause> = Vec::new();
     for rule in RULES {

@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use journey::{
     Hop, StageName,
     dns::{Meaning, Reply},
-    root_walk::{Asked, End, Finding, Group, Learned, SERVER_FAILURE, Said, Search, Server, Zone},
-    stage::{Did, Name, NameSource, Told},
+    root_walk::{Asked, End, Finding, Group, Learned, SERVER_FAILURE, Search, Server, ServerAnswer, Zone},
+    stage::{Did, Name, NameSource, QueryResult},
 };
 
 /// Everything that does not fit together in these searches, and between them and what the resolver said in these hops.
@@ -36,9 +36,9 @@ pub fn findings(searches: &[Search], hops: &[Hop]) -> Vec<Finding> {
 fn no_way(searches: &[Search], found: &mut Vec<Finding>) {
     for (family, is_v6) in [("IPv4", false), ("IPv6", true)] {
         let asked = searches.iter().flat_map(Search::asked).filter(|asked| asked.address.is_ipv6() == is_v6);
-        let said: Vec<&Said> = asked.filter_map(|asked| asked.said.as_ref()).collect();
-        if let Some(Said::Unreachable { why }) = said.first()
-            && said.iter().all(|said| matches!(said, Said::Unreachable { .. }))
+        let said: Vec<&ServerAnswer> = asked.filter_map(|asked| asked.said.as_ref()).collect();
+        if let Some(ServerAnswer::Unreachable { why }) = said.first()
+            && said.iter().all(|said| matches!(said, ServerAnswer::Unreachable { .. }))
         {
             found.push(Finding::NoWay { family: family.to_owned(), why: why.clone() });
         }
@@ -57,9 +57,13 @@ fn of_servers(zone: &Zone, before: &[Finding], found: &mut Vec<Finding>) {
         for asked in &server.addresses {
             let (zone, server, address) = (zone.zone.clone(), server.name.clone(), asked.address);
             match &asked.said {
-                Some(Said::Lame { why }) => found.push(Finding::Lame { zone, server, address, why: why.clone() }),
-                Some(Said::Dead { why }) => found.push(Finding::Dead { zone, server, address, why: why.clone() }),
-                Some(Said::Unreachable { why }) if !has_no_way(address) => {
+                Some(ServerAnswer::Lame { why }) => {
+                    found.push(Finding::Lame { zone, server, address, why: why.clone() })
+                }
+                Some(ServerAnswer::Dead { why }) => {
+                    found.push(Finding::Dead { zone, server, address, why: why.clone() })
+                }
+                Some(ServerAnswer::Unreachable { why }) if !has_no_way(address) => {
                     found.push(Finding::Dead { zone, server, address, why: why.clone() });
                 }
                 _ => {}
@@ -98,18 +102,20 @@ fn grouped(zone: &Zone, says: impl Fn(&Asked) -> Option<Vec<String>>) -> Vec<Gro
     groups
 }
 
-fn in_words(said: &Said) -> Vec<String> {
+fn in_words(said: &ServerAnswer) -> Vec<String> {
     match said {
-        Said::Referral { zone, servers } => {
+        ServerAnswer::Referral { zone, servers } => {
             let servers = servers.iter().map(|server| format!("{zone} is served by {server}"));
             servers.collect()
         }
-        Said::Answer { addresses } => addresses.iter().map(|address| address.ip.to_string()).collect(),
-        Said::Alias { of } => vec![format!("an alias of {of}")],
-        Said::AliasLoop => vec!["aliases in a circle".to_owned()],
-        Said::NoSuchName => vec!["no such name".to_owned()],
-        Said::NoData => vec!["no address".to_owned()],
-        Said::Lame { why } | Said::Dead { why } | Said::Unreachable { why } => vec![why.clone()],
+        ServerAnswer::Answer { addresses } => addresses.iter().map(|address| address.ip.to_string()).collect(),
+        ServerAnswer::Alias { of } => vec![format!("an alias of {of}")],
+        ServerAnswer::AliasLoop => vec!["aliases in a circle".to_owned()],
+        ServerAnswer::NoSuchName => vec!["no such name".to_owned()],
+        ServerAnswer::NoData => vec!["no address".to_owned()],
+        ServerAnswer::Lame { why } | ServerAnswer::Dead { why } | ServerAnswer::Unreachable { why } => {
+            vec![why.clone()]
+        }
     }
 }
 
@@ -205,7 +211,7 @@ fn both_words(search: &Search, name: &Name) -> Vec<BothWords> {
     }
     let of_type = |rtype: &'static str| {
         let replies = name.exchanges.iter().filter_map(|exchange| match &exchange.result {
-            Told::Reply { reply } if exchange.question.rtype == rtype => Some((&exchange.question.name, reply)),
+            QueryResult::Reply { reply } if exchange.question.rtype == rtype => Some((&exchange.question.name, reply)),
             _ => None,
         });
         let (_, reply) = replies.rev().find(|(name, _)| name.eq_ignore_ascii_case(&search.name))?;
@@ -258,7 +264,7 @@ fn of_walk(search: &Search, rtype: &str) -> Option<Vec<String>> {
 fn is_told(search: &Search, rtype: &str) -> bool {
     let mut exchanges = search.asked().flat_map(|asked| &asked.exchanges);
     exchanges.any(|exchange| {
-        let is_own_word = matches!(&exchange.result, Told::Reply { reply } if reply.flags.aa);
+        let is_own_word = matches!(&exchange.result, QueryResult::Reply { reply } if reply.flags.aa);
         exchange.question.rtype == rtype && is_own_word
     })
 }

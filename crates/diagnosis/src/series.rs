@@ -15,8 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use journey::{
-    Engine, Evidence, Hop, Journey, KnownHost, MadeBy, Place, Reason, SCHEMA_VERSION, Said, StageName, StageState,
-    What,
+    Engine, Evidence, Hop, HostReport, Journey, KnownHost, MadeBy, Place, Reason, SCHEMA_VERSION, StageName,
+    StageState, What,
     chronicle::YOU,
     stage::{Did, Handshake, NameSource, Verified},
 };
@@ -352,7 +352,7 @@ fn names_from(journey: &Journey) -> Option<NamesFrom> {
     });
     let resolver = resolvers.next().filter(|host| *host != YOU)?;
     let reports = journey.observers.iter().any(|observer| {
-        observer.host == resolver && matches!(observer.said, Said::Reported { events, .. } if events > 0)
+        observer.host == resolver && matches!(observer.said, HostReport::Reported { events, .. } if events > 0)
     });
     if !reports || resolvers.any(|other| other != resolver) {
         return None;

@@ -9,7 +9,7 @@ use journey::{
     machine::RunDelay,
     outcome::exit,
     root_walk::RootWalk,
-    stage::{self, Did, Told},
+    stage::{self, Did, QueryResult},
 };
 
 use crate::causes;
@@ -17,7 +17,7 @@ use crate::causes;
 use advice::{advice, lab_is_gone};
 
 /// What the outcome is concluded from.
-pub struct Case<'a> {
+pub struct Facts<'a> {
     /// The requests with their stages.
     pub hops: &'a [Hop],
     /// What all hosts say.
@@ -42,7 +42,7 @@ pub struct Case<'a> {
 }
 
 /// The outcome, and what to exit with.
-pub fn judge(case: &Case<'_>) -> (Outcome, u8) {
+pub fn judge(case: &Facts<'_>) -> (Outcome, u8) {
     let Some(hop) = case.hops.last() else {
         let outcome = Outcome {
             reached: false,
@@ -62,7 +62,7 @@ pub fn judge(case: &Case<'_>) -> (Outcome, u8) {
     }
 }
 
-fn reached(case: &Case<'_>, hop: &Hop) -> (Outcome, u8) {
+fn reached(case: &Facts<'_>, hop: &Hop) -> (Outcome, u8) {
     let server = server_of(hop);
     let (status, phrase) = match receive_of(hop) {
         Some(receive) => (receive.status, receive.reason_phrase.clone().unwrap_or_default()),
@@ -105,7 +105,7 @@ fn reached(case: &Case<'_>, hop: &Hop) -> (Outcome, u8) {
 }
 
 /// The stage's failure, told by what it failed by.
-fn failed(case: &Case<'_>, hop: &Hop, stage: &Stage) -> (Outcome, u8) {
+fn failed(case: &Facts<'_>, hop: &Hop, stage: &Stage) -> (Outcome, u8) {
     let mut causes = causes::causes(case);
     // A failed stage always says why.
     let reason = stage.failure.as_ref().map_or(Reason::Timeout, |failure| failure.reason);
@@ -222,5 +222,5 @@ fn points_elsewhere(hop: &Hop) -> bool {
 
 fn nobody_asked(hop: &Hop) -> bool {
     let Some(Did::Name(name)) = hop.stage(StageName::Name).map(|stage| &stage.did) else { return true };
-    !name.exchanges.iter().any(|exchange| matches!(exchange.result, Told::Reply { .. }))
+    !name.exchanges.iter().any(|exchange| matches!(exchange.result, QueryResult::Reply { .. }))
 }

@@ -187,18 +187,18 @@ impl<H: RequestHandler> Server<H> {
     }
 
     /// What to send back for these bytes.
-    async fn answer(self: Arc<Self>, bytes: Vec<u8>, peer: SocketAddr, transport: Transport) -> Said {
+    async fn answer(self: Arc<Self>, bytes: Vec<u8>, peer: SocketAddr, transport: Transport) -> Heard {
         let read_ns = now_ns();
         let request = match message::parse(bytes, peer, transport) {
             Parsed::Query(request) => *request,
             Parsed::Error(reply) => {
                 self.metrics.query(transport);
                 self.metrics.reply(&reply);
-                return Said::Answer(Answered { bytes: reply, visit: None });
+                return Heard::Answer(Answered { bytes: reply, visit: None });
             }
             Parsed::Ignore => {
                 self.metrics.ignored();
-                return Said::Ignored;
+                return Heard::Ignored;
             }
         };
         self.metrics.query(transport);
@@ -211,7 +211,7 @@ impl<H: RequestHandler> Server<H> {
             }
             None => match self.reply(&request, transport).await {
                 Some(reply) => reply,
-                None => return Said::Nothing,
+                None => return Heard::Nothing,
             },
         };
         self.metrics.reply(&reply);
@@ -225,7 +225,7 @@ impl<H: RequestHandler> Server<H> {
             elapsed_us = now_ns().saturating_sub(read_ns) / 1_000,
             "answered"
         );
-        Said::Answer(Answered { bytes: reply, visit })
+        Heard::Answer(Answered { bytes: reply, visit })
     }
 
     /// What the handler answers.
@@ -275,7 +275,7 @@ struct Sending {
 }
 
 /// What comes of some bytes.
-enum Said {
+enum Heard {
     /// This is sent.
     Answer(Answered),
     /// It was a query, and nothing is sent: a fault.

@@ -2,7 +2,7 @@
 
 use crate::{
     Event, Evidence, Hop, NoUse, StageName, What,
-    stage::{Attempt, Did, Exchange, Stage, Tls, Told, Tried},
+    stage::{Attempt, Did, Exchange, QueryResult, Stage, Tls, Tried},
 };
 
 /// The host name of this machine in events.
@@ -74,13 +74,13 @@ fn of_exchange(exchange: &Exchange, push: &mut impl FnMut(u64, What)) {
         elapsed_us,
     };
     let what = match &exchange.result {
-        Told::Reply { reply } => {
+        QueryResult::Reply { reply } => {
             What::ReplyReceived { server, transport, question: question.clone(), reply: reply.clone(), elapsed_us }
         }
-        Told::Timeout => failed("no answer in time", NoUse::NoAnswer),
-        Told::Abandoned => return,
-        Told::NothingListens => failed("nothing listens there", NoUse::NothingListens),
-        Told::Failed { why, failure } | Told::BadReply { why, failure } => failed(why, *failure),
+        QueryResult::Timeout => failed("no answer in time", NoUse::NoAnswer),
+        QueryResult::Abandoned => return,
+        QueryResult::NothingListens => failed("nothing listens there", NoUse::NothingListens),
+        QueryResult::Failed { why, failure } | QueryResult::BadReply { why, failure } => failed(why, *failure),
     };
     push(end_us, what);
 }

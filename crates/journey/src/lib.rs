@@ -228,13 +228,13 @@ pub struct Observer {
     pub host: String,
     /// What came of asking.
     #[serde(flatten)]
-    pub said: Said,
+    pub said: HostReport,
 }
 
 /// What came of asking a host for its report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "said", rename_all = "snake_case")]
-pub enum Said {
+pub enum HostReport {
     /// It answered.
     Reported {
         /// How many events of this visit it told.

@@ -124,7 +124,7 @@ pub struct Asked {
     /// Every query sent there, retransmissions and the change to TCP included.
     pub exchanges: Vec<Exchange>,
     /// What it said of the name; null where it was not asked.
-    pub said: Option<Said>,
+    pub said: Option<ServerAnswer>,
     /// The zone's name servers as it names them itself, where it did so as an authority; sorted.
     pub name_servers: Option<Vec<String>>,
     /// The serial number of its copy of the zone (SOA), where it told.
@@ -166,7 +166,7 @@ pub enum Learned {
 /// What a server said of a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Said {
+pub enum ServerAnswer {
     /// Others serve the zone that has it.
     Referral {
         /// The zone.
@@ -207,7 +207,7 @@ pub enum Said {
     },
 }
 
-impl Said {
+impl ServerAnswer {
     /// Whether the server did what it is for.
     pub fn is_usable(&self) -> bool {
         !matches!(self, Self::Lame { .. } | Self::Dead { .. } | Self::Unreachable { .. })

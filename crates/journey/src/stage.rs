@@ -9,7 +9,7 @@ mod tcp_info;
 mod tls;
 
 pub use connect::{Attempt, Connect, ConnectFailure, Tried, Waited};
-pub use name::{Address, Exchange, LessEdns, Name, NameSource, Opening, Opt, SearchCost, Told};
+pub use name::{Address, Exchange, LessEdns, Name, NameSource, Opening, Opt, QueryResult, SearchCost};
 pub use protocol::Protocol;
 pub use route::{Next, Own, Route, Way};
 pub use talk::{Close, Closer, Framing, Header, Interim, Oddity, PeerEnd, Receive, Send, ServerTiming, Wait};

@@ -11,7 +11,7 @@ use app::App;
 use nameserver::Nameserver;
 use netlab::sys::namespace::Namespace;
 use resolver::Resolver;
-use service::{Bound, Ended, Service, Signals, Told};
+use service::{Bound, Configured, Ended, Service, Signals};
 use world::AddressBook;
 
 use crate::LabError;
@@ -27,7 +27,7 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(
-        told: &Told,
+        told: &Configured,
         sockets: Bound,
         book: &AddressBook,
         inside: Option<Arc<Namespace>>,
@@ -48,7 +48,7 @@ impl Running {
     }
 
     fn spawn<S: Service + 'static>(
-        told: &Told,
+        told: &Configured,
         sockets: Bound,
         config: S::Config,
         inside: Option<Arc<Namespace>>,
@@ -100,6 +100,6 @@ impl Running {
     }
 }
 
-fn configure<S: Service>(told: &Told) -> Result<S::Config, LabError> {
+fn configure<S: Service>(told: &Configured) -> Result<S::Config, LabError> {
     S::configure(told).map_err(|error| LabError::Configure { host: told.name.clone(), source: Box::new(error) })
 }

@@ -52,7 +52,7 @@ use std::{
 use ca::Authority;
 use ipnet::Ipv4Net;
 use netlab::net::{Net, NetError};
-use service::{Signals, Told, bind::BindError};
+use service::{Configured, Signals, bind::BindError};
 use world::{
     AddressBook, Changed, FileError, Files, Token, World, WorldError,
     fault::{Fault, FaultError, Place},
@@ -357,7 +357,7 @@ impl Lab {
         }
         let mut hosts = BTreeMap::new();
         for (name, sockets) in sockets {
-            let told = Told {
+            let told = Configured {
                 name: name.clone(),
                 host: world.hosts[&name].clone(),
                 world: world.clone(),

@@ -10,7 +10,7 @@ use crate::{
     decode::{Decoded, Network, Transport, decode},
     flow::{self, Fragment},
 };
-pub use said::{Said, said};
+pub use said::{Transcript, said};
 
 /// A conversation: 6 for TCP, 17 for UDP, and its two ends in either order.
 pub type Conversation = (u8, SocketAddr, SocketAddr);

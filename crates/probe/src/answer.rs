@@ -16,7 +16,7 @@ const LONGEST_CHAIN: usize = 32;
 
 /// A usable answer.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct Resolved {
     /// The alias chain, from the name asked to the one with the addresses; empty without aliases.
     pub aliases: Vec<String>,
     /// The addresses, in the reply's order.
@@ -24,8 +24,8 @@ pub struct Told {
 }
 
 /// One answer of two: all addresses, or the failure that says most.
-pub fn merge(answers: Vec<Result<Told, NoReply>>) -> Result<Told, NoReply> {
-    let mut told: Option<Told> = None;
+pub fn merge(answers: Vec<Result<Resolved, NoReply>>) -> Result<Resolved, NoReply> {
+    let mut told: Option<Resolved> = None;
     let mut failures = Vec::new();
     for answer in answers {
         match (answer, &mut told) {
@@ -55,7 +55,7 @@ pub fn read(
     name: &Name,
     rtype: RecordType,
     message: &Message,
-) -> Result<Told, NoReply> {
+) -> Result<Resolved, NoReply> {
     let shown = name.to_ascii();
     let shown = shown.trim_end_matches('.');
     let errors = message.edns.as_ref().map(dns::options::ede_of).unwrap_or_default();
@@ -104,7 +104,7 @@ pub fn read(
         }
         return no(Reason::NoAddress, format!("{shown} has no address, says {server}"));
     }
-    Ok(Told { aliases, addresses })
+    Ok(Resolved { aliases, addresses })
 }
 
 /// The addresses of the name, each once: some servers send a record twice, and a set has no duplicates (RFC 2181 §5).

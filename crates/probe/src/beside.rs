@@ -7,7 +7,7 @@ use std::{cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll, time::Du
 use futures_util::future::LocalBoxFuture;
 use journey::{
     Hop, StageName,
-    stage::{Address, Did, Exchange, Told},
+    stage::{Address, Did, Exchange, QueryResult},
 };
 use tokio::sync::oneshot;
 
@@ -104,14 +104,14 @@ impl<'w> Beside<'w> {
 
 /// The first transmission of the question that is still under way.
 fn under_way(exchanges: &[Exchange]) -> Option<&Exchange> {
-    let open = exchanges.iter().rfind(|exchange| exchange.result == Told::Abandoned)?;
+    let open = exchanges.iter().rfind(|exchange| exchange.result == QueryResult::Abandoned)?;
     exchanges.iter().find(|exchange| (&exchange.question, exchange.server) == (&open.question, open.server))
 }
 
 /// The transmissions, where what is still under way has lasted until now.
 pub fn ended(exchanges: &[Exchange], now_us: u64) -> Vec<Exchange> {
     let mut exchanges = exchanges.to_vec();
-    let open = |exchange: &&mut Exchange| exchange.result == Told::Abandoned && exchange.duration_us == 0;
+    let open = |exchange: &&mut Exchange| exchange.result == QueryResult::Abandoned && exchange.duration_us == 0;
     for exchange in exchanges.iter_mut().filter(open) {
         exchange.duration_us = now_us.saturating_sub(exchange.start_us);
     }

@@ -6,7 +6,7 @@ use futures_util::future::{Either, LocalBoxFuture, select};
 use tokio::time::timeout;
 
 use super::{
-    answer::{Told, merge},
+    answer::{Resolved, merge},
     order::Policy,
     stub::NoReply,
 };
@@ -20,7 +20,7 @@ const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 const TOGETHER: Duration = Duration::from_millis(10);
 
 /// What became of a question.
-pub type Answer = Result<Told, NoReply>;
+pub type Answer = Result<Resolved, NoReply>;
 
 /// A question under way.
 pub type Question<'w> = LocalBoxFuture<'w, Answer>;
@@ -87,7 +87,7 @@ mod tests {
     fn says(what: Says, ip: &str) -> Answer {
         let no = |reason| Err(NoReply::new(reason, format!("{what:?}")));
         match what {
-            Addresses => Ok(Told {
+            Addresses => Ok(Resolved {
                 aliases: Vec::new(),
                 addresses: vec![Address { ip: ip.parse().unwrap(), ttl: None, host: None }],
             }),

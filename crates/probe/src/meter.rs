@@ -13,7 +13,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use frames::{Answer, Frames, Kind};
+use h2_frames::{Answer, Frames, Kind};
 
 use super::conn::{Conn, Tally};
 

@@ -20,7 +20,7 @@ use journey::{
 
 use super::{
     Broken, Family, Probe,
-    answer::{Told, read},
+    answer::{Resolved, read},
     beside::{self, Open},
     both::{Answer, Question, both},
     order::{self, Policy, Source},
@@ -242,7 +242,7 @@ async fn ask_resolvers<'w>(
     let exchanges = beside::ended(&log.log.borrow(), probe.clock.us());
     let mut did = stage::Name { asked: name.to_owned(), source, bootstrap, exchanges, ..stage::Name::default() };
     match answer {
-        Ok(Told { aliases, addresses }) => {
+        Ok(Resolved { aliases, addresses }) => {
             did.aliases = aliases;
             did.addresses =
                 order::sorted(addresses, Policy::of(probe), |address| address.ip, |ip| order::source(probe, ip, port));
@@ -358,7 +358,7 @@ fn known_addresses(
 #[derive(Clone)]
 struct Asked {
     source: Option<NameSource>,
-    answer: Result<Told, NoReply>,
+    answer: Result<Resolved, NoReply>,
 }
 
 /// Asks for each candidate name in its order until one has addresses.
@@ -437,7 +437,7 @@ fn is_word(no_reply: &NoReply) -> bool {
 }
 
 /// Who was there and failed says more than who was silent, and that more than who was not there.
-fn weight(answer: &Result<Told, NoReply>) -> u8 {
+fn weight(answer: &Result<Resolved, NoReply>) -> u8 {
     match answer {
         Err(NoReply { reason: Reason::ResolverDown, .. }) => 0,
         Err(NoReply { reason: Reason::Timeout, .. }) => 1,

@@ -22,7 +22,7 @@ use hickory_proto::rr::Name;
 use journey::{
     Hop, StageName,
     root_walk::{self, End, Learned, RootWalk, Search, Servers},
-    stage::{self, Address, Did, NameSource, Told},
+    stage::{self, Address, Did, NameSource, QueryResult},
 };
 use tokio::time::Instant;
 
@@ -104,7 +104,7 @@ fn looked_up(did: &stage::Name) -> Option<Name> {
     if matches!(did.source, Some(NameSource::Localhost)) || did.asked.parse::<std::net::IpAddr>().is_ok() {
         return None;
     }
-    let replied = |exchange: &&stage::Exchange| matches!(exchange.result, Told::Reply { .. });
+    let replied = |exchange: &&stage::Exchange| matches!(exchange.result, QueryResult::Reply { .. });
     let asked = did.exchanges.iter().rev().find(replied).map(|exchange| exchange.question.name.clone());
     let asked = asked.unwrap_or_else(|| format!("{}.", did.asked.trim_end_matches('.')));
     Name::from_ascii(asked).ok().filter(|name| !name.is_root())

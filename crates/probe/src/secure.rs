@@ -21,7 +21,7 @@ use hickory_proto::{
 use journey::{
     NoUse, Reason,
     dns::Transport,
-    stage::{Exchange, Failure, Opening, Opt, Told},
+    stage::{Exchange, Failure, Opening, Opt, QueryResult},
 };
 use secrets::Secrets;
 use tokio::{net::TcpStream, sync::OnceCell};
@@ -146,7 +146,7 @@ impl<'a> Session<'a> {
             Err(no_reply) => {
                 if !opened_here {
                     let why = "the connection that it was to share did not open".to_owned();
-                    self.end(nth, Told::Failed { why, failure: NoUse::Other });
+                    self.end(nth, QueryResult::Failed { why, failure: NoUse::Other });
                 }
                 return Err(no_reply.clone());
             }
@@ -160,7 +160,7 @@ impl<'a> Session<'a> {
             Err(reason) => {
                 let (told, no_reply) = match (reason, channel.stray()) {
                     (Reason::Timeout, Some((failure, why))) => (
-                        Told::BadReply { why: why.clone(), failure: *failure },
+                        QueryResult::BadReply { why: why.clone(), failure: *failure },
                         NoReply::new(
                             Reason::BadReply,
                             format!("{server} sent nothing that answers the question: {why}"),
@@ -168,14 +168,14 @@ impl<'a> Session<'a> {
                     ),
                     (Reason::Timeout, None) => {
                         let what = cut(&format!("{server} did not answer"), reason, PATIENCE);
-                        (Told::Timeout, NoReply::new(reason, what))
+                        (QueryResult::Timeout, NoReply::new(reason, what))
                     }
                     (_, stray) => {
                         let so_far = match stray {
                             Some(_) => format!("{server} sent only what does not answer the question"),
                             None => format!("{server} did not answer"),
                         };
-                        (Told::Abandoned, NoReply::new(reason, cut(&so_far, reason, PATIENCE)))
+                        (QueryResult::Abandoned, NoReply::new(reason, cut(&so_far, reason, PATIENCE)))
                     }
                 };
                 self.end(nth, told);
@@ -188,11 +188,11 @@ impl<'a> Session<'a> {
                 for record in &mut message.answers {
                     record.ttl = record.ttl.saturating_sub(came.age);
                 }
-                self.end(nth, Told::Reply { reply: words::reply(&message, came.bytes.len()) });
+                self.end(nth, QueryResult::Reply { reply: words::reply(&message, came.bytes.len()) });
                 Ok(message)
             }
             Err(Unfit { why, failure }) => {
-                self.end(nth, Told::BadReply { why: why.clone(), failure });
+                self.end(nth, QueryResult::BadReply { why: why.clone(), failure });
                 Err(NoReply::new(Reason::BadReply, format!("{server} sent what does not answer the question: {why}")))
             }
         }
@@ -232,13 +232,13 @@ impl<'a> Session<'a> {
             opt,
             opening: None,
             tls: None,
-            result: Told::Abandoned,
+            result: QueryResult::Abandoned,
         });
         let nth = log.len() - 1;
         (nth, message, bytes)
     }
 
-    fn end(&self, nth: usize, told: Told) {
+    fn end(&self, nth: usize, told: QueryResult) {
         let exchange = &mut self.log.borrow_mut()[nth];
         exchange.duration_us = self.probe.clock.us().saturating_sub(exchange.start_us);
         exchange.result = told;
@@ -276,9 +276,9 @@ impl<'a> Session<'a> {
             Ok(stream) => stream,
             Err(Failure { reason, what }) => {
                 let told = match reason {
-                    Reason::MaxTime | Reason::Interrupted => Told::Abandoned,
-                    Reason::Timeout => Told::Timeout,
-                    _ => Told::Failed { why: what.clone(), failure: NoUse::Other },
+                    Reason::MaxTime | Reason::Interrupted => QueryResult::Abandoned,
+                    Reason::Timeout => QueryResult::Timeout,
+                    _ => QueryResult::Failed { why: what.clone(), failure: NoUse::Other },
                 };
                 self.end(nth, told);
                 return Err(NoReply::new(reason, format!("no TLS with {}: {what}", self.named())));
@@ -302,7 +302,7 @@ impl<'a> Session<'a> {
                     Route::NoHost => "no host of this lab has that address",
                     _ => "nothing listens there in this lab",
                 };
-                self.end(nth, Told::Failed { why: why.to_owned(), failure: NoUse::Unreachable });
+                self.end(nth, QueryResult::Failed { why: why.to_owned(), failure: NoUse::Unreachable });
                 return Err(NoReply::new(Reason::ResolverDown, format!("{server} cannot be asked: {why}")));
             }
         };
@@ -314,20 +314,20 @@ impl<'a> Session<'a> {
                 return Ok(stream);
             }
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => (
-                Told::NothingListens,
+                QueryResult::NothingListens,
                 Reason::ResolverDown,
                 format!("no connection: nothing listens at {server}: the machine is there and refuses"),
             ),
             Ok(Err(error)) => {
                 let (why, failure) = failed(&error);
                 (
-                    Told::Failed { why: why.clone(), failure },
+                    QueryResult::Failed { why: why.clone(), failure },
                     Reason::ResolverDown,
                     format!("no connection to {server}: {why}"),
                 )
             }
             Err(reason) => (
-                if reason == Reason::Timeout { Told::Timeout } else { Told::Abandoned },
+                if reason == Reason::Timeout { QueryResult::Timeout } else { QueryResult::Abandoned },
                 reason,
                 cut(&format!("no connection to {server} was open"), reason, PATIENCE),
             ),
@@ -339,8 +339,8 @@ impl<'a> Session<'a> {
     fn lost(&self, nth: usize, lost: &Lost) -> NoReply {
         let why = lost.to_string();
         let told = match lost {
-            Lost::Closed => Told::Failed { why: why.clone(), failure: NoUse::HungUp },
-            _ => Told::BadReply { why: why.clone(), failure: NoUse::Malformed },
+            Lost::Closed => QueryResult::Failed { why: why.clone(), failure: NoUse::HungUp },
+            _ => QueryResult::BadReply { why: why.clone(), failure: NoUse::Malformed },
         };
         self.end(nth, told);
         NoReply::new(Reason::BadReply, format!("{} gave no answer: {why}", self.named()))

@@ -17,7 +17,7 @@ use hickory_proto::{
 use journey::{
     NoUse, Reason, TraceId,
     dns::{Question, Transport},
-    stage::{Exchange, Opt, Told},
+    stage::{Exchange, Opt, QueryResult},
 };
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::{
@@ -252,7 +252,7 @@ impl Asking<'_> {
                 Ok(Ok(length)) => match self.fitting(&buffer[..length], &talk.sent) {
                     Ok((message, nth)) => {
                         let sent = &talk.sent[nth];
-                        self.end(sent, Told::Reply { reply: words::reply(&message, length) });
+                        self.end(sent, QueryResult::Reply { reply: words::reply(&message, length) });
                         return Ok((message, sent.opt));
                     }
                     // Whoever sent it, the true answer may still come (RFC 5452 §9.1).
@@ -292,7 +292,7 @@ impl Asking<'_> {
     /// The visit ended while this was waited for.
     fn given_up(&self, talk: &Talk, first: usize, reason: Reason, wait: Duration) -> NoReply {
         let address = self.peer.server.address;
-        talk.sent[first..].iter().for_each(|sent| self.end(sent, Told::Abandoned));
+        talk.sent[first..].iter().for_each(|sent| self.end(sent, QueryResult::Abandoned));
         let so_far = match &talk.unfit {
             Some(_) => format!("{address} sent only what does not answer the question"),
             None => format!("{address} did not answer"),
@@ -304,8 +304,8 @@ impl Asking<'_> {
     fn in_vain(&self, talk: &Talk, first: usize) -> NoReply {
         let address = self.peer.server.address;
         let told = match &talk.unfit {
-            Some(Unfit { why, failure }) => Told::BadReply { why: why.clone(), failure: *failure },
-            None => Told::Timeout,
+            Some(Unfit { why, failure }) => QueryResult::BadReply { why: why.clone(), failure: *failure },
+            None => QueryResult::Timeout,
         };
         talk.sent[first..].iter().for_each(|sent| self.end(sent, told.clone()));
         let no_reply = match &talk.unfit {
@@ -346,7 +346,10 @@ impl Asking<'_> {
             Ok(Ok(reply)) => reply,
             Ok(Err(error)) => return Err(self.broken(&transmission, &error)),
             Err(reason) => {
-                self.end(&transmission, if reason == Reason::Timeout { Told::Timeout } else { Told::Abandoned });
+                self.end(
+                    &transmission,
+                    if reason == Reason::Timeout { QueryResult::Timeout } else { QueryResult::Abandoned },
+                );
                 let what = cut(&format!("{address} did not answer over tcp"), reason, limit);
                 return Err(NoReply { is_unanswered: reason == Reason::Timeout, ..NoReply::new(reason, what) });
             }
@@ -354,11 +357,11 @@ impl Asking<'_> {
         transmission.bytes.clear();
         match self.fitting(&reply, std::slice::from_ref(&transmission)) {
             Ok((message, _)) => {
-                self.end(&transmission, Told::Reply { reply: words::reply(&message, reply.len()) });
+                self.end(&transmission, QueryResult::Reply { reply: words::reply(&message, reply.len()) });
                 Ok(message)
             }
             Err(Unfit { why, failure }) => {
-                self.end(&transmission, Told::BadReply { why: why.clone(), failure });
+                self.end(&transmission, QueryResult::BadReply { why: why.clone(), failure });
                 let what = format!("{address} sent over tcp what does not answer the question: {why}");
                 Err(NoReply::new(Reason::BadReply, what))
             }
@@ -413,7 +416,7 @@ impl Asking<'_> {
             opt,
             opening: None,
             tls: None,
-            result: Told::Abandoned,
+            result: QueryResult::Abandoned,
         });
         Sent { nth: log.len() - 1, id: message.metadata.id, opt, bytes }
     }
@@ -423,7 +426,7 @@ impl Asking<'_> {
         self.log.borrow_mut()[sent.nth].sent_us = Some(at_us);
     }
 
-    fn end(&self, sent: &Sent, told: Told) {
+    fn end(&self, sent: &Sent, told: QueryResult) {
         let exchange = &mut self.log.borrow_mut()[sent.nth];
         exchange.duration_us = self.probe.clock.us().saturating_sub(exchange.start_us);
         exchange.result = told;
@@ -445,12 +448,12 @@ impl Asking<'_> {
         let address = format!("{} over {transport}", self.peer.server.address);
         let (told, reason, what) = match error.kind() {
             io::ErrorKind::ConnectionRefused => (
-                Told::NothingListens,
+                QueryResult::NothingListens,
                 Reason::ResolverDown,
                 format!("nothing listens on {address}: the machine is there and refuses"),
             ),
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => (
-                Told::Failed {
+                QueryResult::Failed {
                     why: "the server closed the connection without an answer".to_owned(),
                     failure: NoUse::HungUp,
                 },
@@ -460,7 +463,7 @@ impl Asking<'_> {
             _ => {
                 let (why, failure) = failed(error);
                 (
-                    Told::Failed { why: why.clone(), failure },
+                    QueryResult::Failed { why: why.clone(), failure },
                     Reason::ResolverDown,
                     format!("{address} cannot be asked: {why}"),
                 )

@@ -45,7 +45,7 @@ pub enum Command {
 
 /// What a service was told, read.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct Configured {
     /// The host's name.
     pub name: String,
     /// The host.
@@ -89,7 +89,7 @@ pub enum ArgsError {
 
 impl Args {
     /// Reads the world and finds the host in it.
-    pub fn read(&self) -> Result<Told, ArgsError> {
+    pub fn read(&self) -> Result<Configured, ArgsError> {
         let path = self.world.display().to_string();
         let text = world::read_text(&self.world).map_err(|source| ArgsError::Read { path: path.clone(), source })?;
         let mut world = World::parse(&text, &path)?;
@@ -101,11 +101,11 @@ impl Args {
             return Err(ArgsError::PlayedBy { path, host: self.host.clone(), by });
         }
         let files = Files::beside(&self.world);
-        Ok(Told { name: self.host.clone(), host, world, files, authority: None })
+        Ok(Configured { name: self.host.clone(), host, world, files, authority: None })
     }
 }
 
-impl Told {
+impl Configured {
     /// The host's admin port, as `healthcheck` asks it: its first address.
     pub fn admin(&self) -> Option<SocketAddr> {
         Some(SocketAddr::new(*self.host.addresses.first()?, self.world.network.admin_port))

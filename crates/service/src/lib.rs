@@ -34,7 +34,7 @@ pub mod seats;
 pub mod start;
 pub mod tls;
 
-pub use args::{Args, Command, Told};
+pub use args::{Args, Command, Configured};
 pub use bind::Bound;
 pub use clock::Clock;
 pub use door::Door;

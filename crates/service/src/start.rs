@@ -23,7 +23,7 @@ use tracing_subscriber::{
 };
 use world::{Protocol, Token, fault::Faults};
 
-use crate::{Args, Bound, Clock, Command, History, Ready, Reload, Stop, Told, admin, tls};
+use crate::{Args, Bound, Clock, Command, Configured, History, Ready, Reload, Stop, admin, tls};
 
 /// How long a service may finish what it has begun once it was told to stop.
 pub const GRACE: Duration = Duration::from_secs(3);
@@ -97,7 +97,7 @@ pub trait Service {
     type Error: std::error::Error + Send + Sync + 'static;
 
     /// Reads and checks everything; touches no socket.
-    fn configure(told: &Told) -> Result<Self::Config, Self::Error>;
+    fn configure(told: &Configured) -> Result<Self::Config, Self::Error>;
 
     /// Serves on these sockets until it is told to stop, then finishes what it began.
     fn run(sockets: Bound, config: Self::Config, signals: Signals) -> impl Future<Output = io::Result<Ended>> + Send;
@@ -168,7 +168,7 @@ pub fn raise_file_limit() {
 }
 
 /// The authority that services on this machine share, in the user's data directory.
-fn authority(told: &Told) -> Result<Arc<Authority>, ca::Error> {
+fn authority(told: &Configured) -> Result<Arc<Authority>, ca::Error> {
     let dir = ca::data_dir(|name| std::env::var_os(name));
     let authority = Authority::open_or_in_memory(dir.as_deref(), &tls::scope(&told.world), SystemTime::now())?;
     match authority.kept_in() {
@@ -182,7 +182,7 @@ fn authority(told: &Told) -> Result<Arc<Authority>, ca::Error> {
     Ok(Arc::new(authority))
 }
 
-fn serve<S: Service>(told: &mut Told) -> Result<(), Box<dyn std::error::Error>> {
+fn serve<S: Service>(told: &mut Configured) -> Result<(), Box<dyn std::error::Error>> {
     log_to_stderr();
     raise_file_limit();
     if told.host.speaks_tls() {

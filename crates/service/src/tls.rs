@@ -17,14 +17,14 @@ use tokio::{
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, server::TlsStream};
 use world::World;
 
-use crate::{Stop, Told, linger};
+use crate::{Configured, Stop, linger};
 
 /// What the authority of this world may speak for.
 pub fn scope(world: &World) -> Scope {
     Scope::new(world.tls_names(), [world.network.v4.into(), world.network.v6.into()])
 }
 
-impl Told {
+impl Configured {
     /// The host's side of TLS, with a fresh key and a certificate for its names, its addresses and loopback, where the
     /// sockets of the embedded lab are; none where it was given no authority. `alpn` as [`ca::server_config`] wants it.
     pub fn server_config(&self, alpn: &[&str]) -> Result<Option<Arc<ServerConfig>>, ca::Error> {

@@ -8,7 +8,7 @@ use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use futures_util::future::join_all;
 use journey::{
-    Event, Evidence, Observer, Said, TraceId, chronicle,
+    Event, Evidence, HostReport, Observer, TraceId, chronicle,
     evidence::Placed,
     report::{AcceptQueue, Report, Reported},
 };
@@ -62,7 +62,7 @@ pub async fn collect(
         let conversation = conversation.filter(|conversation| conversation.host == host.name);
         async move {
             if let Some(by) = &host.played_by {
-                return (host, Err(Said::NotAsked { why: format!("played by {by}, which does not report") }));
+                return (host, Err(HostReport::NotAsked { why: format!("played by {by}, which does not report") }));
             }
             let traced = ask(client, host, &format!("trace={trace}")).await;
             let said = match (traced, conversation) {
@@ -72,7 +72,7 @@ pub async fn collect(
                 }
                 (traced, _) => traced,
             };
-            (host, said.map_err(|why| Said::Silent { why }))
+            (host, said.map_err(|why| HostReport::Silent { why }))
         }
     });
     let mut collected = Collected::default();
@@ -134,7 +134,7 @@ async fn ask(client: &reqwest::Client, host: &BookHost, query: &str) -> Result<R
 }
 
 /// Lays a report's events on the visit's clock, where they are of the same kernel's; otherwise only their order is kept.
-fn place(report: Report, host: &BookHost, clock: Clock, events: &mut Vec<Event>) -> Said {
+fn place(report: Report, host: &BookHost, clock: Clock, events: &mut Vec<Event>) -> HostReport {
     let same_clock = is_this_clock(&report);
     let placed = if same_clock { Placed::Clock } else { Placed::Order };
     let count = report.events.len();
@@ -146,7 +146,7 @@ fn place(report: Report, host: &BookHost, clock: Clock, events: &mut Vec<Event>)
         what: reported.what,
     }));
     let queues = report.queues.into_iter().map(|queue| in_world(queue, host)).collect();
-    Said::Reported { events: count, same_clock, overwritten: report.overwritten, queues }
+    HostReport::Reported { events: count, same_clock, overwritten: report.overwritten, queues }
 }
 
 /// The host knows its sockets; the journey has the world's addresses, which some stand in for.

@@ -3,7 +3,7 @@
 use diagnosis::{
     causes,
     findings::findings,
-    verdict::{Case, judge},
+    verdict::{Facts, judge},
 };
 use journey::{
     Event, Hop, Journey, KnownHost, MadeBy, Observer, Outcome, Place, SCHEMA_VERSION, Stage, TraceId,
@@ -188,7 +188,7 @@ impl Visit<'_> {
             Place::EmbeddedLab { .. } => self.faults_again(),
             _ => Vec::new(),
         };
-        let case = Case {
+        let case = Facts {
             hops: &seen.hops,
             events: &seen.events,
             hosts: &seen.hosts,
@@ -205,7 +205,7 @@ impl Visit<'_> {
             Some(why) => Some(RootWalk { why: Some(why), ..walked(probe, &seen.hops, Servers::First).await }),
             None => None,
         };
-        let (outcome, exit_code) = judge(&Case { walk: in_doubt.as_ref().or(case.walk), ..case });
+        let (outcome, exit_code) = judge(&Facts { walk: in_doubt.as_ref().or(case.walk), ..case });
         Judged { outcome, exit_code, root_walk: in_doubt.or(wanted) }
     }
 }

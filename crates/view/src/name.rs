@@ -8,7 +8,7 @@ use journey::{
     chronicle::YOU,
     dns::{Meaning, Question, Record, Reply, Transport},
     event::ClosedBy,
-    stage::{Exchange, LessEdns, Name, NameSource, Opt, SearchCost, Told, Verified},
+    stage::{Exchange, LessEdns, Name, NameSource, Opt, QueryResult, SearchCost, Verified},
 };
 
 use super::{
@@ -115,7 +115,7 @@ fn searched(page: &mut Page, name: &Name) {
 
 /// The server's name for itself: that of one instance among many behind an address, where it is not the host's own.
 fn nsid(page: &mut Page, journey: &Journey, exchange: &Exchange, verbose: bool, named: &mut Option<String>) {
-    let Told::Reply { reply } = &exchange.result else { return };
+    let QueryResult::Reply { reply } = &exchange.result else { return };
     let Some(nsid) = reply.edns.as_ref().and_then(|edns| edns.nsid.as_deref()) else { return };
     let is_known = journey.host_of(exchange.server.ip()) == Some(nsid) || named.as_deref() == Some(nsid);
     if verbose || !is_known {
@@ -155,22 +155,22 @@ fn one_exchange(page: &mut Page, journey: &Journey, known: Known<'_>, exchange: 
         Opt::Absent => line.push(plain("without EDNS: ")),
     }
     match &exchange.result {
-        Told::Reply { reply } => {
+        QueryResult::Reply { reply } => {
             line.push(piece(ink(reply), meaning(journey, reply)));
             line.push(dim(format!("  {} {}", reply.rcode, reply.flags.names().join(" "))));
             if went_on {
                 line.push(piece(Ink::Warn, "  after this stage"));
             }
         }
-        Told::Timeout => line.push(piece(Ink::Bad, "no answer in time")),
-        Told::Abandoned if went_on => line.push(piece(Ink::Bad, "no answer, also not after this stage")),
-        Told::Abandoned => line.push(dim("not waited for any longer")),
-        Told::NothingListens => line.push(piece(Ink::Bad, "refused: nothing listens on that port")),
-        Told::Failed { why, .. } | Told::BadReply { why, .. } => line.push(piece(Ink::Bad, why)),
+        QueryResult::Timeout => line.push(piece(Ink::Bad, "no answer in time")),
+        QueryResult::Abandoned if went_on => line.push(piece(Ink::Bad, "no answer, also not after this stage")),
+        QueryResult::Abandoned => line.push(dim("not waited for any longer")),
+        QueryResult::NothingListens => line.push(piece(Ink::Bad, "refused: nothing listens on that port")),
+        QueryResult::Failed { why, .. } | QueryResult::BadReply { why, .. } => line.push(piece(Ink::Bad, why)),
     }
     page.line_with_right(INDENT + 13, &line, &dim(duration(exchange.duration_us)));
     opened(page, journey, exchange, verbose);
-    let Told::Reply { reply } = &exchange.result else { return };
+    let QueryResult::Reply { reply } = &exchange.result else { return };
     for error in reply.edns.iter().flat_map(|edns| &edns.errors) {
         // Code 0 is "Other Error": the text alone says something.
         let name = if error.code == 0 { String::new() } else { format!("{} ({}): ", error.name, error.code) };

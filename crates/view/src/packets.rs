@@ -4,17 +4,17 @@
 //! | module | what |
 //! |---|---|
 //! | `scene` | a capture as views see it |
-//! | `story` | this machine's own frames in few lines |
-//! | `beat` | one of these lines |
+//! | `brief` | this machine's own frames in few lines |
+//! | `line` | one of these lines |
 //! | `said` | what a frame says there, and to whom |
 //! | `frames` | every frame |
 //! | `tables` | neighbours, what switches learned, sockets, counters |
 
-mod beat;
+mod brief;
 mod frames;
+mod line;
 mod said;
 pub(super) mod scene;
-mod story;
 mod tables;
 
 use journey::{
@@ -35,7 +35,7 @@ pub(super) fn condensed(page: &mut Page, journey: &Journey) {
     let Some(capture) = journey.capture.frames() else { return };
     page.gap();
     head(page, capture);
-    story::told(page, &Scene::of(journey, capture));
+    brief::told(page, &Scene::of(journey, capture));
 }
 
 /// Every frame, and the tables; why there are none, where there are none.

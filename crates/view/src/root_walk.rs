@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use diagnosis::findings::is_compared;
 use journey::{
     Journey,
-    root_walk::{Asked, End, Finding, Group, Learned, RootWalk, Said, Search, Server, Servers, Zone},
-    stage::{Exchange, Told},
+    root_walk::{Asked, End, Finding, Group, Learned, RootWalk, Search, Server, ServerAnswer, Servers, Zone},
+    stage::{Exchange, QueryResult},
 };
 
 use super::{
@@ -168,24 +168,26 @@ fn one_server(page: &mut Page, server: &Server, asked: &Asked, verbose: bool) {
 
 fn nsid(exchange: &Exchange) -> Option<&str> {
     match &exchange.result {
-        Told::Reply { reply } => reply.edns.as_ref()?.nsid.as_deref(),
+        QueryResult::Reply { reply } => reply.edns.as_ref()?.nsid.as_deref(),
         _ => None,
     }
 }
 
-fn in_words(said: &Said) -> (Ink, String) {
+fn in_words(said: &ServerAnswer) -> (Ink, String) {
     match said {
-        Said::Referral { zone, .. } => (Ink::Plain, format!("→ {zone}")),
-        Said::Answer { addresses } => {
+        ServerAnswer::Referral { zone, .. } => (Ink::Plain, format!("→ {zone}")),
+        ServerAnswer::Answer { addresses } => {
             let ttl = addresses.iter().filter_map(|address| address.ttl).min();
             let ttl = ttl.map_or_else(String::new, |ttl| format!(", the zone's TTL {ttl} s"));
             (Ink::Good, format!("{}{ttl}", count(addresses.len(), "record")))
         }
-        Said::Alias { of } => (Ink::Plain, format!("an alias of {of}")),
-        Said::AliasLoop => (Ink::Bad, "aliases in a circle".to_owned()),
-        Said::NoSuchName => (Ink::Bad, "no such name".to_owned()),
-        Said::NoData => (Ink::Warn, "the name has no address".to_owned()),
-        Said::Lame { why } | Said::Dead { why } | Said::Unreachable { why } => (Ink::Bad, why.clone()),
+        ServerAnswer::Alias { of } => (Ink::Plain, format!("an alias of {of}")),
+        ServerAnswer::AliasLoop => (Ink::Bad, "aliases in a circle".to_owned()),
+        ServerAnswer::NoSuchName => (Ink::Bad, "no such name".to_owned()),
+        ServerAnswer::NoData => (Ink::Warn, "the name has no address".to_owned()),
+        ServerAnswer::Lame { why } | ServerAnswer::Dead { why } | ServerAnswer::Unreachable { why } => {
+            (Ink::Bad, why.clone())
+        }
     }
 }
 
@@ -200,14 +202,14 @@ fn one_exchange(page: &mut Page, exchange: &Exchange) {
         exchange.transport.as_str()
     );
     let result = match &exchange.result {
-        Told::Reply { reply } => format!("{} {}", reply.rcode, reply.flags.names().join(" ")),
-        Told::Timeout => "no answer in time".to_owned(),
-        Told::Abandoned => "not waited for any longer".to_owned(),
-        Told::NothingListens => "refused: nothing listens on that port".to_owned(),
-        Told::Failed { why, .. } | Told::BadReply { why, .. } => why.clone(),
+        QueryResult::Reply { reply } => format!("{} {}", reply.rcode, reply.flags.names().join(" ")),
+        QueryResult::Timeout => "no answer in time".to_owned(),
+        QueryResult::Abandoned => "not waited for any longer".to_owned(),
+        QueryResult::NothingListens => "refused: nothing listens on that port".to_owned(),
+        QueryResult::Failed { why, .. } | QueryResult::BadReply { why, .. } => why.clone(),
     };
     page.line_with_right(deep + 5, &[dim(question), dim(result)], &dim(duration(exchange.duration_us)));
-    let Told::Reply { reply } = &exchange.result else { return };
+    let QueryResult::Reply { reply } = &exchange.result else { return };
     for (section, records) in
         [("answer", &reply.answer), ("authority", &reply.authority), ("additional", &reply.additional)]
     {

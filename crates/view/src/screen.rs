@@ -1,7 +1,7 @@
 //! A journey for people: what was visited where, every stage, the time line, the verdict.
 
 use journey::{
-    Evidence, Hop, Journey, LabNetwork, Place, Said, Stage, StageName, StageState, What,
+    Evidence, Hop, HostReport, Journey, LabNetwork, Place, Stage, StageName, StageState, What,
     chronicle::YOU,
     stage::{Attempt, Close, Closer, Connect, Did, Framing, Header, Name, NameSource, PeerEnd, Receive, Send, Tried},
 };
@@ -473,8 +473,8 @@ fn verdict(page: &mut Page, journey: &Journey) {
         .observers
         .iter()
         .filter_map(|observer| match &observer.said {
-            Said::Silent { why } => Some(format!("{} ({why})", observer.host)),
-            Said::Reported { .. } | Said::NotAsked { .. } => None,
+            HostReport::Silent { why } => Some(format!("{} ({why})", observer.host)),
+            HostReport::Reported { .. } | HostReport::NotAsked { .. } => None,
         })
         .collect();
     if !silent.is_empty() {
@@ -490,7 +490,7 @@ fn verdict(page: &mut Page, journey: &Journey) {
 fn not_asked(page: &mut Page, journey: &Journey) {
     let mut whys: Vec<(&str, Vec<String>)> = Vec::new();
     for observer in &journey.observers {
-        let Said::NotAsked { why } = &observer.said else { continue };
+        let HostReport::NotAsked { why } = &observer.said else { continue };
         match whys.iter_mut().find(|(known, _)| known == why) {
             Some((_, hosts)) => hosts.push(observer.host.clone()),
             None => whys.push((why, vec![observer.host.clone()])),

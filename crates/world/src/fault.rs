@@ -5,7 +5,7 @@
 //! | [`kind`] | the words: which faults there are, at whom, and what each does |
 //! | [`mod@write`] | how a fault is written and read: `auth1:slow=300ms,type=A,first=2` |
 //! | [`rtype`] | the record types that a fault may be meant for |
-//! | [`course`] | when: which of the occurrences that a fault is meant for it meets |
+//! | [`schedule`] | when: which of the occurrences that a fault is meant for it meets |
 //! | [`set`] | the faults that are in force at a host, or in the network |
 //! | [`shared`] | the same, shared between who sets them and who applies them |
 //!
@@ -22,18 +22,18 @@
 //! # Ok::<_, world::fault::FaultError>(())
 //! ```
 
-pub mod course;
 mod fits;
 pub mod kind;
 pub mod rtype;
+pub mod schedule;
 pub mod set;
 pub mod shared;
 pub mod write;
 
 use std::{net::IpAddr, time::Duration};
 
-pub use course::{Course, Flow};
 pub use kind::{Kind, Role};
+pub use schedule::{Flow, Schedule};
 pub use set::{Fit, Listed, Met, Set, Waits};
 pub use shared::Faults;
 

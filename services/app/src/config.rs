@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustls::ServerConfig;
-use service::{Told, tls::Flawed};
+use service::{Configured, tls::Flawed};
 
 use crate::http::{ALPN, MEMORY};
 
@@ -62,7 +62,7 @@ pub struct Limits {
 /// Whoever visits, as the world calls him.
 const YOU: &str = "you";
 
-fn clients(told: &Told) -> Vec<(String, Vec<IpAddr>)> {
+fn clients(told: &Configured) -> Vec<(String, Vec<IpAddr>)> {
     let hosts = told.world.hosts.iter().map(|(name, host)| (name.clone(), host.addresses.clone()));
     hosts.chain([(YOU.to_owned(), told.world.network.you.clone())]).collect()
 }
@@ -100,7 +100,7 @@ pub enum ConfigError {
 
 impl Config {
     /// What the world says about this host.
-    pub fn new(told: &Told) -> Result<Self, ConfigError> {
+    pub fn new(told: &Configured) -> Result<Self, ConfigError> {
         let host = told.name.clone();
         let Some(app) = &told.host.app else { return Err(ConfigError::NoApp { host }) };
         let check = |fine: bool, key, value, why| {
@@ -178,9 +178,9 @@ mod tests {
 
     use super::*;
 
-    fn told(host: &str, change: impl FnOnce(&mut world::App)) -> Told {
+    fn told(host: &str, change: impl FnOnce(&mut world::App)) -> Configured {
         let world = World::built_in();
-        let mut told = Told {
+        let mut told = Configured {
             name: host.to_owned(),
             host: world.hosts[host].clone(),
             world: world.clone(),

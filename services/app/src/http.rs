@@ -8,7 +8,7 @@
 //! | `stream` | what a connection is carried by: a TCP socket, or TLS over one |
 //! | `metered` | the stream, measured |
 //! | `heads` | where the heads of requests end in what was read |
-//! | `h2` | HTTP/2, on the crate h2; where its frames end, the crate `frames` tells |
+//! | `h2` | HTTP/2, on the crate h2; where its frames end, the crate `h2_frames` tells |
 //! | `request` | what a request asks for, and its body |
 //! | `route` | what a path asks for |
 //! | `exchange` | one request and its answer |

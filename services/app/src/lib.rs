@@ -41,7 +41,7 @@ pub use config::{Config, ConfigError, Limits};
 use std::{io, sync::Arc};
 
 use prometheus_client::registry::Registry;
-use service::{Bound, Door, Ended, Recorder, Seats, Service, Signals, Stop, Told, admin::Admin, ring};
+use service::{Bound, Configured, Door, Ended, Recorder, Seats, Service, Signals, Stop, admin::Admin, ring};
 use socket2::SockRef;
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 use tracing::info;
@@ -72,7 +72,7 @@ impl Service for App {
     type Config = Config;
     type Error = ConfigError;
 
-    fn configure(told: &Told) -> Result<Config, ConfigError> {
+    fn configure(told: &Configured) -> Result<Config, ConfigError> {
         Config::new(told)
     }
 

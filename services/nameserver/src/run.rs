@@ -7,7 +7,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
-use service::{Bound, Ended, Recorder, Service, Signals, Told, ring::DEFAULT_CAPACITY, start::GRACE};
+use service::{Bound, Configured, Ended, Recorder, Service, Signals, ring::DEFAULT_CAPACITY, start::GRACE};
 use tokio::{sync::oneshot, time::timeout};
 use tracing::{error, info};
 use world::{AddressBook, fault::Role};
@@ -63,7 +63,7 @@ impl Service for Nameserver {
     type Config = Config;
     type Error = ConfigError;
 
-    fn configure(told: &Told) -> Result<Config, ConfigError> {
+    fn configure(told: &Configured) -> Result<Config, ConfigError> {
         let Some(spec) = &told.host.nameserver else {
             return Err(ConfigError::NotANameserver(told.name.clone()));
         };

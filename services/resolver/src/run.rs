@@ -5,7 +5,7 @@ use std::{io, net::IpAddr, sync::Arc, time::Duration};
 use dns::serve::{Faulty, Limits, Metrics, Secure, Server};
 use ipnet::IpNet;
 use prometheus_client::registry::Registry;
-use service::{Bound, Ended, Recorder, Service, Signals, Told, ring::DEFAULT_CAPACITY, start::GRACE};
+use service::{Bound, Configured, Ended, Recorder, Service, Signals, ring::DEFAULT_CAPACITY, start::GRACE};
 use tracing::{error, info};
 use world::{AddressBook, Files, Renumber, fault::Role};
 
@@ -94,7 +94,7 @@ impl Service for Resolver {
     type Config = Config;
     type Error = ConfigError;
 
-    fn configure(told: &Told) -> Result<Config, ConfigError> {
+    fn configure(told: &Configured) -> Result<Config, ConfigError> {
         let Some(spec) = &told.host.resolver else {
             return Err(ConfigError::NotAResolver(told.name.clone()));
         };

@@ -87,7 +87,7 @@ fn by_walk_in_a_circle(evidence: &Evidence<'_>, wanted: Trouble) -> Option<Cause
         .servers
         .iter()
         .flat_map(|server| &server.addresses)
-        .find(|asked| asked.said.as_ref().is_some_and(journey::root_walk::Said::is_usable))?;
+        .find(|asked| asked.said.as_ref().is_some_and(journey::root_walk::ServerAnswer::is_usable))?;
     let host = evidence.named(by.address.ip());
     let what = format!("the aliases that {host} serves lead in a circle, as the walk found: {what}");
     Some(Cause::new(wanted, Some(host), what).broke(true).sure(Sure::Likely).on([evidence.stage(StageName::Name)]))

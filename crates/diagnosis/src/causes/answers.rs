@@ -10,7 +10,7 @@ use journey::{
     Basis, Cause, Event, Reason, StageName, Sure, Trouble, What,
     dns::{Meaning, Question, Reply},
     root_walk::{End, Finding},
-    stage::{Did, NameSource, Told, Tried},
+    stage::{Did, NameSource, QueryResult, Tried},
 };
 
 /// An authority's "no".
@@ -149,7 +149,7 @@ fn end_of_chain<'r>(reply: &'r Reply, asked: &'r str) -> &'r str {
 /// The resolver's report that it had its "no" in its cache: for each type to which it said no.
 fn hit_of_no<'a>(evidence: &Evidence<'a>, end: &str) -> Option<(&'a Event, u32)> {
     let denied = evidence.name()?.exchanges.iter().filter_map(|exchange| match &exchange.result {
-        Told::Reply { reply } if matches!(reply.meaning, Meaning::NoSuchName | Meaning::NoData) => {
+        QueryResult::Reply { reply } if matches!(reply.meaning, Meaning::NoSuchName | Meaning::NoData) => {
             Some(&*exchange.question.rtype)
         }
         _ => None,
@@ -246,7 +246,7 @@ fn contradiction(evidence: &Evidence<'_>) -> Option<Contradiction> {
     }
     ["A", "AAAA"].into_iter().find_map(|rtype| {
         let reply = name.exchanges.iter().rev().find_map(|exchange| match &exchange.result {
-            Told::Reply { reply } if exchange.question.rtype == rtype => Some(reply),
+            QueryResult::Reply { reply } if exchange.question.rtype == rtype => Some(reply),
             _ => None,
         })?;
         let resolver = said(reply, rtype)?;
@@ -324,7 +324,7 @@ fn by_walk(evidence: &Evidence<'_>, rtype: &str) -> Option<Word> {
     };
     let asked = search.zones.last()?.servers.iter().flat_map(|server| &server.addresses);
     let by = asked
-        .filter(|asked| asked.said.as_ref().is_some_and(journey::root_walk::Said::is_usable))
+        .filter(|asked| asked.said.as_ref().is_some_and(journey::root_walk::ServerAnswer::is_usable))
         .map(|asked| asked.address.ip());
     let by = by.map(|ip| evidence.named(ip)).next().unwrap_or_else(|| "the authority".to_owned());
     Some((addresses, by, basis))

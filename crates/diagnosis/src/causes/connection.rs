@@ -8,7 +8,7 @@ use super::{
     words::{and, ms},
 };
 use journey::{
-    Basis, Cause, Event, Reason, Said, StageName, Sure, Trouble, What,
+    Basis, Cause, Event, HostReport, Reason, StageName, Sure, Trouble, What,
     chronicle::YOU,
     stage::{Attempt, ConnectFailure, Did, Tried},
 };
@@ -169,7 +169,7 @@ fn unanswered(evidence: &Evidence<'_>, host: &str, attempts: &[&Attempt], what: 
 /// Whether the accept queue at an address is full, in words: by the host's own report, by its kernel's sockets or counters.
 pub(super) fn is_full(evidence: &Evidence<'_>, server: SocketAddr) -> Option<(String, Sure, Vec<Basis>)> {
     let host = journey::host_of(evidence.case.hosts, server.ip())?;
-    if let Some(Said::Reported { queues, .. }) = evidence.said(host)
+    if let Some(HostReport::Reported { queues, .. }) = evidence.said(host)
         && let Some(queue) = serving(queues, |queue| queue.address, server).filter(|queue| queue.is_full())
     {
         let what = format!(
@@ -214,7 +214,7 @@ fn serving<'q, T>(
 pub(super) fn waits_in_queue<'a>(evidence: &Evidence<'a>) -> Option<(String, u32)> {
     let attempt = evidence.connected().filter(|_| evidence.failed_at(StageName::Tls).is_none())?;
     let host = attempt.host.clone()?;
-    let Some(Said::Reported { queues, .. }) = evidence.said(&host) else { return None };
+    let Some(HostReport::Reported { queues, .. }) = evidence.said(&host) else { return None };
     let queue = serving(queues, |queue| queue.address, attempt.server).filter(|queue| queue.waiting > 0)?;
     let accepted = evidence.events_of(&host).any(is_served);
     (!accepted).then_some((host, queue.waiting))

@@ -7,18 +7,18 @@ use super::{
     words::{bare, is_under, same},
 };
 use journey::{
-    Basis, Event, Hop, NoUse, Reason, Said, Stage, StageName, StageState, What,
+    Basis, Event, Hop, HostReport, NoUse, Reason, Stage, StageName, StageState, What,
     chronicle::YOU,
     dns::{Meaning, Question, Reply, Transport},
     root_walk::Search,
-    stage::{Attempt, Connect, Did, Name, NameSource, Told},
+    stage::{Attempt, Connect, Did, Name, NameSource, QueryResult},
 };
 
-use crate::verdict::Case;
+use crate::verdict::Facts;
 
 /// What rules ask.
 pub(super) struct Evidence<'a> {
-    pub(super) case: &'a Case<'a>,
+    pub(super) case: &'a Facts<'a>,
     /// The request at which the visit ended.
     pub(super) hop: &'a Hop,
     pub(super) nth: usize,
@@ -74,7 +74,7 @@ pub(super) struct Referral<'a> {
 }
 
 impl<'a> Evidence<'a> {
-    pub(super) fn of(case: &'a Case<'a>) -> Option<Self> {
+    pub(super) fn of(case: &'a Facts<'a>) -> Option<Self> {
         let nth = case.hops.len().checked_sub(1)?;
         let hop = &case.hops[nth];
         let failed = hop.failed().map(|stage| {
@@ -151,10 +151,10 @@ impl<'a> Evidence<'a> {
 
     /// Whether a host told what it recorded, with nothing of it overwritten: then what it does not tell did not happen.
     pub(super) fn told_all(&self, host: &str) -> bool {
-        self.said(host).is_some_and(|said| matches!(said, Said::Reported { overwritten: 0, .. }))
+        self.said(host).is_some_and(|said| matches!(said, HostReport::Reported { overwritten: 0, .. }))
     }
 
-    pub(super) fn said(&self, host: &str) -> Option<&'a Said> {
+    pub(super) fn said(&self, host: &str) -> Option<&'a HostReport> {
         self.case.observers.iter().find(|observer| observer.host == host).map(|observer| &observer.said)
     }
 
@@ -324,22 +324,22 @@ fn queries<'a>(events: &'a [Event], hop: &Hop, is_only: bool) -> Vec<Query<'a>> 
 }
 
 /// What became of a query of this machine's own.
-pub(super) fn own(told: &Told, after_truncation: bool) -> Option<NoUse> {
+pub(super) fn own(told: &QueryResult, after_truncation: bool) -> Option<NoUse> {
     let tcp = |no_use| if after_truncation { NoUse::Truncated } else { no_use };
     match told {
-        Told::Reply { reply } => match reply.meaning {
+        QueryResult::Reply { reply } => match reply.meaning {
             Meaning::ServerFailure => Some(NoUse::ServerFailure),
             Meaning::Refused => Some(NoUse::Refused),
             Meaning::Other => Some(NoUse::OtherError),
             _ => None,
         },
-        Told::Timeout => Some(tcp(NoUse::NoAnswer)),
-        Told::Abandoned => None,
-        Told::NothingListens => Some(tcp(NoUse::NothingListens)),
-        Told::Failed { failure: NoUse::Other, .. } => Some(tcp(NoUse::Unreachable)),
-        Told::Failed { failure, .. } => Some(tcp(*failure)),
-        Told::BadReply { failure: NoUse::Other, .. } => Some(NoUse::Malformed),
-        Told::BadReply { failure, .. } => Some(*failure),
+        QueryResult::Timeout => Some(tcp(NoUse::NoAnswer)),
+        QueryResult::Abandoned => None,
+        QueryResult::NothingListens => Some(tcp(NoUse::NothingListens)),
+        QueryResult::Failed { failure: NoUse::Other, .. } => Some(tcp(NoUse::Unreachable)),
+        QueryResult::Failed { failure, .. } => Some(tcp(*failure)),
+        QueryResult::BadReply { failure: NoUse::Other, .. } => Some(NoUse::Malformed),
+        QueryResult::BadReply { failure, .. } => Some(*failure),
     }
 }
 

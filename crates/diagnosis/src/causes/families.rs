@@ -10,7 +10,7 @@ use journey::{
     Cause, Place, StageName, Sure, Trouble,
     chronicle::YOU,
     dns::Meaning,
-    stage::{Exchange, Name, NameSource, Told},
+    stage::{Exchange, Name, NameSource, QueryResult},
 };
 
 /// What has not been answered for so long has been lost, or is not answered.
@@ -44,7 +44,7 @@ fn end_us(exchange: &Exchange) -> u64 {
 }
 
 fn is_whole(exchange: &Exchange) -> bool {
-    matches!(&exchange.result, Told::Reply { reply } if reply.meaning != Meaning::Truncated)
+    matches!(&exchange.result, QueryResult::Reply { reply } if reply.meaning != Meaning::Truncated)
 }
 
 fn pairs(name: &Name) -> Vec<Pair<'_>> {
@@ -74,7 +74,7 @@ pub(super) fn unanswered(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause>
     };
     let mut found = Vec::new();
     for pair in pairs(name) {
-        let is_silent = |exchange: &&Exchange| matches!(exchange.result, Told::Timeout | Told::Abandoned);
+        let is_silent = |exchange: &&Exchange| matches!(exchange.result, QueryResult::Timeout | QueryResult::Abandoned);
         let Some(last) = pair.other.last().filter(|_| pair.other.iter().all(is_silent)) else { continue };
         let elapsed_us = end_us(last).saturating_sub(pair.start_us());
         let is_lost = evidence.is_lost(&evidence.way_of_name(YOU, last.server, last.local));
@@ -94,7 +94,7 @@ pub(super) fn unanswered(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause>
         // Without an answer for this family, there was nothing that could be connected to.
         let unreachable = evidence.failed_at(StageName::Route);
         let what = unreachable.map_or_else(|| what.clone(), |failed| format!("{what}; {}", failed.what));
-        let is_over = last.result == Told::Timeout;
+        let is_over = last.result == QueryResult::Timeout;
         found.push(
             Cause::new(wanted, Some(evidence.named(last.server.ip())), what)
                 .broke(unreachable.is_some())

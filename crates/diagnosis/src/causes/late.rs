@@ -9,7 +9,7 @@ use super::{
     traffic::{Packet, Seen, Traffic},
     words::{and, ms},
 };
-use journey::{Basis, Cause, NoUse, Reason, StageName, Sure, Trouble, What, chronicle::YOU, stage::Told};
+use journey::{Basis, Cause, NoUse, Reason, StageName, Sure, Trouble, What, chronicle::YOU, stage::QueryResult};
 
 /// A packet that stays so long on a link is late: a switch and a router need microseconds.
 const LATE_NS: i64 = 20_000_000;
@@ -190,7 +190,7 @@ fn broken(evidence: &Evidence<'_>, held: &[Held]) -> Vec<[String; 2]> {
         let queries = queries.map(|query| [query.asker.to_owned(), evidence.named(query.server.ip())]);
         let exchanges = evidence.name().into_iter().flat_map(|name| &name.exchanges);
         let own = exchanges.filter(|exchange| {
-            let is_over = failed.reason == Reason::MaxTime && exchange.result == Told::Abandoned;
+            let is_over = failed.reason == Reason::MaxTime && exchange.result == QueryResult::Abandoned;
             is_over || own(&exchange.result, false) == Some(NoUse::NoAnswer)
         });
         let own = own.filter_map(|exchange| you(evidence.named(exchange.server.ip()), exchange.duration_us));

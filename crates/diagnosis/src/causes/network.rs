@@ -24,7 +24,7 @@ fn silent(evidence: &Evidence<'_>) -> Vec<Way> {
             let is_over = matches!(failed.reason, Reason::MaxTime);
             let own = asked.filter(|exchange| {
                 is_silence(own(&exchange.result, false))
-                    || is_over && exchange.result == journey::stage::Told::Abandoned
+                    || is_over && exchange.result == journey::stage::QueryResult::Abandoned
             });
             let queries = evidence.queries.iter().filter(|query| {
                 is_silence(query.no_use)

@@ -11,7 +11,7 @@ use journey::{
     chronicle::YOU,
     dns::{Meaning, Reply, Transport},
     evidence::Placed,
-    stage::{Exchange, Name, Told},
+    stage::{Exchange, Name, QueryResult},
 };
 
 /// What a useless answer is called.
@@ -45,7 +45,7 @@ pub(super) fn events<'a>(evidence: &'a Evidence<'_>, server: SocketAddr) -> impl
 fn followed_truncation(name: &Name, exchange: &Exchange) -> bool {
     exchange.transport == Transport::Tcp
         && name.exchanges.iter().any(|other| {
-            let is_cut = matches!(&other.result, Told::Reply { reply } if reply.meaning == Meaning::Truncated);
+            let is_cut = matches!(&other.result, QueryResult::Reply { reply } if reply.meaning == Meaning::Truncated);
             is_cut && other.server == exchange.server && other.question == exchange.question
         })
 }
@@ -55,7 +55,7 @@ fn in_vain(name: &Name) -> Vec<(&Exchange, NoUse)> {
     let mut found: Vec<(&Exchange, NoUse)> = Vec::new();
     for exchange in &name.exchanges {
         let is_usable = |other: &&Exchange| {
-            let is_full = matches!(&other.result, Told::Reply { reply } if reply.meaning != Meaning::Truncated);
+            let is_full = matches!(&other.result, QueryResult::Reply { reply } if reply.meaning != Meaning::Truncated);
             other.server == exchange.server && is_full && own(&other.result, false).is_none()
         };
         let Some(no_use) = own(&exchange.result, followed_truncation(name, exchange)) else { continue };
@@ -148,21 +148,21 @@ fn of_exchange(evidence: &Evidence<'_>, exchange: &Exchange, no_use: NoUse) -> C
 
 fn because(exchange: &Exchange) -> String {
     match &exchange.result {
-        Told::Failed { why, .. } | Told::BadReply { why, .. } => format!(": {why}"),
+        QueryResult::Failed { why, .. } | QueryResult::BadReply { why, .. } => format!(": {why}"),
         _ => String::new(),
     }
 }
 
 fn rcode(exchange: &Exchange) -> &str {
     match &exchange.result {
-        Told::Reply { reply } => &reply.rcode,
+        QueryResult::Reply { reply } => &reply.rcode,
         _ => "an error",
     }
 }
 
 /// The server's own words on why (RFC 8914).
 fn ede(exchange: &Exchange) -> String {
-    let Told::Reply { reply: Reply { edns: Some(edns), .. } } = &exchange.result else { return String::new() };
+    let QueryResult::Reply { reply: Reply { edns: Some(edns), .. } } = &exchange.result else { return String::new() };
     let words = |error: &journey::dns::ExtendedError| match error.text.is_empty() {
         true => error.name.clone(),
         false => error.text.clone(),
@@ -276,12 +276,12 @@ fn server_failure(evidence: &Evidence<'_>, exchange: &Exchange, host: String) ->
 pub(super) fn asked_again(evidence: &Evidence<'_>, wanted: Trouble) -> Vec<Cause> {
     let Some(name) = evidence.name() else { return Vec::new() };
     let mut found = Vec::new();
-    for exchange in name.exchanges.iter().filter(|exchange| exchange.result == Told::Timeout) {
+    for exchange in name.exchanges.iter().filter(|exchange| exchange.result == QueryResult::Timeout) {
         let later = |other: &&Exchange| {
             other.server == exchange.server
                 && other.question == exchange.question
                 && other.start_us > exchange.start_us
-                && matches!(other.result, Told::Reply { .. })
+                && matches!(other.result, QueryResult::Reply { .. })
         };
         if let Some(later) = name.exchanges.iter().find(later) {
             let host = evidence.named(exchange.server.ip());

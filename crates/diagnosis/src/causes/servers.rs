@@ -8,11 +8,11 @@ use super::{
     words::{self, ask, bare, is_under, ms, same},
 };
 use journey::{
-    Basis, Cause, Event, NoUse, Said, StageName, Sure, Trouble, What,
+    Basis, Cause, Event, HostReport, NoUse, StageName, Sure, Trouble, What,
     chronicle::YOU,
     dns::Meaning,
     root_walk::{End, Finding},
-    stage::Told,
+    stage::QueryResult,
 };
 
 /// A question that was given up so early was not left unanswered: somebody else was faster.
@@ -57,8 +57,9 @@ fn has_answered(evidence: &Evidence<'_>, ip: IpAddr) -> bool {
 fn replies_to_walk(evidence: &Evidence<'_>, ip: IpAddr) -> impl Iterator<Item = u64> {
     let searches = evidence.case.walk.into_iter().flat_map(|walk| &walk.searches);
     let asked = searches.flat_map(journey::root_walk::Search::asked).filter(move |asked| asked.address.ip() == ip);
-    let replies =
-        asked.flat_map(|asked| &asked.exchanges).filter(|exchange| matches!(exchange.result, Told::Reply { .. }));
+    let replies = asked
+        .flat_map(|asked| &asked.exchanges)
+        .filter(|exchange| matches!(exchange.result, QueryResult::Reply { .. }));
     replies.map(|exchange| exchange.duration_us)
 }
 
@@ -242,15 +243,15 @@ fn silent(evidence: &Evidence<'_>, query: &Query<'_>, at: &str, host: &str) -> (
             let sure = if evidence.told_all(host) { Sure::Certain } else { Sure::Likely };
             (format!("{what}: it read it, and had sent nothing when the visit was over"), sure, None)
         }
-        (false, Some(Said::Silent { .. })) => {
+        (false, Some(HostReport::Silent { .. })) => {
             let what = format!("{what}, and gives no report either");
             (what, Sure::Likely, Some(format!("is {host} up at all? Look at it by itself")))
         }
-        (false, Some(Said::Reported { .. })) => {
+        (false, Some(HostReport::Reported { .. })) => {
             (format!("{what}; it reports no such question"), Sure::Likely, own::packets(evidence))
         }
         // Another vendor's server reports nothing, whatever it does.
-        (false, Some(Said::NotAsked { .. }) | None) => {
+        (false, Some(HostReport::NotAsked { .. }) | None) => {
             let tell = ask(evidence, query.server, name).map(|command| format!("ask it yourself: {command}"));
             (what, Sure::Likely, tell)
         }

@@ -8,7 +8,7 @@ use super::{
 };
 use journey::{
     Cause, Event, NoUse, Reason, StageName, Sure, Trouble, What,
-    stage::{Exchange, Told},
+    stage::{Exchange, QueryResult},
 };
 
 /// The name was found, and finding it took most of its time at one place.
@@ -99,7 +99,7 @@ fn slow_resolver<'a>(
         exchange.start_us.saturating_add(exchange.duration_us) <= end_us
             && exchange.server == address
             && is_long(exchange.duration_us)
-            && matches!(exchange.result, Told::Reply { .. })
+            && matches!(exchange.result, QueryResult::Reply { .. })
     };
     let exchange = name.exchanges.iter().find(answered)?;
     let asked = bare(&exchange.question.name);

@@ -6,8 +6,8 @@ use super::{Change, Facts};
 use journey::{
     Journey, LabNetwork, Place, StageName, StageState,
     stage::{
-        Certificate, Close, Connect, Did, Exchange, Header, Hop, Name, NameSource, Next, Receive, Route, Send, TcpInfo,
-        Tls, Told, Tried, Url, Verified,
+        Certificate, Close, Connect, Did, Exchange, Header, Hop, Name, NameSource, Next, QueryResult, Receive, Route,
+        Send, TcpInfo, Tls, Tried, Url, Verified,
     },
 };
 
@@ -190,7 +190,7 @@ fn of_name(list: &mut List<'_>, name: &Name) {
         list.add(format!("{rtype} asked over"), way.join(", "));
         let Some(last) = of_type().next_back() else { continue };
         list.add(format!("{rtype} answer"), told(last));
-        if let Told::Reply { reply } = &last.result {
+        if let QueryResult::Reply { reply } = &last.result {
             list.add_some(
                 &format!("{rtype} ttl"),
                 reply.answer.iter().map(|record| record.ttl).min().map(|ttl| format!("{ttl} s")),
@@ -205,14 +205,14 @@ fn of_name(list: &mut List<'_>, name: &Name) {
 
 fn told(exchange: &Exchange) -> String {
     match &exchange.result {
-        Told::Reply { reply } => {
+        QueryResult::Reply { reply } => {
             let records = reply.counts[0];
             format!("{}, {records} {}", reply.rcode, if records == 1 { "record" } else { "records" })
         }
-        Told::Timeout => "no answer in time".to_owned(),
-        Told::Abandoned => "not waited for any longer".to_owned(),
-        Told::NothingListens => "nothing listens there".to_owned(),
-        Told::Failed { why, .. } | Told::BadReply { why, .. } => why.clone(),
+        QueryResult::Timeout => "no answer in time".to_owned(),
+        QueryResult::Abandoned => "not waited for any longer".to_owned(),
+        QueryResult::NothingListens => "nothing listens there".to_owned(),
+        QueryResult::Failed { why, .. } | QueryResult::BadReply { why, .. } => why.clone(),
     }
 }
 

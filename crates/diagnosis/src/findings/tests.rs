@@ -10,7 +10,7 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn asked(address: &str, said: Said) -> Asked {
+fn asked(address: &str, said: ServerAnswer) -> Asked {
     Asked {
         address: SocketAddr::new(ip(address), 53),
         host: None,
@@ -23,9 +23,9 @@ fn asked(address: &str, said: Said) -> Asked {
     }
 }
 
-fn answer(ips: &[&str]) -> Said {
+fn answer(ips: &[&str]) -> ServerAnswer {
     let address = |text: &&str| Address { ip: ip(text), ttl: Some(300), host: None };
-    Said::Answer { addresses: ips.iter().map(address).collect() }
+    ServerAnswer::Answer { addresses: ips.iter().map(address).collect() }
 }
 
 fn server(name: &str, addresses: Vec<Asked>) -> Server {
@@ -73,8 +73,8 @@ fn servers_that_agree() {
 #[test]
 fn servers_that_are_of_no_use() {
     let servers = vec![
-        server("ns1.a.test.", vec![asked("10.1.0.1", Said::Lame { why: "it refuses".to_owned() })]),
-        server("ns2.a.test.", vec![asked("10.1.0.2", Said::Dead { why: "no answer".to_owned() })]),
+        server("ns1.a.test.", vec![asked("10.1.0.1", ServerAnswer::Lame { why: "it refuses".to_owned() })]),
+        server("ns2.a.test.", vec![asked("10.1.0.2", ServerAnswer::Dead { why: "no answer".to_owned() })]),
         Server { note: Some("no such name".to_owned()), ..server("ns3.b.test.", Vec::new()) },
     ];
     check(
@@ -89,7 +89,7 @@ fn servers_that_are_of_no_use() {
 
 #[test]
 fn a_family_that_this_machine_lacks_is_no_fault_of_the_servers() {
-    let no_way = || Said::Unreachable { why: "this machine has no route to that network".to_owned() };
+    let no_way = || ServerAnswer::Unreachable { why: "this machine has no route to that network".to_owned() };
     let one = server("ns1.a.test.", vec![asked("10.1.0.1", answer(&[])), asked("fd10::1", no_way())]);
     let two = server("ns2.a.test.", vec![asked("fd10::2", no_way())]);
     check(
@@ -117,7 +117,7 @@ fn copies_that_differ() {
     let other = Asked {
         serial: Some(2),
         name_servers: Some(vec!["ns1.a.test.".to_owned()]),
-        ..asked("10.1.0.2", Said::NoSuchName)
+        ..asked("10.1.0.2", ServerAnswer::NoSuchName)
     };
     let found = findings(&[search(vec![server("ns1.a.test.", vec![one]), server("ns2.a.test.", vec![other])])], &[]);
     let kinds: Vec<&str> = found
@@ -189,7 +189,7 @@ fn exchange(name: &str, rtype: &str, aa: bool, meaning: Meaning, data: &[&str]) 
         opt: journey::stage::Opt::Full,
         opening: None,
         tls: None,
-        result: Told::Reply { reply },
+        result: QueryResult::Reply { reply },
     }
 }
 
@@ -244,7 +244,7 @@ fn what_the_resolver_said() {
     check(exchange("www.a.test.", "AAAA", false, Meaning::Answer, &["fd10::1"]), both, End::Answer, None);
     // Records that were not kept cannot be compared.
     let mut many = said(Meaning::Answer, &["10.0.0.1"]);
-    if let Told::Reply { reply } = &mut many.result {
+    if let QueryResult::Reply { reply } = &mut many.result {
         reply.counts[0] = 2;
     }
     check(many, both, End::Answer, None);

@@ -2,19 +2,20 @@
 
 use std::net::SocketAddr;
 
-use super::{Case, has_been_twice, has_status, nobody_asked, raw};
+use super::{Facts, has_been_twice, has_status, nobody_asked, raw};
 use journey::{
-    Cause, Hop, Observer, Place, Reason, Said, StageName, Sure, Trouble,
+    Cause, Hop, HostReport, Observer, Place, Reason, StageName, Sure, Trouble,
     dns::Meaning,
-    stage::{CertificateFault, Did, Exchange, FaultKind, NameSource, Protocol, Tls, Told},
+    stage::{CertificateFault, Did, Exchange, FaultKind, NameSource, Protocol, QueryResult, Tls},
 };
 
 /// A lab of which no host answers any more is not a lab with a broken hop.
-pub(super) fn lab_is_gone(case: &Case<'_>) -> Option<String> {
+pub(super) fn lab_is_gone(case: &Facts<'_>) -> Option<String> {
     let Place::RunningLab { described_by } = case.place else { return None };
     // A server of another vendor never reports; that it does not is no sign of anything.
-    let mut asked = case.observers.iter().filter(|observer| !matches!(observer.said, Said::NotAsked { .. })).peekable();
-    let silent = |observer: &Observer| matches!(observer.said, Said::Silent { .. });
+    let mut asked =
+        case.observers.iter().filter(|observer| !matches!(observer.said, HostReport::NotAsked { .. })).peekable();
+    let silent = |observer: &Observer| matches!(observer.said, HostReport::Silent { .. });
     let gone = asked.peek().is_some() && asked.all(silent);
     gone.then(|| {
         format!("no host of the lab that {described_by} describes answers: does it still run? (visit lab serve)")
@@ -115,7 +116,7 @@ fn of_certificates(tls: &Tls, hop: &Hop) -> Option<String> {
 }
 
 /// What to try next. It names only what exists.
-pub(super) fn advice(case: &Case<'_>, reason: Reason, stage: StageName, hop: &Hop) -> Option<String> {
+pub(super) fn advice(case: &Facts<'_>, reason: Reason, stage: StageName, hop: &Hop) -> Option<String> {
     let (place, hops) = (case.place, case.hops);
     let families = match hop.stage(StageName::Name).map(|stage| &stage.did) {
         Some(Did::Name(name)) => {
@@ -284,7 +285,7 @@ fn is_http2(hop: &Hop) -> bool {
 fn has_replied(hop: &Hop, resolver: Option<SocketAddr>) -> String {
     let Some(Did::Name(name)) = hop.stage(StageName::Name).map(|stage| &stage.did) else { return String::new() };
     let is_cut = |exchange: &Exchange| {
-        matches!(&exchange.result, Told::Reply { reply } if reply.meaning == Meaning::Truncated)
+        matches!(&exchange.result, QueryResult::Reply { reply } if reply.meaning == Meaning::Truncated)
             && Some(exchange.server) == resolver
     };
     match resolver.filter(|_| name.exchanges.iter().any(is_cut)) {
@@ -328,9 +329,9 @@ fn other_protocol(hop: &Hop) -> Option<String> {
 }
 
 /// Whether another vendor's server plays the resolver: what it met is known from nobody.
-fn does_not_report(case: &Case<'_>, hop: &Hop) -> bool {
+fn does_not_report(case: &Facts<'_>, hop: &Hop) -> bool {
     let Some(Did::Name(name)) = hop.stage(StageName::Name).map(|stage| &stage.did) else { return false };
     let Some(NameSource::Resolver { host: Some(host), .. }) = &name.source else { return false };
-    let is_it = |observer: &Observer| observer.host == *host && matches!(observer.said, Said::NotAsked { .. });
+    let is_it = |observer: &Observer| observer.host == *host && matches!(observer.said, HostReport::NotAsked { .. });
     case.observers.iter().any(is_it)
 }

@@ -35,7 +35,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::{Said, Server, seats::Seat};
+use super::{Heard, Server, seats::Seat};
 
 /// Where queries go; clients are told so by a template like `https://dns.example.test/dns-query{?dns}` (RFC 8484 §3).
 const PATH: &str = "/dns-query";
@@ -173,15 +173,15 @@ async fn exchange<H: RequestHandler>(
         Err(refusal) => return Ok(refused(refusal)),
     };
     let answered = match Arc::clone(&server).answer(query, peer, Transport::Https).await {
-        Said::Answer(answered) => answered,
-        Said::Nothing => {
+        Heard::Answer(answered) => answered,
+        Heard::Nothing => {
             // HTTP has no way to say nothing: the exchange stays open as long as a silent connection may, and then ends
             // without a response.
             let _ = timeout(server.limits.tcp_idle, stop.cancelled()).await;
             return Err(io::ErrorKind::TimedOut.into());
         }
         // What may not be answered is no DNS query.
-        Said::Ignored => return Ok(refused((StatusCode::BAD_REQUEST, "this is no DNS query\n"))),
+        Heard::Ignored => return Ok(refused((StatusCode::BAD_REQUEST, "this is no DNS query\n"))),
     };
     let sending = server.sending(&answered);
     let fresh = freshness(&answered.bytes);

@@ -17,7 +17,7 @@ use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
 use super::{
-    Answered, Said, Server, https,
+    Answered, Heard, Server, https,
     seats::{Seat, Seats},
 };
 
@@ -162,11 +162,11 @@ async fn talk<H: RequestHandler, S: AsyncRead + AsyncWrite + Unpin>(
         tokio::select! {
             Some((answered, busy)) = answers.next() => {
                 let answered = match answered {
-                    Said::Answer(answered) => answered,
+                    Heard::Answer(answered) => answered,
                     // To the client it is a query that is not answered: it may ask another, or lose its patience.
-                    Said::Nothing => continue,
+                    Heard::Nothing => continue,
                     // What may not be answered is no DNS client; keeping the connection would only feed it.
-                    Said::Ignored => return Ok(()),
+                    Heard::Ignored => return Ok(()),
                 };
                 send(server, &mut writer, answered).await?;
                 drop(busy);

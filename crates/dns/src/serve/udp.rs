@@ -9,7 +9,7 @@ use service::Stop;
 use tokio::{net::UdpSocket, task::JoinSet, time::timeout};
 use tracing::{debug, warn};
 
-use super::{Said, Server};
+use super::{Heard, Server};
 
 /// Datagrams read before other tasks of the runtime get their turn.
 const BURST: usize = 64;
@@ -96,8 +96,8 @@ impl<H: RequestHandler> Reader<H> {
     }
 }
 
-async fn send<H: RequestHandler>(server: &Server<H>, socket: &UdpSocket, peer: SocketAddr, said: Said) {
-    let Said::Answer(answered) = said else { return };
+async fn send<H: RequestHandler>(server: &Server<H>, socket: &UdpSocket, peer: SocketAddr, said: Heard) {
+    let Heard::Answer(answered) = said else { return };
     let sending = server.sending(&answered);
     let sent = match socket.try_send_to(&answered.bytes, peer) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.send_to(&answered.bytes, peer).await,

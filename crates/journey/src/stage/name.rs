@@ -91,7 +91,7 @@ impl Name {
     pub fn less_edns(&self) -> Vec<LessEdns> {
         let mut found: Vec<LessEdns> = Vec::new();
         for exchange in self.exchanges.iter().filter(|exchange| exchange.opt != Opt::Full) {
-            let Told::Reply { reply } = &exchange.result else { continue };
+            let QueryResult::Reply { reply } = &exchange.result else { continue };
             let is_known = found.iter().any(|known| known.server == exchange.server);
             if is_known || matches!(reply.rcode.as_str(), "FORMERR" | "NOTIMP" | "SERVFAIL") {
                 continue;
@@ -100,7 +100,7 @@ impl Name {
                 before.server == exchange.server && before.question == exchange.question && before.opt < exchange.opt
             });
             let mut refused_with = before.filter_map(|before| match &before.result {
-                Told::Reply { reply } => Some(reply.rcode.clone()),
+                QueryResult::Reply { reply } => Some(reply.rcode.clone()),
                 _ => None,
             });
             let refused_with = refused_with.next_back();
@@ -112,7 +112,8 @@ impl Name {
     /// What the search list cost, where it made other names than the one that the lookup ended with.
     pub fn search_cost(&self) -> Option<SearchCost> {
         let typed = format!("{}.", self.asked.trim_end_matches('.'));
-        let named = |exchange: &&Exchange| matches!(&exchange.result, Told::Reply { reply } if reply.counts[0] > 0);
+        let named =
+            |exchange: &&Exchange| matches!(&exchange.result, QueryResult::Reply { reply } if reply.counts[0] > 0);
         let answered = self.exchanges.iter().rev().find(named).filter(|_| !self.addresses.is_empty());
         let direct = answered.map_or(typed, |exchange| exchange.question.name.clone());
         let other = |exchange: &&Exchange| !exchange.question.name.eq_ignore_ascii_case(&direct);
@@ -191,7 +192,7 @@ pub struct Exchange {
     pub tls: Option<Box<super::Tls>>,
     /// What became of it.
     #[serde(flatten)]
-    pub result: Told,
+    pub result: QueryResult,
 }
 
 /// The OPT record in a query (RFC 6891). A server that does not understand it is asked with less.
@@ -227,7 +228,7 @@ pub struct Opening {
 /// What became of a query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "result", rename_all = "snake_case")]
-pub enum Told {
+pub enum QueryResult {
     /// A reply came.
     Reply {
         /// It.

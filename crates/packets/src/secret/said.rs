@@ -18,7 +18,7 @@ const UDP: u8 = 17;
 
 /// What one side of a conversation said to the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct Transcript {
     /// The conversation.
     pub conversation: Conversation,
     /// The bytes, in as many pieces as there are gaps between them; of UDP all datagrams one behind the other.
@@ -28,7 +28,7 @@ pub struct Said {
 }
 
 /// What was said, by every side of every conversation that said anything.
-pub fn said(capture: &Capture) -> Vec<Said> {
+pub fn said(capture: &Capture) -> Vec<Transcript> {
     let mut tcp: BTreeMap<(SocketAddr, SocketAddr), Vec<Stream>> = BTreeMap::new();
     // On each link for itself: there a datagram passes once, as long as nothing doubles it.
     let mut udp: BTreeMap<(usize, SocketAddr, SocketAddr), Datagrams> = BTreeMap::new();
@@ -69,10 +69,10 @@ pub fn said(capture: &Capture) -> Vec<Said> {
     let streams = tcp.into_iter().flat_map(|((source, destination), streams)| {
         streams.into_iter().map(move |stream| {
             let (pieces, is_whole) = stream.together();
-            Said { conversation: (TCP, source, destination), pieces, is_whole }
+            Transcript { conversation: (TCP, source, destination), pieces, is_whole }
         })
     });
-    let datagrams = udp.into_iter().map(|((_, source, destination), said)| Said {
+    let datagrams = udp.into_iter().map(|((_, source, destination), said)| Transcript {
         conversation: (UDP, source, destination),
         pieces: vec![said.bytes],
         is_whole: !said.is_torn,
@@ -243,7 +243,7 @@ mod tests {
             learned_after: Vec::new(),
         };
         let capture = Capture { links: vec![link("a"), link("b")], frames, ..Capture::default() };
-        let text = |said: Said| {
+        let text = |said: Transcript| {
             let pieces: Vec<_> = said.pieces.iter().map(|piece| String::from_utf8_lossy(piece)).collect();
             (said.conversation.0, pieces.join("|"), said.is_whole)
         };

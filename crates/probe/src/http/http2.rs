@@ -3,7 +3,7 @@
 //! RFC 9113 §8.1: END_STREAM ends a response. A reset is no end, whatever its code: NO_ERROR (§8.1) says that the server
 //! needs no more of the request, and only after a complete response.
 
-use frames::Answer;
+use h2_frames::Answer;
 use hyper::HeaderMap;
 use journey::{
     Reason,

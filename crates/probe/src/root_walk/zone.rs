@@ -9,8 +9,8 @@ use hickory_proto::{
 };
 use journey::{
     Reason,
-    root_walk::{self, Asked, End, Learned, OwnAddress, Said, Servers},
-    stage::{Address, Told},
+    root_walk::{self, Asked, End, Learned, OwnAddress, ServerAnswer, Servers},
+    stage::{Address, QueryResult},
 };
 
 use super::{DEEPEST, Delegation, Found, Tree, reply};
@@ -165,7 +165,7 @@ impl Tree<'_> {
                 let said = self.said(&meaning);
                 if said.is_usable() {
                     let addresses = match &said {
-                        Said::Answer { addresses } => addresses.clone(),
+                        ServerAnswer::Answer { addresses } => addresses.clone(),
                         _ => Vec::new(),
                     };
                     found = Some(Found { meaning, addresses });
@@ -180,7 +180,7 @@ impl Tree<'_> {
     /// Asks the zone itself for the addresses of its servers that the zone above gave as glue. Only where everything is
     /// compared: to go on, the glue is enough.
     async fn check_glue(&self, delegation: &Delegation, asked: &mut [(Place, Asked)]) {
-        let is_good = |asked: &Asked| asked.said.as_ref().is_some_and(Said::is_usable);
+        let is_good = |asked: &Asked| asked.said.as_ref().is_some_and(ServerAnswer::is_usable);
         let Some((_, one)) = asked.iter_mut().find(|(_, asked)| is_good(asked)) else { return };
         let server = Server { address: one.address, waits: WAITS.to_vec(), recursion_desired: false, tcp_only: false };
         let log = Log::default();
@@ -206,7 +206,13 @@ impl Tree<'_> {
     }
 
     /// One question to one server; the error is what it means that no reply came, or None where a limit was met.
-    async fn ask(&self, server: &Server, name: &Name, rtype: RecordType, log: &Log) -> Result<Message, Option<Said>> {
+    async fn ask(
+        &self,
+        server: &Server,
+        name: &Name,
+        rtype: RecordType,
+        log: &Log,
+    ) -> Result<Message, Option<ServerAnswer>> {
         if self.questions.get() >= self.limits.questions {
             self.stop(format!("{} questions were asked, and no more are", self.limits.questions));
         }
@@ -228,23 +234,23 @@ impl Tree<'_> {
         })
     }
 
-    fn said(&self, meaning: &Meaning) -> Said {
+    fn said(&self, meaning: &Meaning) -> ServerAnswer {
         let end = |aliases: &[Name]| aliases[aliases.len() - 1].to_ascii();
         match meaning {
-            Meaning::Referral(referral) => Said::Referral {
+            Meaning::Referral(referral) => ServerAnswer::Referral {
                 zone: referral.zone.to_ascii(),
                 servers: referral.servers.iter().map(|(name, _)| name.to_ascii()).collect(),
             },
-            Meaning::Lame(why) => Said::Lame { why: why.clone() },
+            Meaning::Lame(why) => ServerAnswer::Lame { why: why.clone() },
             Meaning::End { aliases, what } => match what {
                 What::Addresses(addresses) => {
                     let one = |&(ip, ttl)| Address { ip, ttl: Some(ttl), host: self.probe.host_of(ip) };
-                    Said::Answer { addresses: addresses.iter().map(one).collect() }
+                    ServerAnswer::Answer { addresses: addresses.iter().map(one).collect() }
                 }
-                What::Elsewhere => Said::Alias { of: end(aliases) },
-                What::Circle => Said::AliasLoop,
-                What::NoData => Said::NoData,
-                What::NoSuchName => Said::NoSuchName,
+                What::Elsewhere => ServerAnswer::Alias { of: end(aliases) },
+                What::Circle => ServerAnswer::AliasLoop,
+                What::NoData => ServerAnswer::NoData,
+                What::NoSuchName => ServerAnswer::NoSuchName,
             },
         }
     }
@@ -323,19 +329,21 @@ fn note_own_word(asked: &mut Asked, zone: &Name, message: &Message) {
 }
 
 /// What it means that no reply came.
-fn silence(no_reply: NoReply, log: &Log) -> Said {
+fn silence(no_reply: NoReply, log: &Log) -> ServerAnswer {
     let log = log.borrow();
     // A lab without that host, or without that port, is not even sent the question.
-    let Some(last) = log.last() else { return Said::Dead { why: no_reply.what } };
+    let Some(last) = log.last() else { return ServerAnswer::Dead { why: no_reply.what } };
     match &last.result {
-        Told::Timeout => {
+        QueryResult::Timeout => {
             let limit: std::time::Duration = WAITS.iter().sum();
-            Said::Dead { why: format!("no answer within {} s", limit.as_secs()) }
+            ServerAnswer::Dead { why: format!("no answer within {} s", limit.as_secs()) }
         }
-        Told::NothingListens => Said::Dead { why: "nothing listens there".to_owned() },
-        Told::BadReply { why, .. } => Said::Dead { why: format!("it sent no answer to the question: {why}") },
-        Told::Failed { why, .. } => Said::Unreachable { why: why.clone() },
-        Told::Reply { .. } | Told::Abandoned => Said::Dead { why: no_reply.what },
+        QueryResult::NothingListens => ServerAnswer::Dead { why: "nothing listens there".to_owned() },
+        QueryResult::BadReply { why, .. } => {
+            ServerAnswer::Dead { why: format!("it sent no answer to the question: {why}") }
+        }
+        QueryResult::Failed { why, .. } => ServerAnswer::Unreachable { why: why.clone() },
+        QueryResult::Reply { .. } | QueryResult::Abandoned => ServerAnswer::Dead { why: no_reply.what },
     }
 }
 

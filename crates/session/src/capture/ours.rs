@@ -131,7 +131,7 @@ mod tests {
     use journey::{
         Evidence, Stage, StageState,
         dns::Question,
-        stage::{Address, Connect, Exchange, Told, Tried},
+        stage::{Address, Connect, Exchange, QueryResult, Tried},
     };
 
     use super::*;
@@ -168,7 +168,7 @@ mod tests {
             opt: journey::stage::Opt::Full,
             opening: None,
             tls: None,
-            result: Told::Timeout,
+            result: QueryResult::Timeout,
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Course, Fault, Flow};
+use super::{Fault, Flow, Schedule};
 
 /// The faults in force, each with its course.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub struct Set {
 pub struct Entry {
     id: u64,
     fault: Fault,
-    course: Course,
+    schedule: Schedule,
     struck: u64,
     // When it ends by itself, as the fault says and as whoever put it there did.
     ends: Option<Instant>,
@@ -80,14 +80,14 @@ impl Entry {
 
     /// Whether it strikes at this occurrence, which it is meant for; counts it.
     pub fn strikes(&mut self) -> bool {
-        let strikes = self.course.strikes();
+        let strikes = self.schedule.strikes();
         self.struck += u64::from(strikes);
         strikes
     }
 
     /// The same for an occurrence in a flow.
     pub fn strikes_in(&mut self, flow: &Flow) -> bool {
-        let strikes = self.course.strikes_in(flow);
+        let strikes = self.schedule.strikes_in(flow);
         self.struck += u64::from(strikes);
         strikes
     }
@@ -109,7 +109,7 @@ impl Set {
         let behind = |time: Option<Duration>| time.and_then(|time| now.checked_add(time));
         let entry = Entry {
             id: self.last,
-            course: Course::new(fault.when),
+            schedule: Schedule::new(fault.when),
             struck: 0,
             ends: behind(fault.when.lasting),
             leased: behind(lease),
@@ -160,8 +160,8 @@ impl Set {
         for entry in self.in_force(now) {
             match fit(&entry.fault) {
                 Fit::Yes if entry.strikes() => return Met::Strikes(entry.fault.clone()),
-                Fit::OnAnswer if !entry.course.is_over() => {
-                    let (id, fault, would_strike) = (entry.id, entry.fault.clone(), entry.course.would_strike());
+                Fit::OnAnswer if !entry.schedule.is_over() => {
+                    let (id, fault, would_strike) = (entry.id, entry.fault.clone(), entry.schedule.would_strike());
                     return Met::Waits(Waits { id, fault, would_strike });
                 }
                 _ => {}

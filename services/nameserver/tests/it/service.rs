@@ -10,7 +10,7 @@ use nameserver::{
     Config, ConfigError, Nameserver,
     master::{self, Line},
 };
-use service::{Service, Told};
+use service::{Configured, Service};
 use world::{Files, World};
 
 const A: u16 = 1;
@@ -30,12 +30,12 @@ fn zone(serial: u32, rest: &str) -> String {
 }
 
 /// A world of one name server in this folder.
-fn world_in(folder: &Path) -> Told {
+fn world_in(folder: &Path) -> Configured {
     fs::write(folder.join("z.zone"), zone(1, "www A 10.78.2.81")).unwrap();
     fs::write(folder.join("y.zone"), zone(1, "")).unwrap();
     let world = World::parse(WORLD, "world.toml").unwrap();
     let host = world.hosts["auth"].clone();
-    Told { name: "auth".to_owned(), host, world, files: Files::Folder(folder.to_owned()), authority: None }
+    Configured { name: "auth".to_owned(), host, world, files: Files::Folder(folder.to_owned()), authority: None }
 }
 
 fn address(reply: &[u8]) -> String {

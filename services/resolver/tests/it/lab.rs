@@ -3,7 +3,7 @@
 use hickory_proto::{op::ResponseCode, rr::RecordType};
 use nameserver::Nameserver;
 use resolver::{Config, Resolver};
-use service::{Bound, Service, Signals, Told};
+use service::{Bound, Configured, Service, Signals};
 use std::collections::HashMap;
 
 use tokio::task::JoinSet;
@@ -37,7 +37,7 @@ impl Servers {
         let world = World::built_in();
         let mut servers = JoinSet::new();
         let (mut real, mut faults) = (HashMap::new(), HashMap::new());
-        let told = |name: &str| Told {
+        let told = |name: &str| Configured {
             name: name.to_owned(),
             host: world.hosts[name].clone(),
             world: world.clone(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
 use resolver::{ConfigError, Resolver};
-use service::{Service, Told};
+use service::{Configured, Service};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -61,7 +61,7 @@ async fn what_is_not_done_within_the_grace_period_is_cut_off() {
 #[test]
 fn configured_by_the_world() {
     let world = World::built_in().renumbered("172.20".parse().unwrap());
-    let told = |name: &str| Told {
+    let told = |name: &str| Configured {
         name: name.to_owned(),
         host: world.hosts[name].clone(),
         world: world.clone(),

@@ -11,7 +11,7 @@ use crate::verdict::judge;
 /// The resolver had no answer from `root`, three times half a second long.
 fn silent_root() -> Scene {
     let what = "10.78.1.53:53 could not get an answer for www.example.local";
-    let told = journey::stage::Told::Reply { reply: reply(journey::dns::Meaning::ServerFailure, false) };
+    let told = journey::stage::QueryResult::Reply { reply: reply(journey::dns::Meaning::ServerFailure, false) };
     Scene::new().name(told, (0, 1_500), Some((Reason::ServerFailure, what))).fails(
         "root",
         500,
@@ -46,7 +46,7 @@ fn a_missing_answer_is_not_blamed_on_a_host_that_could_not_run() {
 #[test]
 fn an_authority_that_answers_servfail_was_not_late() {
     let what = "10.78.1.53:53 could not get an answer for www.example.local";
-    let told = journey::stage::Told::Reply { reply: reply(journey::dns::Meaning::ServerFailure, false) };
+    let told = journey::stage::QueryResult::Reply { reply: reply(journey::dns::Meaning::ServerFailure, false) };
     let scene = Scene::new().name(told, (0, 100), Some((Reason::ServerFailure, what)));
     let refused = scene.fails("root", 50, NAME, NoUse::ServerFailure, "");
     refused.waited("root", 60).waited("resolver", 70).check(Trouble::DnsServerFailure, Some("root"), Sure::Certain);
@@ -71,14 +71,14 @@ fn what_was_seen_stays_certain_unless_the_host_itself_waited() {
     // That an address is unknown is concluded from an ARP request that nobody answered in time.
     let what = "10.78.1.53:53 over udp cannot be asked: nobody on the way knows that address (host unreachable)";
     let failure = NoUse::Unreachable;
-    let told = journey::stage::Told::Failed { why: "nobody on the way knows that address".to_owned(), failure };
+    let told = journey::stage::QueryResult::Failed { why: "nobody on the way knows that address".to_owned(), failure };
     let unknown = Scene::new().name(told, (0, 3_000), Some((Reason::ResolverDown, what)));
     unknown.check(Trouble::DnsUnreachable, Some("resolver"), Sure::Certain);
     unknown.waited("you", 1_200).waited("switch", 400).check(Trouble::MachineBusy, None, Sure::Certain);
     // A connection that was closed was not slow.
     let what = "10.78.1.53:53 closed the connection without an answer";
     let failure = NoUse::HungUp;
-    let told = journey::stage::Told::Failed { why: "it closed the connection".to_owned(), failure };
+    let told = journey::stage::QueryResult::Failed { why: "it closed the connection".to_owned(), failure };
     let closed = Scene::new().name(told, (0, 100), Some((Reason::BadReply, what)));
     closed.waited("you", 900).check(Trouble::DnsNoAnswer, Some("resolver"), Sure::Likely);
     // A refusal is no matter of time.
@@ -94,7 +94,7 @@ fn what_was_seen_stays_certain_unless_the_host_itself_waited() {
 fn the_verdict_names_no_host() {
     let scene = silent_root().waited("root", 2_000);
     let events = journey::chronicle::in_order(scene.events.clone());
-    let case = crate::verdict::Case {
+    let case = crate::verdict::Facts {
         hops: &scene.hops,
         events: &events,
         hosts: &scene.hosts,

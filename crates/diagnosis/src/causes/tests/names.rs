@@ -4,8 +4,8 @@ use super::scene::{NAME, Scene, addresses, aliases, arp, at, question, record, r
 use journey::{
     NoUse, Place, Reason, StageName, Sure, Trouble, What,
     dns::{Edns, ExtendedError, Meaning, Reply, Transport},
-    root_walk::{Asked, End, Finding, Group, Learned, RootWalk, Said, Search, Server, Servers, Zone},
-    stage::{self, Did, Exchange, Told, Tried},
+    root_walk::{Asked, End, Finding, Group, Learned, RootWalk, Search, Server, ServerAnswer, Servers, Zone},
+    stage::{self, Did, Exchange, QueryResult, Tried},
 };
 
 const PEER: &str = "10.78.1.100:4000";
@@ -155,14 +155,14 @@ fn walked_at(ip: &str, duration_us: u64, reply: Reply) -> RootWalk {
         opt: stage::Opt::Full,
         opening: None,
         tls: None,
-        result: Told::Reply { reply },
+        result: QueryResult::Reply { reply },
     };
     let asked = Asked {
         address: server,
         host: None,
         learned: Learned::Glue { zone: "example.local.".to_owned() },
         exchanges: vec![exchange],
-        said: Some(Said::Answer { addresses: Vec::new() }),
+        said: Some(ServerAnswer::Answer { addresses: Vec::new() }),
         name_servers: None,
         serial: None,
         own_addresses: Vec::new(),
@@ -186,7 +186,8 @@ fn what_a_report_that_lost_events_does_not_tell_is_not_certain() {
     };
     let mut scene = Scene::servfail().fails("tld", 10, "example.local", NoUse::NoAnswer, "").says("tld", 10, read);
     for observer in scene.observers.iter_mut().filter(|observer| observer.host == "tld") {
-        observer.said = journey::Said::Reported { events: 1, same_clock: true, overwritten: 1, queues: Vec::new() };
+        observer.said =
+            journey::HostReport::Reported { events: 1, same_clock: true, overwritten: 1, queues: Vec::new() };
     }
     scene.check(Trouble::DnsNoAnswer, Some("tld"), Sure::Likely);
 }
@@ -205,7 +206,7 @@ fn aliases_in_a_circle() {
         Some("auth2"),
         Sure::Certain,
     );
-    let told = Told::Reply { reply: circle };
+    let told = QueryResult::Reply { reply: circle };
     Scene::new().name(told, (0, 9), Some((Reason::BadReply, "aliases"))).check(
         Trouble::AliasLoop,
         Some("resolver"),
@@ -221,7 +222,7 @@ fn with_ede(code: u16, text: &str) -> Reply {
 #[test]
 fn a_resolver_that_cannot_tell() {
     let failed = || {
-        let told = Told::Reply { reply: with_ede(22, "ns1.example.com 192.0.2.1: no answer") };
+        let told = QueryResult::Reply { reply: with_ede(22, "ns1.example.com 192.0.2.1: no answer") };
         Scene::new().name(
             told,
             (0, 9),
@@ -254,31 +255,31 @@ fn a_resolver_that_cannot_tell() {
 
 #[test]
 fn the_resolver_itself() {
-    let check = |told: Told, reason: Reason, trouble: Trouble, sure: Sure| {
+    let check = |told: QueryResult, reason: Reason, trouble: Trouble, sure: Sure| {
         let scene = Scene::new().name(told, (0, 9), Some((reason, "10.78.1.53:53 did not do it")));
         let cause = scene.check(trouble, Some("resolver"), sure);
         let is_named = cause.what.starts_with("resolver (10.78.1.53:53) ") || trouble == Trouble::NoRecursion;
         assert!(is_named, "{}", cause.what);
     };
-    let bad = |why: &str| Told::BadReply { why: why.to_owned(), failure: NoUse::Other };
-    check(Told::NothingListens, Reason::ResolverDown, Trouble::DnsNothingListens, Sure::Certain);
-    check(Told::Timeout, Reason::Timeout, Trouble::DnsNoAnswer, Sure::Likely);
+    let bad = |why: &str| QueryResult::BadReply { why: why.to_owned(), failure: NoUse::Other };
+    check(QueryResult::NothingListens, Reason::ResolverDown, Trouble::DnsNothingListens, Sure::Certain);
+    check(QueryResult::Timeout, Reason::Timeout, Trouble::DnsNoAnswer, Sure::Likely);
     check(bad("its id 7 is of no query sent"), Reason::BadReply, Trouble::DnsWrongId, Sure::Certain);
     check(bad("it is a query and not a reply"), Reason::BadReply, Trouble::DnsNotAResponse, Sure::Certain);
     check(bad("5 bytes are no DNS message: x"), Reason::BadReply, Trouble::DnsMalformed, Sure::Certain);
-    let failed = Told::Failed { why: "no route to that network".to_owned(), failure: NoUse::Other };
+    let failed = QueryResult::Failed { why: "no route to that network".to_owned(), failure: NoUse::Other };
     check(failed, Reason::ResolverDown, Trouble::DnsUnreachable, Sure::Certain);
-    let said = |meaning| Told::Reply { reply: reply(meaning, false) };
+    let said = |meaning| QueryResult::Reply { reply: reply(meaning, false) };
     check(said(Meaning::Refused), Reason::QueryRefused, Trouble::DnsRefused, Sure::Certain);
     check(said(Meaning::Other), Reason::BadReply, Trouble::DnsError, Sure::Certain);
     check(said(Meaning::Referral), Reason::NoRecursion, Trouble::NoRecursion, Sure::Certain);
     // It read the question, and sent nothing.
     let read = What::QueryReceived { peer: at(PEER), transport: Transport::Udp, question: question(NAME) };
     Scene::new()
-        .name(Told::Timeout, (0, 9), Some((Reason::Timeout, "it did not answer")))
+        .name(QueryResult::Timeout, (0, 9), Some((Reason::Timeout, "it did not answer")))
         .says("resolver", 1, read)
         .check(Trouble::DnsNoAnswer, Some("resolver"), Sure::Certain);
-    let again = vec![Told::Timeout, Told::Reply { reply: addresses(NAME, &["10.78.2.81"]) }];
+    let again = vec![QueryResult::Timeout, QueryResult::Reply { reply: addresses(NAME, &["10.78.2.81"]) }];
     Scene::new().asked(again, (0, 9), None).check_besides(Trouble::DnsNoAnswer, Some("resolver"));
 }
 
@@ -291,7 +292,7 @@ fn no_such_name_and_by_whom() {
     let what = "there is no name www.example.local, says 10.78.1.53:53";
     let no = || {
         Scene::new().name(
-            Told::Reply { reply: reply(Meaning::NoSuchName, false) },
+            QueryResult::Reply { reply: reply(Meaning::NoSuchName, false) },
             (0, 9),
             Some((Reason::NoSuchName, what)),
         )
@@ -342,7 +343,7 @@ fn no_such_name_and_by_whom() {
     made_up.silent("resolver").check(Trouble::NoSuchName, Some("resolver"), Sure::Likely);
     let none = Reply { authority: soa.authority, ..reply(Meaning::NoData, true) };
     Scene::new()
-        .name(Told::Reply { reply: none.clone() }, (0, 9), Some((Reason::NoAddress, "it has no address")))
+        .name(QueryResult::Reply { reply: none.clone() }, (0, 9), Some((Reason::NoAddress, "it has no address")))
         .answers("auth2", 5, NAME, none, 90)
         .check(Trouble::NoAddress, Some("auth2"), Sure::Certain);
     let two = Scene::found(&["10.78.2.81"]).answers("auth1", 5, NAME, reply(Meaning::NoSuchName, true), 90);
@@ -357,7 +358,7 @@ fn walked(end: End, ips: &[&str], findings: Vec<Finding>) -> RootWalk {
         host: Some("auth1".to_owned()),
         learned: Learned::Glue { zone: "local.".to_owned() },
         exchanges: Vec::new(),
-        said: Some(Said::Answer { addresses: found.clone() }),
+        said: Some(ServerAnswer::Answer { addresses: found.clone() }),
         name_servers: None,
         serial: None,
         own_addresses: Vec::new(),
@@ -405,7 +406,7 @@ fn an_old_answer() {
     // Without the authority's word only what was met is known, and that it should be asked.
     stale.check(Trouble::NothingListens, Some("app2"), Sure::Certain);
     let events = journey::chronicle::in_order(stale.events.clone());
-    let case = crate::verdict::Case {
+    let case = crate::verdict::Facts {
         hops: &stale.hops,
         events: &events,
         hosts: &stale.hosts,
@@ -418,7 +419,7 @@ fn an_old_answer() {
         again: &[],
     };
     assert!(crate::causes::doubt(&case).is_some_and(|why| why.contains("from its cache")));
-    assert_eq!(crate::causes::doubt(&crate::verdict::Case { place: &Place::Internet, ..case }), None);
+    assert_eq!(crate::causes::doubt(&crate::verdict::Facts { place: &Place::Internet, ..case }), None);
     stale.walk = Some(differs());
     let cause = stale.check(Trouble::StaleAnswer, Some("resolver"), Sure::Certain);
     assert_eq!(
@@ -491,7 +492,7 @@ fn asked_again_and_cut() {
         What::QuerySent { server: server("tld"), transport: Transport::Udp, question: question("example.local") };
     Scene::new()
         .name(
-            Told::Abandoned,
+            QueryResult::Abandoned,
             (0, 300),
             Some((Reason::MaxTime, "it did not answer before the time limit of the whole visit")),
         )
@@ -500,7 +501,7 @@ fn asked_again_and_cut() {
 }
 
 /// A visit that was sent on to this name at 1000 ms, after what a scene tells.
-fn sent_on(scene: Scene, told: Told, failed: Option<(Reason, &str)>) -> Scene {
+fn sent_on(scene: Scene, told: QueryResult, failed: Option<(Reason, &str)>) -> Scene {
     let mut after = Scene::new().name(told, (1_000, 1_050), failed);
     after.hops.insert(0, scene.hops[0].clone());
     after.events = scene.events;
@@ -513,7 +514,7 @@ fn sent_on(scene: Scene, told: Told, failed: Option<(Reason, &str)>) -> Scene {
 #[test]
 fn what_an_earlier_request_met_is_not_of_this_one() {
     let failed = || {
-        let told = Told::Reply { reply: reply(Meaning::ServerFailure, false) };
+        let told = QueryResult::Reply { reply: reply(Meaning::ServerFailure, false) };
         (told, Some((Reason::ServerFailure, "it could not get an answer")))
     };
     let on = |scene: Scene| {
@@ -536,7 +537,7 @@ fn what_an_earlier_request_met_is_not_of_this_one() {
     let pending = on(before.clone()).says("resolver", 1_010, again);
     pending.check(Trouble::DnsNoAnswer, Some("auth1"), Sure::Likely);
     // Asked once in each is not asked again.
-    let told = || Told::Reply { reply: addresses(NAME, &["10.78.2.81"]) };
+    let told = || QueryResult::Reply { reply: addresses(NAME, &["10.78.2.81"]) };
     let twice = sent_on(before.clone(), told(), None).hears("auth1", 1_010, NAME, addresses(NAME, &["10.78.2.81"]), 9);
     assert_eq!(twice.causes(), []);
     // One half of a circle then, and the other now.
@@ -565,7 +566,7 @@ fn an_answer_of_another_type_in_the_cache_is_not_the_one_contradicted() {
         .answers("auth2", 2, NAME, addresses(NAME, &["10.78.2.81"]), 9)
         .hears("auth2", 2, NAME, addresses(NAME, &["10.78.2.81"]), 9)
         .check(Trouble::ResolverContradicts, Some("resolver"), Sure::Certain);
-    let no = Told::Reply { reply: reply(Meaning::NoSuchName, false) };
+    let no = QueryResult::Reply { reply: reply(Meaning::NoSuchName, false) };
     let no =
         Scene::new().name(no, (0, 9), Some((Reason::NoSuchName, "there is no such name"))).says("resolver", 1, hit);
     assert!(!no.check(Trouble::NoSuchName, Some("resolver"), Sure::Likely).what.contains("cache"));

@@ -3,20 +3,20 @@
 use std::net::{IpAddr, SocketAddr};
 
 use journey::{
-    Basis, Cause, Event, Evidence, Hop, KnownHost, NoUse, Observer, Place, Reason, Said, Stage, StageName, StageState,
-    Sure, Trouble, What,
+    Basis, Cause, Event, Evidence, Hop, HostReport, KnownHost, NoUse, Observer, Place, Reason, Stage, StageName,
+    StageState, Sure, Trouble, What,
     capture::{Bytes, Capture, Captured, Fate, Frame, Link, LinkKind, Mac, Port},
     chronicle::{YOU, in_order},
     dns::{Flags, Meaning, Question, Record, Reply, Transport},
     evidence::Placed,
     report::AcceptQueue,
     root_walk::RootWalk,
-    stage::{self, Address, Attempt, Connect, Did, Exchange, Failure, NameSource, Told, Tried},
+    stage::{self, Address, Attempt, Connect, Did, Exchange, Failure, NameSource, QueryResult, Tried},
 };
 
 use crate::{
     causes::causes,
-    verdict::{Case, judge},
+    verdict::{Facts, judge},
 };
 
 pub(super) const HOSTS: [(&str, &str); 8] = [
@@ -110,7 +110,7 @@ impl Scene {
         let stages = StageName::ALL.into_iter().map(Stage::not_reached).collect();
         let hosts =
             HOSTS.iter().map(|(name, ip)| KnownHost { name: (*name).to_owned(), addresses: vec![ip.parse().unwrap()] });
-        let said = Said::Reported { events: 0, same_clock: true, overwritten: 0, queues: Vec::new() };
+        let said = HostReport::Reported { events: 0, same_clock: true, overwritten: 0, queues: Vec::new() };
         let observers = HOSTS[1..].iter().map(|(name, _)| Observer { host: (*name).to_owned(), said: said.clone() });
         let hop = Hop { url: format!("http://{NAME}/"), stages, notes: Vec::new() };
         let place = Place::EmbeddedLab { ready_us: 1, hosts: 7, network: journey::LabNetwork::default() };
@@ -162,13 +162,13 @@ impl Scene {
     }
 
     /// The name stage, with what came of its one question.
-    pub(super) fn name(self, told: Told, ms: (u64, u64), failed: Option<(Reason, &str)>) -> Self {
+    pub(super) fn name(self, told: QueryResult, ms: (u64, u64), failed: Option<(Reason, &str)>) -> Self {
         self.asked(vec![told], ms, failed)
     }
 
     /// The name stage, with what came of each transmission.
-    pub(super) fn asked(mut self, told: Vec<Told>, ms: (u64, u64), failed: Option<(Reason, &str)>) -> Self {
-        let exchange = |(nth, result): (u64, Told)| Exchange {
+    pub(super) fn asked(mut self, told: Vec<QueryResult>, ms: (u64, u64), failed: Option<(Reason, &str)>) -> Self {
+        let exchange = |(nth, result): (u64, QueryResult)| Exchange {
             question: question(NAME),
             id: 7,
             transport: Transport::Udp,
@@ -186,7 +186,7 @@ impl Scene {
         };
         let exchanges: Vec<Exchange> = (0..).zip(told).map(exchange).collect();
         let found = exchanges.iter().flat_map(|exchange| match &exchange.result {
-            Told::Reply { reply } => reply.answer.clone(),
+            QueryResult::Reply { reply } => reply.answer.clone(),
             _ => Vec::new(),
         });
         let addresses = found.filter_map(|record| record.data.parse().ok()).map(|ip: IpAddr| Address {
@@ -215,13 +215,13 @@ impl Scene {
     /// The name stage failed by SERVFAIL.
     pub(super) fn servfail() -> Self {
         let what = format!("{RESOLVER} could not get an answer for {NAME}");
-        let told = Told::Reply { reply: reply(Meaning::ServerFailure, false) };
+        let told = QueryResult::Reply { reply: reply(Meaning::ServerFailure, false) };
         Self::new().name(told, (0, 50), Some((Reason::ServerFailure, &what)))
     }
 
     /// The name was found at these addresses.
     pub(super) fn found(ips: &[&str]) -> Self {
-        Self::new().name(Told::Reply { reply: addresses(NAME, ips) }, (0, 5), None)
+        Self::new().name(QueryResult::Reply { reply: addresses(NAME, ips) }, (0, 5), None)
     }
 
     /// What became of connecting to these addresses.
@@ -290,7 +290,7 @@ impl Scene {
     }
 
     pub(super) fn silent(mut self, host: &str) -> Self {
-        self.said(host, Said::Silent { why: "nothing answers on its admin port".to_owned() });
+        self.said(host, HostReport::Silent { why: "nothing answers on its admin port".to_owned() });
         self
     }
 
@@ -302,11 +302,11 @@ impl Scene {
 
     pub(super) fn queue(mut self, host: &str, address: &str, waiting: u32, limit: u32) -> Self {
         let queues = vec![AcceptQueue { address: at(address), waiting, limit }];
-        self.said(host, Said::Reported { events: 0, same_clock: true, overwritten: 0, queues });
+        self.said(host, HostReport::Reported { events: 0, same_clock: true, overwritten: 0, queues });
         self
     }
 
-    fn said(&mut self, host: &str, said: Said) {
+    fn said(&mut self, host: &str, said: HostReport) {
         self.observers.iter_mut().find(|observer| observer.host == host).unwrap().said = said;
     }
 
@@ -341,8 +341,8 @@ impl Scene {
         judge(&self.case(&events)).0.next.unwrap_or_default()
     }
 
-    fn case<'a>(&'a self, events: &'a [Event]) -> Case<'a> {
-        Case {
+    fn case<'a>(&'a self, events: &'a [Event]) -> Facts<'a> {
+        Facts {
             hops: &self.hops,
             events,
             hosts: &self.hosts,
@@ -391,7 +391,7 @@ impl Scene {
 }
 
 /// Everything that a cause names is there.
-fn sound(case: &Case<'_>, cause: &Cause) {
+fn sound(case: &Facts<'_>, cause: &Cause) {
     assert!(!cause.what.is_empty() && !cause.what.ends_with('.') && !cause.basis.is_empty(), "{cause:#?}");
     for basis in &cause.basis {
         let exists = match basis {

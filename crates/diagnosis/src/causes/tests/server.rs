@@ -4,7 +4,7 @@ use super::scene::{NAME, Scene, addresses, at, question, reply, server};
 use journey::{
     NoUse, Reason, StageName, Sure, Trouble, What,
     dns::{Meaning, Transport},
-    stage::{self, CertificateFault, Did, FaultKind, Receive, Told, Tried, Wait},
+    stage::{self, CertificateFault, Did, FaultKind, QueryResult, Receive, Tried, Wait},
 };
 
 use crate::verdict::judge;
@@ -107,7 +107,7 @@ fn exchanges() {
         other.check(Trouble::AcceptQueueFull, Some("app1"), Sure::Certain);
         let own = journey::report::AcceptQueue { address: at("10.78.2.81:80"), waiting: 0, limit: 2 };
         for observer in &mut other.observers {
-            if let journey::Said::Reported { queues, .. } = &mut observer.said
+            if let journey::HostReport::Reported { queues, .. } = &mut observer.said
                 && !queues.is_empty()
             {
                 queues.push(own.clone());
@@ -152,7 +152,7 @@ fn slow_and_reached() {
     drip.check_besides(Trouble::SlowContent, Some("app1"));
     assert_eq!(Scene::connected().stage(receive(9_000_000), (6, 900), None).causes(), []);
     // The name stage.
-    let found = || Scene::new().name(Told::Reply { reply: addresses(NAME, &["10.78.2.81"]) }, (0, 600), None);
+    let found = || Scene::new().name(QueryResult::Reply { reply: addresses(NAME, &["10.78.2.81"]) }, (0, 600), None);
     let slow = found().hears("tld", 5, "example.local", reply(Meaning::Referral, false), 500_000);
     assert_eq!(slow.check_besides(Trouble::DnsSlow, Some("tld")).sure, Sure::Likely);
     let slow = slow.answers("tld", 5, "example.local", reply(Meaning::Referral, false), 499_000);
@@ -171,7 +171,7 @@ fn slow_and_reached() {
     status.check_besides(Trouble::HttpStatus, Some("app1"));
     status.fail = true;
     let events = journey::chronicle::in_order(status.events.clone());
-    let case = crate::verdict::Case {
+    let case = crate::verdict::Facts {
         hops: &status.hops,
         events: &events,
         hosts: &status.hosts,

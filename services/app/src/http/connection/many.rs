@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use frames::{Frames, Kind, Part};
+use h2_frames::{Frames, Kind, Part};
 use service::linger;
 
 use super::{Answered, Expired, Sent, Written, after, earn};
@@ -195,8 +195,8 @@ impl Many {
                 Kind::Data { is_last } => {
                     (stream.has_content, stream.is_whole) = (true, is_last);
                     stream.bytes += bytes;
-                    stream.content += bytes.saturating_sub(frames::HEADER as u64);
-                    stream.given = stream.given.saturating_sub(frames::HEADER as u64);
+                    stream.content += bytes.saturating_sub(h2_frames::HEADER as u64);
+                    stream.given = stream.given.saturating_sub(h2_frames::HEADER as u64);
                 }
                 Kind::Headers { is_last, .. } => {
                     // What precedes the final response is none of its bytes.

@@ -14,7 +14,7 @@ use app::{App, Config};
 use ca::Authority;
 use journey::{TraceId, What, report::Report};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto::aws_lc_rs, pki_types::ServerName};
-use service::{Bound, Ended, Service, Signals, Told};
+use service::{Bound, Configured, Ended, Service, Signals};
 use world::{Files, Protocol, World};
 
 /// Nothing here takes so long unless it hangs.
@@ -44,7 +44,7 @@ pub fn start_with(change: impl FnOnce(&mut Config)) -> Running {
     let authority = Authority::in_memory(&service::tls::scope(&world), SystemTime::now()).expect("ring makes keys");
     let authority = Arc::new(authority);
     let given = Some(Arc::clone(&authority));
-    let told = Told { name: "app1".to_owned(), host, world, files: Files::BuiltIn, authority: given };
+    let told = Configured { name: "app1".to_owned(), host, world, files: Files::BuiltIn, authority: given };
     let mut config = App::configure(&told).expect("the built-in world is fine");
     change(&mut config);
 

@@ -13,7 +13,7 @@ use std::{
 
 use hickory_proto::op::Message;
 use nameserver::{Config, Nameserver};
-use service::{Bound, Ended, Service, Signals, Told};
+use service::{Bound, Configured, Ended, Service, Signals};
 use world::{Files, Protocol, World};
 
 /// No wait in these tests is expected to take this long.
@@ -28,9 +28,9 @@ pub(crate) struct Running {
 }
 
 /// A host of the built-in world.
-pub(crate) fn told(host: &str) -> Told {
+pub(crate) fn told(host: &str) -> Configured {
     let world = World::built_in();
-    Told { name: host.to_owned(), host: world.hosts[host].clone(), world, files: Files::BuiltIn, authority: None }
+    Configured { name: host.to_owned(), host: world.hosts[host].clone(), world, files: Files::BuiltIn, authority: None }
 }
 
 /// That host's configuration.

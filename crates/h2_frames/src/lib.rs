@@ -5,7 +5,7 @@
 //! are not those of a request.
 //!
 //! ```
-//! use frames::{Frames, Kind};
+//! use h2_frames::{Frames, Kind};
 //!
 //! let mut direction = Frames::from_server();
 //! let mut seen = Vec::new();

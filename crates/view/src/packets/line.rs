@@ -9,7 +9,7 @@ use crate::{
 const DEEP: usize = 32;
 
 /// A line of the story.
-pub(super) struct Beat {
+pub(super) struct Line {
     pub(super) begun_ns: i64,
     pub(super) time: String,
     pub(super) label: String,
@@ -48,7 +48,7 @@ pub(super) enum Kind {
     Alone,
 }
 
-impl Beat {
+impl Line {
     /// Which lines go first where there is no room for all: what is wrong with this machine's own frames, then how connections
     /// began and ended and how much they carried, then what is wrong with others', then the rest as it came.
     pub(super) fn rank(&self) -> u8 {

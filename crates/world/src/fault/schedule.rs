@@ -12,7 +12,7 @@ use super::When;
 
 /// How a fault goes on from one occurrence to the next.
 #[derive(Debug)]
-pub struct Course {
+pub struct Schedule {
     when: When,
     chance: StdRng,
     met: u64,
@@ -21,7 +21,7 @@ pub struct Course {
     flows: Flows,
 }
 
-impl Course {
+impl Schedule {
     /// From the beginning.
     pub fn new(when: When) -> Self {
         Self { when, chance: StdRng::seed_from_u64(when.seed), met: 0, drawn: None, flows: Flows::default() }
@@ -64,14 +64,14 @@ impl Course {
 mod tests {
     use super::*;
 
-    fn course(when: When, times: usize) -> String {
-        let mut course = Course::new(when);
-        (0..times).map(|_| if course.strikes() { 'x' } else { '.' }).collect()
+    fn schedule(when: When, times: usize) -> String {
+        let mut schedule = Schedule::new(when);
+        (0..times).map(|_| if schedule.strikes() { 'x' } else { '.' }).collect()
     }
 
     #[test]
     fn which_ones() {
-        let check = |when: When, expected: &str| assert_eq!(course(when, expected.len()), expected, "{when:?}");
+        let check = |when: When, expected: &str| assert_eq!(schedule(when, expected.len()), expected, "{when:?}");
         let when = When::default();
         check(when, "xxx");
         check(When { first: Some(1), ..when }, "x..");
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn looking_ahead_changes_nothing() {
         let when = When { after: 1, first: Some(90), chance: Some(0.5), seed: 7, ..When::default() };
-        let (mut asked, mut not_asked) = (Course::new(when), Course::new(when));
+        let (mut asked, mut not_asked) = (Schedule::new(when), Schedule::new(when));
         for nth in 0..91 {
             assert!(!asked.is_over());
             let ahead = [asked.would_strike(), asked.would_strike()];
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn chance_follows_the_seed() {
-        let of = |seed| course(When { chance: Some(0.2), seed, ..When::default() }, 1000);
+        let of = |seed| schedule(When { chance: Some(0.2), seed, ..When::default() }, 1000);
         assert_eq!(of(7), of(7));
         assert_ne!(of(7), of(8));
         let met = of(7).matches('x').count();
