@@ -224,19 +224,7 @@ async fn ask_resolvers<'w>(
                 let (did, addresses) = known_addresses(probe, name, source, &ips, port)?;
                 return Ok((did, addresses, None));
             }
-            let environment = Environment::read();
-            let mut system = system::resolv_conf(Path::new(system::RESOLV_CONF), &environment);
-            let alias = environment.alias_of(name);
-            if let Some(alias) = &alias {
-                system.chosen_by += &format!(", HOSTALIASES ({name} is {alias})");
-            }
-            if system.no_aaaa && probe.family == Family::V6 {
-                let what = format!("IPv6 addresses are not looked up here: options no-aaaa ({})", system.chosen_by);
-                Asked { source: None, answer: Err(NoReply::new(Reason::NoAddress, what)) }
-            } else {
-                let search = system.search.search(alias.as_deref().unwrap_or(name));
-                ask_all(probe, Servers::of_system(&system, probe), search, &log).await
-            }
+            ask_system(probe, name, &log).await
         }
     };
     let exchanges = beside::ended(&log.log.borrow(), probe.clock.us());
@@ -261,6 +249,22 @@ async fn ask_resolvers<'w>(
             Err(Box::new((did, Failure { reason, what })))
         }
     }
+}
+
+/// Asks this machine's resolvers, as resolv.conf and the environment name them.
+async fn ask_system<'w>(probe: &'w Probe<'_>, name: &str, log: &Trail<'w>) -> Asked {
+    let environment = Environment::read();
+    let mut system = system::resolv_conf(Path::new(system::RESOLV_CONF), &environment);
+    let alias = environment.alias_of(name);
+    if let Some(alias) = &alias {
+        system.chosen_by += &format!(", HOSTALIASES ({name} is {alias})");
+    }
+    if system.no_aaaa && probe.family == Family::V6 {
+        let what = format!("IPv6 addresses are not looked up here: options no-aaaa ({})", system.chosen_by);
+        return Asked { source: None, answer: Err(NoReply::new(Reason::NoAddress, what)) };
+    }
+    let search = system.search.search(alias.as_deref().unwrap_or(name));
+    ask_all(probe, Servers::of_system(&system, probe), search, log).await
 }
 
 /// The addresses of a resolver that is asked over TLS; how they were found, where they had to be.

@@ -157,30 +157,7 @@ impl<'a> Session<'a> {
         let came = match self.probe.bounds.within(PATIENCE, channel.exchange(message.metadata.id, bytes)).await {
             Ok(Ok(came)) => came,
             Ok(Err(lost)) => return Err(self.lost(nth, &lost)),
-            Err(reason) => {
-                let (told, no_reply) = match (reason, channel.stray()) {
-                    (Reason::Timeout, Some((failure, why))) => (
-                        QueryResult::BadReply { why: why.clone(), failure: *failure },
-                        NoReply::new(
-                            Reason::BadReply,
-                            format!("{server} sent nothing that answers the question: {why}"),
-                        ),
-                    ),
-                    (Reason::Timeout, None) => {
-                        let what = cut(&format!("{server} did not answer"), reason, PATIENCE);
-                        (QueryResult::Timeout, NoReply::new(reason, what))
-                    }
-                    (_, stray) => {
-                        let so_far = match stray {
-                            Some(_) => format!("{server} sent only what does not answer the question"),
-                            None => format!("{server} did not answer"),
-                        };
-                        (QueryResult::Abandoned, NoReply::new(reason, cut(&so_far, reason, PATIENCE)))
-                    }
-                };
-                self.end(nth, told);
-                return Err(no_reply);
-            }
+            Err(reason) => return Err(self.unanswered(nth, reason, channel.stray())),
         };
         match fitting(&came.bytes, query, &[message.metadata.id]) {
             Ok((mut message, _)) => {
@@ -334,6 +311,30 @@ impl<'a> Session<'a> {
         };
         self.end(nth, told);
         Err(NoReply::new(reason, what))
+    }
+
+    /// No answer came in time; `stray` is what came instead.
+    fn unanswered(&self, nth: usize, reason: Reason, stray: Option<&(NoUse, String)>) -> NoReply {
+        let server = self.named();
+        let (result, no_reply) = match (reason, stray) {
+            (Reason::Timeout, Some((failure, why))) => (
+                QueryResult::BadReply { why: why.clone(), failure: *failure },
+                NoReply::new(Reason::BadReply, format!("{server} sent nothing that answers the question: {why}")),
+            ),
+            (Reason::Timeout, None) => {
+                let what = cut(&format!("{server} did not answer"), reason, PATIENCE);
+                (QueryResult::Timeout, NoReply::new(reason, what))
+            }
+            (_, stray) => {
+                let so_far = match stray {
+                    Some(_) => format!("{server} sent only what does not answer the question"),
+                    None => format!("{server} did not answer"),
+                };
+                (QueryResult::Abandoned, NoReply::new(reason, cut(&so_far, reason, PATIENCE)))
+            }
+        };
+        self.end(nth, result);
+        no_reply
     }
 
     fn lost(&self, nth: usize, lost: &Lost) -> NoReply {

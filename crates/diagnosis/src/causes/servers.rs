@@ -135,6 +135,39 @@ pub(super) fn answer_of<'a>(evidence: &Evidence<'a>, query: &Query<'_>, host: &s
     })
 }
 
+/// What a server did, where the query and its reply say all of it. `at` is the server, `zone` what it should serve.
+fn by_itself(query: &Query<'_>, wanted: Trouble, at: &str, zone: &str) -> Option<String> {
+    let (name, server) = (bare(&query.question.name), query.server);
+    Some(match wanted {
+        Trouble::LameDelegation => match referred_to(query) {
+            Some(to) => format!("{at} is no authority for {zone}: it refers to {} instead", words::zone(to)),
+            None => format!("{at} is no authority for {zone}"),
+        },
+        Trouble::DelegationLoop => {
+            let to = referred_to(query)
+                .map_or_else(|| "where it came from".to_owned(), |zone| format!("{} again", words::zone(zone)));
+            format!("{at} refers to {to} when asked for {name}: the delegation leads back")
+        }
+        Trouble::DnsNothingListens => {
+            format!("nothing listens on {server} over {}, where {zone} should be served", query.transport.as_str())
+        }
+        Trouble::DnsUnreachable => format!("the resolver has no way to {at}, for {name}"),
+        Trouble::DnsRefused => format!("{at} answers REFUSED when the resolver asks for {name}"),
+        Trouble::DnsServerFailure => format!("{at} answers SERVFAIL when the resolver asks for {name}"),
+        Trouble::DnsError => {
+            let rcode = query.reply.map_or("an error", |reply| reply.rcode.as_str());
+            format!("{at} answers {rcode} when the resolver asks for {name}")
+        }
+        Trouble::DnsWrongId => format!("{at} answers the resolver's question for {name} under another id"),
+        Trouble::DnsNotAResponse => format!("{at} sends the resolver queries where responses should be, for {name}"),
+        Trouble::DnsMalformed => format!("what {at} sends for {name} is no DNS message"),
+        Trouble::DnsTcpRefused => {
+            format!("{at} cuts its answer for {name} over udp, and cannot be asked over tcp")
+        }
+        _ => return None,
+    })
+}
+
 fn of_query(evidence: &Evidence<'_>, query: &Query<'_>, wanted: Trouble) -> Cause {
     let (ip, server) = (query.server.ip(), query.server);
     let host = evidence.named(ip);
@@ -180,31 +213,7 @@ fn of_query(evidence: &Evidence<'_>, query: &Query<'_>, wanted: Trouble) -> Caus
                 words::zone(to)
             )
         }
-        Trouble::LameDelegation => match referred_to(query) {
-            Some(to) => format!("{at} is no authority for {zone}: it refers to {} instead", words::zone(to)),
-            None => format!("{at} is no authority for {zone}"),
-        },
-        Trouble::DelegationLoop => {
-            let to = referred_to(query)
-                .map_or_else(|| "where it came from".to_owned(), |zone| format!("{} again", words::zone(zone)));
-            format!("{at} refers to {to} when asked for {name}: the delegation leads back")
-        }
-        Trouble::DnsNothingListens => {
-            format!("nothing listens on {server} over {}, where {zone} should be served", query.transport.as_str())
-        }
-        Trouble::DnsUnreachable => format!("the resolver has no way to {at}, for {name}"),
-        Trouble::DnsRefused => format!("{at} answers REFUSED when the resolver asks for {name}"),
-        Trouble::DnsServerFailure => format!("{at} answers SERVFAIL when the resolver asks for {name}"),
-        Trouble::DnsError => {
-            let rcode = query.reply.map_or("an error", |reply| reply.rcode.as_str());
-            format!("{at} answers {rcode} when the resolver asks for {name}")
-        }
-        Trouble::DnsWrongId => format!("{at} answers the resolver's question for {name} under another id"),
-        Trouble::DnsNotAResponse => format!("{at} sends the resolver queries where responses should be, for {name}"),
-        Trouble::DnsMalformed => format!("what {at} sends for {name} is no DNS message"),
-        Trouble::DnsTcpRefused => {
-            format!("{at} cuts its answer for {name} over udp, and cannot be asked over tcp")
-        }
+        _ if let Some(what) = by_itself(query, wanted, &at, &zone) => what,
         _ => {
             let (what, sure, tell) = silent(evidence, query, &at, &host);
             cause = cause.sure(sure).tell(tell);

@@ -69,26 +69,8 @@ pub async fn exchange(
             return (vec![stage], None);
         }
     };
-    let versions = match target.scheme {
-        // There `:authority` says what `Host` says in HTTP/1.1, and reqwest takes it from the URL.
-        Scheme::Https if way.is_renamed && asked.versions == Versions::Both => {
-            notes.push("HTTP/2 was not offered: reqwest would leave the port out of :authority".to_owned());
-            Versions::Http1
-        }
-        _ => asked.versions,
-    };
-    notes.extend(
-        asked
-            .without
-            .iter()
-            .filter(|name| matches!(name.as_str(), "host" | "accept"))
-            .map(|name| format!("reqwest sends {name} whatever -H says")),
-    );
-    if frames_itself(asked) {
-        notes.push(
-            "reqwest frames the body itself: Transfer-Encoding and Content-Length of -H were not sent".to_owned(),
-        );
-    }
+    let versions = versions(target, asked, &way);
+    notes.extend(notes_on(asked, versions));
     let mut visit = Visit {
         probe,
         target,
@@ -121,6 +103,31 @@ pub async fn exchange(
         }
     };
     (stages, visit.location)
+}
+
+/// Which versions are offered.
+fn versions(target: &Target, asked: &request::Request, way: &Way) -> Versions {
+    match target.scheme {
+        // There `:authority` says what `Host` says in HTTP/1.1, and reqwest takes it from the URL.
+        Scheme::Https if way.is_renamed && asked.versions == Versions::Both => Versions::Http1,
+        _ => asked.versions,
+    }
+}
+
+/// What is not done as it was asked.
+fn notes_on(asked: &request::Request, versions: Versions) -> Vec<String> {
+    let mut notes = Vec::new();
+    if versions != asked.versions {
+        notes.push("HTTP/2 was not offered: reqwest would leave the port out of :authority".to_owned());
+    }
+    let kept = asked.without.iter().filter(|name| matches!(name.as_str(), "host" | "accept"));
+    notes.extend(kept.map(|name| format!("reqwest sends {name} whatever -H says")));
+    if frames_itself(asked) {
+        notes.push(
+            "reqwest frames the body itself: Transfer-Encoding and Content-Length of -H were not sent".to_owned(),
+        );
+    }
+    notes
 }
 
 struct Visit<'a> {

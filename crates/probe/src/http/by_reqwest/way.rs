@@ -48,33 +48,7 @@ impl Way {
             trace: None,
             worlds: Vec::new(),
         };
-        let mut attempts = Vec::new();
-        for address in addresses {
-            let server = SocketAddr::new(address.ip, target.port);
-            let why = match probe.book.map_or(Route::Direct, |book| book.route(Protocol::Tcp, server)) {
-                Route::Direct => {
-                    way.add(server, server, address);
-                    continue;
-                }
-                Route::Via(socket) | Route::NothingListens(Some(socket)) => {
-                    way.add(socket, server, address);
-                    continue;
-                }
-                Route::NothingListens(None) => "this machine has no IPv6, so this lab has none",
-                Route::NoHost => "no host of this lab has that address",
-            };
-            let now_us = probe.clock.us();
-            attempts.push(Attempt {
-                server,
-                host: address.host.clone(),
-                via: None,
-                local: None,
-                start_us: now_us,
-                duration_us: 0,
-                result: Tried::Unreachable { why: why.to_owned() },
-                kernel: None,
-            });
-        }
+        let attempts = way.find(probe, target, addresses);
         let broken = |attempts: Vec<Attempt>, reason, what: String| {
             Box::new((Did::Connect(Connect { attempts, waited: None }), Failure { reason, what }))
         };
@@ -106,6 +80,38 @@ impl Way {
         way.trace =
             addresses.iter().map(|address| probe.trace_for(address.ip)).reduce(|one, other| one.and(other)).flatten();
         Ok(way)
+    }
+
+    /// Where the addresses lead; the attempts at those that lead nowhere.
+    fn find(&mut self, probe: &Probe<'_>, target: &Target, addresses: &[Address]) -> Vec<Attempt> {
+        let mut attempts = Vec::new();
+        for address in addresses {
+            let server = SocketAddr::new(address.ip, target.port);
+            let why = match probe.book.map_or(Route::Direct, |book| book.route(Protocol::Tcp, server)) {
+                Route::Direct => {
+                    self.add(server, server, address);
+                    continue;
+                }
+                Route::Via(socket) | Route::NothingListens(Some(socket)) => {
+                    self.add(socket, server, address);
+                    continue;
+                }
+                Route::NothingListens(None) => "this machine has no IPv6, so this lab has none",
+                Route::NoHost => "no host of this lab has that address",
+            };
+            let now_us = probe.clock.us();
+            attempts.push(Attempt {
+                server,
+                host: address.host.clone(),
+                via: None,
+                local: None,
+                start_us: now_us,
+                duration_us: 0,
+                result: Tried::Unreachable { why: why.to_owned() },
+                kernel: None,
+            });
+        }
+        attempts
     }
 
     fn add(&mut self, socket: SocketAddr, server: SocketAddr, address: &Address) {
