@@ -35,41 +35,47 @@ pub fn book(book: &AddressBook, ready_in: Duration, reach: &Reach, style: &Style
         ],
     );
     for host in &book.hosts {
-        page.gap();
-        page.line(11, &[piece(Ink::Host, format!("{:9}", host.name)), plain("  "), dim(&host.about)]);
-        if let Some(by) = &host.played_by {
-            let them = piece(Ink::Bold, by);
-            page.line(11, &[plain("           played by "), them, plain(": yours to start; it does not report")]);
-        }
-        // Its admin port is not at its address there.
-        let is_inside = |service: &&BookService| book.inside.is_none() || service.address == service.socket;
-        for service in host.services.iter().filter(is_inside) {
-            // A service over both transports is one line, where both have the same port.
-            let twins: Vec<&BookService> = host.services.iter().filter(|other| is_twin(service, other)).collect();
-            if twins.first().is_some_and(|first| first.protocol != service.protocol) {
-                continue;
-            }
-            let protocols: Vec<&str> = twins.iter().map(|twin| word(twin.protocol)).collect();
-            let mut line =
-                vec![plain(format!("           {:6} {:8} {}", service.name, protocols.join("+"), service.address))];
-            if service.address != service.socket {
-                let gap = 26_usize.saturating_sub(service.address.to_string().len());
-                line.extend([dim(format!("{:gap$} → ", "")), plain(service.socket.to_string())]);
-            }
-            page.line(27, &line);
-        }
-        published(&mut page, host);
+        one(&mut page, book, host);
     }
     page.gap();
     page.line(0, &[piece(Ink::Bold, "To try")]);
-    if let Some(inside) = &book.inside {
-        to_enter(&mut page, book, inside);
-        return page.into_text();
+    match &book.inside {
+        Some(inside) => to_enter(&mut page, book, inside),
+        None if is_published => to_reach(&mut page, book, reach),
+        None => to_ask(&mut page, book),
     }
-    if is_published {
-        to_reach(&mut page, book, reach);
-        return page.into_text();
+    page.into_text()
+}
+
+fn one(page: &mut Page, book: &AddressBook, host: &BookHost) {
+    page.gap();
+    page.line(11, &[piece(Ink::Host, format!("{:9}", host.name)), plain("  "), dim(&host.about)]);
+    if let Some(by) = &host.played_by {
+        let them = piece(Ink::Bold, by);
+        page.line(11, &[plain("           played by "), them, plain(": yours to start; it does not report")]);
     }
+    // Its admin port is not at its address there.
+    let is_inside = |service: &&BookService| book.inside.is_none() || service.address == service.socket;
+    for service in host.services.iter().filter(is_inside) {
+        // A service over both transports is one line, where both have the same port.
+        let twins: Vec<&BookService> = host.services.iter().filter(|other| is_twin(service, other)).collect();
+        if twins.first().is_some_and(|first| first.protocol != service.protocol) {
+            continue;
+        }
+        let protocols: Vec<&str> = twins.iter().map(|twin| word(twin.protocol)).collect();
+        let mut line =
+            vec![plain(format!("           {:6} {:8} {}", service.name, protocols.join("+"), service.address))];
+        if service.address != service.socket {
+            let gap = 26_usize.saturating_sub(service.address.to_string().len());
+            line.extend([dim(format!("{:gap$} → ", "")), plain(service.socket.to_string())]);
+        }
+        page.line(27, &line);
+    }
+    published(page, host);
+}
+
+/// Commands for a lab on loopback.
+fn to_ask(page: &mut Page, book: &AddressBook) {
     if let Some((_, dns)) = book.resolver() {
         let (ip, port) = (dns.socket.ip(), dns.socket.port());
         page.line(2, &[plain(format!("  dig @{ip} -p {port} www.example.test"))]);
@@ -86,7 +92,6 @@ pub fn book(book: &AddressBook, ready_in: Duration, reach: &Reach, style: &Style
             plain("VISIT_WORLD=book.json visit www.example.local"),
         ],
     );
-    page.into_text()
 }
 
 /// How to run programs at the hosts of a lab that has a network of its own.

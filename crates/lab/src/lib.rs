@@ -307,11 +307,7 @@ impl Lab {
     pub fn start(options: Options) -> Result<Self, LabError> {
         let begin = Instant::now();
         let Options { world, files, without, data_dir, way, faults, history, publish } = options;
-        let known = |name: &str| world.hosts.contains_key(name);
-        if let Some(host) = without.iter().find(|name| !known(name)) {
-            let known = world.hosts.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            return Err(LabError::NoSuchHost { host: host.clone(), known });
-        }
+        check_hosts(&world, &without)?;
         faults.iter().try_for_each(|fault| fault.check(&world))?;
         let files = Changed::new(files);
         let scope = service::tls::scope(&world);
@@ -364,14 +360,7 @@ impl Lab {
                 files: Files::Changed(files.clone()),
                 authority: Some(Arc::clone(&authority)),
             };
-            let signals = Signals { token: Some(token.clone()), ..Signals::default() };
-            // Before it starts: a fault that is a state of its sockets is there from the first moment.
-            for fault in faults.iter().filter(|fault| fault.place.is(&name)) {
-                signals.faults.add(fault.clone(), None);
-            }
-            if history {
-                signals.history.record_all();
-            }
+            let signals = signals(&name, &token, &faults, history);
             let inside = ground.inside(&name);
             hosts.insert(name.clone(), Running::start(&told, sockets.bound, &book, inside, signals)?);
         }
@@ -412,6 +401,28 @@ impl Lab {
         running.stop();
         Ok(())
     }
+}
+
+fn check_hosts(world: &World, without: &[String]) -> Result<(), LabError> {
+    match without.iter().find(|name| !world.hosts.contains_key(*name)) {
+        None => Ok(()),
+        Some(host) => {
+            let known = world.hosts.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            Err(LabError::NoSuchHost { host: host.clone(), known })
+        }
+    }
+}
+
+fn signals(name: &str, token: &Token, faults: &[Fault], history: bool) -> Signals {
+    let signals = Signals { token: Some(token.clone()), ..Signals::default() };
+    // Before it starts: a fault that is a state of its sockets is there from the first moment.
+    for fault in faults.iter().filter(|fault| fault.place.is(name)) {
+        signals.faults.add(fault.clone(), None);
+    }
+    if history {
+        signals.history.record_all();
+    }
+    signals
 }
 
 /// Where another vendor's server plays this host of a lab on loopback, it has to be said where.

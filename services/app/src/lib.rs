@@ -96,42 +96,10 @@ impl Service for App {
             memory: Arc::new(Semaphore::new(config.limits.memory)),
             config,
         });
-        let [plain, secure, talks, admins] = ["http", "https", "talk", "admin"].map(|name| sockets.take_tcp(name));
-        let (plain, secure, talks, admins, echoes) = (plain?, secure?, talks?, admins?, sockets.take_udp("echo")?);
-
-        // No admin port has such a door: by it faults are ended.
-        let door = |listener| Door::new(listener, &signals.faults, disturb::door);
-
+        let admins = sockets.take_tcp("admin")?;
         // Held until the end, and never accepted from.
         let _stalled = stalled(sockets.take_tcp("stall")?)?;
-
-        let mut serving = JoinSet::new();
-        let seats = Seats::new(server.config.limits.connections);
-        for listener in plain {
-            let server = Arc::clone(&server);
-            let converse = move |stream, peer, seat| http::converse(Arc::clone(&server), stream, peer, seat);
-            serving.spawn(accept::serve(door(listener)?, Arc::clone(&seats), stop.clone(), converse));
-        }
-        let seats = Seats::new(server.config.limits.connections);
-        for listener in secure {
-            let server = Arc::clone(&server);
-            let Some(tls) = server.config.tls.clone() else {
-                return Err(io::Error::other("there is a socket for HTTPS, and no authority for its certificate"));
-            };
-            let converse = move |stream, peer, seat| {
-                http::converse_over_tls(Arc::clone(&server), Arc::clone(&tls), stream, peer, seat)
-            };
-            serving.spawn(accept::serve(door(listener)?, Arc::clone(&seats), stop.clone(), converse));
-        }
-        let seats = Seats::new(server.config.limits.connections);
-        for listener in talks {
-            let server = Arc::clone(&server);
-            let converse = move |stream, peer, seat| talk::converse(Arc::clone(&server), stream, peer, seat);
-            serving.spawn(accept::serve(door(listener)?, Arc::clone(&seats), stop.clone(), converse));
-        }
-        for socket in echoes {
-            serving.spawn(echo::serve(Arc::clone(&server), socket));
-        }
+        let serving = serve(&server, &mut sockets, &signals, &stop)?;
         // Stopped last, so that `/ready` can say 503 while connections drain.
         let admin_stop = Stop::new();
         signals.history.is_of(&recorder);
@@ -148,6 +116,44 @@ impl Service for App {
         admin.await.map_err(io::Error::other)?;
         Ok(Ended { cut_off })
     }
+}
+
+/// Begins to serve all its clients; each task gives how many it has left unfinished.
+fn serve(server: &Arc<Server>, sockets: &mut Bound, signals: &Signals, stop: &Stop) -> io::Result<JoinSet<usize>> {
+    let [plain, secure, talks] = ["http", "https", "talk"].map(|name| sockets.take_tcp(name));
+    let (plain, secure, talks, echoes) = (plain?, secure?, talks?, sockets.take_udp("echo")?);
+
+    // No admin port has such a door: by it faults are ended.
+    let door = |listener| Door::new(listener, &signals.faults, disturb::door);
+
+    let mut serving = JoinSet::new();
+    let seats = Seats::new(server.config.limits.connections);
+    for listener in plain {
+        let server = Arc::clone(server);
+        let converse = move |stream, peer, seat| http::converse(Arc::clone(&server), stream, peer, seat);
+        serving.spawn(accept::serve(door(listener)?, Arc::clone(&seats), stop.clone(), converse));
+    }
+    let seats = Seats::new(server.config.limits.connections);
+    for listener in secure {
+        let server = Arc::clone(server);
+        let Some(tls) = server.config.tls.clone() else {
+            return Err(io::Error::other("there is a socket for HTTPS, and no authority for its certificate"));
+        };
+        let converse = move |stream, peer, seat| {
+            http::converse_over_tls(Arc::clone(&server), Arc::clone(&tls), stream, peer, seat)
+        };
+        serving.spawn(accept::serve(door(listener)?, Arc::clone(&seats), stop.clone(), converse));
+    }
+    let seats = Seats::new(server.config.limits.connections);
+    for listener in talks {
+        let server = Arc::clone(server);
+        let converse = move |stream, peer, seat| talk::converse(Arc::clone(&server), stream, peer, seat);
+        serving.spawn(accept::serve(door(listener)?, Arc::clone(&seats), stop.clone(), converse));
+    }
+    for socket in echoes {
+        serving.spawn(echo::serve(Arc::clone(server), socket));
+    }
+    Ok(serving)
 }
 
 /// Shortens these listeners' accept queues: the kernel lets in one connection more than it is told (listen(2), and

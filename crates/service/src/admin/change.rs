@@ -78,21 +78,7 @@ async fn route(admin: &Admin, request: Request<Incoming>) -> Result<Response<Ful
     let host = admin.recorder.host();
     let id = path.strip_prefix("/faults/").map(str::parse::<u64>);
     match (&method, path, id) {
-        (&Method::POST, "/faults", _) => {
-            let Add { fault, lease_ms } = read(&parts.headers, body).await?;
-            let lease = lease_ms.map(lease).transpose()?;
-            let fault =
-                here(admin, &fault).map_err(|error| refuse(StatusCode::UNPROCESSABLE_ENTITY, format!("{error}\n")))?;
-            if signals.faults.list().len() >= MOST_FAULTS {
-                return Err(refuse(
-                    StatusCode::CONFLICT,
-                    format!("{MOST_FAULTS} faults are in force at {host} already\n"),
-                ));
-            }
-            info!(host, %fault, ?lease, "fault put in force");
-            let id = signals.faults.add(fault, lease);
-            Ok(json(StatusCode::CREATED, &Added { id }))
-        }
+        (&Method::POST, "/faults", _) => add(admin, read(&parts.headers, body).await?),
         (&Method::DELETE, "/faults", _) => {
             info!(host, "all faults ended");
             signals.faults.clear();
@@ -115,31 +101,45 @@ async fn route(admin: &Admin, request: Request<Incoming>) -> Result<Response<Ful
             Err(late @ NotReloaded::Late) => Err(refuse(StatusCode::GATEWAY_TIMEOUT, format!("{late}\n"))),
             Err(failed) => Err(refuse(StatusCode::INTERNAL_SERVER_ERROR, format!("{failed}\n"))),
         },
-        (&Method::POST, "/clock", _) => {
-            let Advance { advance_ms } = read(&parts.headers, body).await?;
-            let by = Duration::from_millis(advance_ms);
-            if by > LONGEST_ADVANCE {
-                return Err(refuse(StatusCode::BAD_REQUEST, "advance_ms: a year at most\n"));
-            }
-            if let Err(ahead) = signals.clock.try_advance(by) {
-                return Err(refuse(
-                    StatusCode::CONFLICT,
-                    format!(
-                        "the clock of {host} is {} s ahead already, and goes no further than {} s; it was left as it is, and is \
-                         right again when the host is started anew\n",
-                        ahead.as_secs(),
-                        clock::FURTHEST.as_secs()
-                    ),
-                ));
-            }
-            info!(host, ?by, "clock put forward");
-            Ok(done())
-        }
+        (&Method::POST, "/clock", _) => advance(admin, &read(&parts.headers, body).await?),
         (_, "/faults", _) => Err(not_allowed("GET, HEAD, POST, DELETE")),
         (_, _, Some(_)) => Err(not_allowed("PUT, DELETE")),
         (_, "/reload" | "/clock", _) => Err(not_allowed("POST")),
         _ => Err(not_allowed("GET, HEAD")),
     }
+}
+
+fn add(admin: &Admin, Add { fault, lease_ms }: Add) -> Result<Response<Full<Bytes>>, Refused> {
+    let (faults, host) = (&admin.signals.faults, admin.recorder.host());
+    let lease = lease_ms.map(lease).transpose()?;
+    let unfit = |error| refuse(StatusCode::UNPROCESSABLE_ENTITY, format!("{error}\n"));
+    let fault = here(admin, &fault).map_err(unfit)?;
+    if faults.list().len() >= MOST_FAULTS {
+        let why = format!("{MOST_FAULTS} faults are in force at {host} already\n");
+        return Err(refuse(StatusCode::CONFLICT, why));
+    }
+    info!(host, %fault, ?lease, "fault put in force");
+    let id = faults.add(fault, lease);
+    Ok(json(StatusCode::CREATED, &Added { id }))
+}
+
+fn advance(admin: &Admin, Advance { advance_ms }: &Advance) -> Result<Response<Full<Bytes>>, Refused> {
+    let (clock, host) = (&admin.signals.clock, admin.recorder.host());
+    let by = Duration::from_millis(*advance_ms);
+    if by > LONGEST_ADVANCE {
+        return Err(refuse(StatusCode::BAD_REQUEST, "advance_ms: a year at most\n"));
+    }
+    if let Err(ahead) = clock.try_advance(by) {
+        let why = format!(
+            "the clock of {host} is {} s ahead already, and goes no further than {} s; it was left as it is, and is right \
+             again when the host is started anew\n",
+            ahead.as_secs(),
+            clock::FURTHEST.as_secs()
+        );
+        return Err(refuse(StatusCode::CONFLICT, why));
+    }
+    info!(host, ?by, "clock put forward");
+    Ok(done())
 }
 
 /// The fault, if it can be here.
