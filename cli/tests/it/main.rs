@@ -17,6 +17,7 @@ mod http;
 mod http2;
 mod inside;
 mod inside_tls;
+mod json_doc;
 mod kept;
 mod lab;
 mod lessons;

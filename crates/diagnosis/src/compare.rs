@@ -21,7 +21,7 @@ use crate::series::{Series, Times};
 /// What differs between A and B.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
-    /// See [`SCHEMA_VERSION`].
+    /// The version of this shape, which is that of journeys.
     pub schema_version: u32,
     /// Which program compared.
     pub made_by: MadeBy,

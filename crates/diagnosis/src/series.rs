@@ -24,7 +24,7 @@ use journey::{
 /// Visits of one URL, in their order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Series {
-    /// See [`SCHEMA_VERSION`]; the shapes of a series and of its journeys grow together.
+    /// The version of this shape, which is that of its journeys.
     pub schema_version: u32,
     /// Which program made this record.
     pub made_by: MadeBy,

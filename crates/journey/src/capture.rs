@@ -53,7 +53,7 @@ pub struct Capture {
     pub began_ns: i64,
     /// Where frames were captured: the segments of a lab, or this machine's interfaces.
     pub links: Vec<Link>,
-    /// Every frame once on each link that it crossed, ordered by [`Frame::at_ns`].
+    /// Every frame once on each link that it crossed, ordered by their times (`at_ns`).
     pub frames: Vec<Frame>,
     /// Frames that passed and were not kept: because the kernel had no room for them, or because there were too many.
     pub lost: u64,
@@ -138,7 +138,7 @@ pub struct Learned {
 pub struct Frame {
     /// Nanoseconds since the visit began, by the kernel's stamp.
     pub at_ns: i64,
-    /// Which of [`Capture::links`].
+    /// Which of the capture's links, from 0.
     pub link: usize,
     /// The host that sent it onto this link, where known: in the lab the port it came in by, elsewhere `you` or null.
     pub from: Option<String>,

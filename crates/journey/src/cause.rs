@@ -104,7 +104,7 @@ pub enum Sure {
 pub enum Basis {
     /// An event, by its id.
     Event {
-        /// [`crate::Event::id`].
+        /// The event's `id`.
         id: u32,
     },
     /// A stage.

@@ -23,7 +23,7 @@ pub struct Record {
     pub rtype: String,
     /// Seconds that it may be kept, as it stood in this message.
     pub ttl: u32,
-    /// The data in presentation format, cut at [`DATA_LIMIT`] characters.
+    /// The data in presentation format (RFC 1035 §5.1), cut at 200 characters.
     pub data: String,
 }
 
@@ -145,7 +145,7 @@ pub struct Reply {
     pub authority: Vec<Record>,
     /// The additional section without OPT.
     pub additional: Vec<Record>,
-    /// How many records the three sections held before [`SECTION_LIMIT`].
+    /// How many records the three sections held; not all of them need be listed.
     pub counts: [usize; 3],
     /// The OPT record, if there was one.
     pub edns: Option<Edns>,

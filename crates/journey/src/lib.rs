@@ -72,7 +72,7 @@ pub const SCHEMA_VERSION: u32 = 3;
 /// The whole record of one visit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Journey {
-    /// See [`SCHEMA_VERSION`].
+    /// The version of this shape. It grows when a reader of the old shape could misread the new one.
     pub schema_version: u32,
     /// Which program made this record.
     pub made_by: MadeBy,
@@ -100,7 +100,7 @@ pub struct Journey {
     pub total_us: u64,
     /// The requests in order; more than one after a redirect.
     pub hops: Vec<Hop>,
-    /// Everything that happened, as far as it is known; ordered by [`Event::at_us`], then as reported.
+    /// Everything that happened, as far as it is known; ordered by their times (`at_us`), then as reported.
     pub events: Vec<Event>,
     /// The hosts that were asked for a report, and what came of it.
     pub observers: Vec<Observer>,
@@ -194,7 +194,7 @@ pub enum LabNetwork {
     Wire {
         /// The segments, each with a switch.
         segments: Vec<String>,
-        /// The faults of the network, in records of before [`Journey::faults`] was there, which has them since.
+        /// The faults of the network, in records of version 2; the journey's `faults` has them since.
         #[serde(default, skip_serializing)]
         faults: Vec<String>,
     },

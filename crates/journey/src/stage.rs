@@ -223,23 +223,23 @@ pub struct Failure {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "name", rename_all = "snake_case")]
 pub enum Did {
-    /// See [`Url`].
+    /// The URL was read.
     Url(Url),
-    /// See [`Name`].
+    /// Addresses were looked up.
     Name(Name),
-    /// See [`Route`].
+    /// The kernel was asked for the way to them.
     Route(Route),
-    /// See [`Connect`].
+    /// A TCP connection was opened.
     Connect(Connect),
-    /// See [`Tls`].
+    /// TLS was agreed on.
     Tls(Box<Tls>),
-    /// See [`Send`].
+    /// The request was sent.
     Send(Send),
-    /// See [`Wait`].
+    /// The first byte of the response was waited for.
     Wait(Wait),
-    /// See [`Receive`].
+    /// The response was received.
     Receive(Box<Receive>),
-    /// See [`Close`].
+    /// The connection was closed.
     Close(Close),
 }
 

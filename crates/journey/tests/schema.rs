@@ -1,19 +1,8 @@
 //! The JSON Schema in `docs/` is that of this type.
 
-use std::{env, fs, path::Path};
-
-fn check<T: schemars::JsonSchema>(name: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
-    let mut schema = serde_json::to_string_pretty(&schemars::schema_for!(T)).unwrap();
-    schema.push('\n');
-    if env::var_os("UPDATE_SCHEMA").is_some() {
-        fs::write(&file, &schema).unwrap();
-    }
-    let kept = fs::read_to_string(&file).unwrap_or_default();
-    assert!(kept == schema, "docs/{name} is out of date: UPDATE_SCHEMA=1 cargo test --workspace --test schema");
-}
+mod document;
 
 #[test]
 fn the_schema_in_docs_is_that_of_the_type() {
-    check::<journey::Journey>("journey.schema.json");
+    document::check::<journey::Journey>("journey");
 }

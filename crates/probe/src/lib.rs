@@ -157,7 +157,7 @@ impl Probe<'_> {
         request: &Request,
         stages: &mut Stages,
     ) -> Option<String> {
-        let target = self.url(url, request, stages)?;
+        let target = self.url(nth, url, request, stages)?;
         let begin = self.clock.us();
         let way = self.overrides.way(&target);
         let found = name::resolve(self, &way).await;
@@ -183,10 +183,12 @@ impl Probe<'_> {
     }
 
     /// The `url` stage.
-    fn url(&self, url: &Visitable, request: &Request, stages: &mut Stages) -> Option<Target> {
-        // It has just been read; of the first hop that is how the clock began: see `Clock::started_by`.
-        let begin = self.clock.us().saturating_sub(u64::try_from(url.took.as_micros()).unwrap_or(u64::MAX));
-        let target = stages.note(begin, speakable(url, request.versions))?;
+    fn url(&self, nth: usize, url: &Visitable, request: &Request, stages: &mut Stages) -> Option<Target> {
+        let took_us = u64::try_from(url.took.as_micros()).unwrap_or(u64::MAX);
+        // With the first one the clock has begun (see `Clock::started_by`); where an answer points has just been read.
+        let end_us = if nth == 0 { took_us } else { self.clock.us() };
+        let read = speakable(url, request.versions);
+        let target = stages.note_between(end_us.saturating_sub(took_us), end_us, read)?;
         if self.resolvers.are_secure() || target.scheme == Scheme::Https {
             self.tls.prepare();
         }
@@ -325,7 +327,10 @@ struct Stages {
 impl Stages {
     /// Notes a stage that began at `start_us` and has just ended, and passes on what the next one needs.
     fn note<T>(&mut self, start_us: u64, result: Result<(Did, T), Box<Broken>>) -> Option<T> {
-        let end_us = self.clock.us();
+        self.note_between(start_us, self.clock.us(), result)
+    }
+
+    fn note_between<T>(&mut self, start_us: u64, end_us: u64, result: Result<(Did, T), Box<Broken>>) -> Option<T> {
         match result {
             Ok((did, next)) => {
                 self.done.push(observed(StageState::Done, did, start_us, end_us, None));

@@ -100,7 +100,7 @@ pub enum Verified {
 pub struct CertificateFault {
     /// What, for programs.
     pub kind: FaultKind,
-    /// Which certificate of [`Tls::chain`] is at fault, from 0; null where it is none of them.
+    /// Which certificate of the chain is at fault, from 0; null where it is none of them.
     pub certificate: Option<usize>,
     /// What, in words.
     pub what: String,
@@ -159,7 +159,7 @@ pub struct Certificate {
     pub subject: String,
     /// Who signed it.
     pub issuer: String,
-    /// The names and addresses that it is for (subjectAltName), at most [`MOST_NAMES`].
+    /// The names and addresses that it is for (subjectAltName); not all where there are many.
     pub names: Vec<String>,
     /// How many there are.
     pub names_count: usize,

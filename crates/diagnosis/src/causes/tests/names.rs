@@ -261,12 +261,22 @@ fn the_resolver_itself() {
         let is_named = cause.what.starts_with("resolver (10.78.1.53:53) ") || trouble == Trouble::NoRecursion;
         assert!(is_named, "{}", cause.what);
     };
-    let bad = |why: &str| QueryResult::BadReply { why: why.to_owned(), failure: NoUse::Other };
+    let bad = |why: &str, failure| QueryResult::BadReply { why: why.to_owned(), failure };
     check(QueryResult::NothingListens, Reason::ResolverDown, Trouble::DnsNothingListens, Sure::Certain);
     check(QueryResult::Timeout, Reason::Timeout, Trouble::DnsNoAnswer, Sure::Likely);
-    check(bad("its id 7 is of no query sent"), Reason::BadReply, Trouble::DnsWrongId, Sure::Certain);
-    check(bad("it is a query and not a reply"), Reason::BadReply, Trouble::DnsNotAResponse, Sure::Certain);
-    check(bad("5 bytes are no DNS message: x"), Reason::BadReply, Trouble::DnsMalformed, Sure::Certain);
+    check(bad("its id 7 is of no query sent", NoUse::WrongId), Reason::BadReply, Trouble::DnsWrongId, Sure::Certain);
+    check(
+        bad("it is a query and not a reply", NoUse::NotAResponse),
+        Reason::BadReply,
+        Trouble::DnsNotAResponse,
+        Sure::Certain,
+    );
+    check(
+        bad("5 bytes are no DNS message: x", NoUse::Malformed),
+        Reason::BadReply,
+        Trouble::DnsMalformed,
+        Sure::Certain,
+    );
     let failed = QueryResult::Failed { why: "no route to that network".to_owned(), failure: NoUse::Other };
     check(failed, Reason::ResolverDown, Trouble::DnsUnreachable, Sure::Certain);
     let said = |meaning| QueryResult::Reply { reply: reply(meaning, false) };
