@@ -21,24 +21,29 @@ use std::process::ExitCode;
 
 use e2e::way::Way;
 use journey::{HostReport, Reason, What, dns::Transport};
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Completion, Trial};
 
 use stage::{Told, World};
 use vendor::{BIND, KNOT, NGINX, NSD, UNBOUND, Vendor};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let refused = Way::Wire.refused().is_some() && std::env::var_os("VISIT_E2E_REQUIRED").is_none();
-    let test = |name: &str, test: fn() -> Result<(), String>| Trial::test(name, move || Ok(test()?));
+    let test = |name: &str, tools: &'static [&'static str], test: fn() -> Result<(), String>| {
+        Trial::ignorable_test(name, move || match your_tools::lacking(tools) {
+            Some(why) => Ok(Completion::ignored_with(why)),
+            None => Ok(test().map(|()| Completion::Completed)?),
+        })
+    };
+    let refused = Way::Wire.left_out().is_some();
     let trials = vec![
-        test("nsd::plays_both_authorities", || plays_both(&NSD)),
-        test("knot::plays_both_authorities", || plays_both(&KNOT)),
-        test("bind::plays_both_authorities", || plays_both(&BIND)),
-        test("two_vendors::one_stops_and_the_other_answers", two_vendors),
-        test("nginx::plays_an_application_server", nginx),
-        test("unbound::plays_the_resolver", unbound).with_ignored_flag(refused),
-        test("compatibility::http_as_documented", compatibility::http::compare),
-        test("compatibility::authority_as_documented", compatibility::authority::compare),
+        test("nsd::plays_both_authorities", &["nsd"], || plays_both(&NSD)),
+        test("knot::plays_both_authorities", &["knotd"], || plays_both(&KNOT)),
+        test("bind::plays_both_authorities", &["named"], || plays_both(&BIND)),
+        test("two_vendors::one_stops_and_the_other_answers", &["nsd", "knotd"], two_vendors),
+        test("nginx::plays_an_application_server", &["nginx"], nginx),
+        test("unbound::plays_the_resolver", &["unbound", "nsenter", "dig"], unbound).with_ignored_flag(refused),
+        test("compatibility::http_as_documented", &["curl"], compatibility::http::compare),
+        test("compatibility::authority_as_documented", &["named", "nsd"], compatibility::authority::compare),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }

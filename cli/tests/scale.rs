@@ -25,23 +25,28 @@ type Test = fn() -> Result<(), Failed>;
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     // Where this is set, what a machine refuses is no reason to leave a test out.
-    let refused = namespace::probe().err().filter(|_| std::env::var_os("VISIT_E2E_REQUIRED").is_none());
+    let refused = namespace::probe().err().filter(|_| std::env::var_os(your_tools::REQUIRED).is_none());
     if let Some(why) = &refused {
         say(&format!("every test but that of usage is ignored, since this machine refuses it: {why}"));
     }
-    let all: [(&str, bool, Test); 9] = [
-        ("a_hundred_hosts", true, a_hundred_hosts),
-        ("fewer_at_once", true, fewer_at_once),
-        ("ctrl_c", true, ctrl_c),
-        ("faults", true, faults),
-        ("served", true, served),
-        ("files", true, files),
-        ("threads", true, threads),
-        ("namespaces", true, namespaces),
-        ("usage", false, usage),
+    let all: [(&str, bool, &[&str], Test); 9] = [
+        ("a_hundred_hosts", true, &[], a_hundred_hosts),
+        ("fewer_at_once", true, &[], fewer_at_once),
+        ("ctrl_c", true, &[], ctrl_c),
+        ("faults", true, &[], faults),
+        ("served", true, &[], served),
+        ("files", true, &["prlimit"], files),
+        ("threads", true, &["prlimit"], threads),
+        ("namespaces", true, &["unshare"], namespaces),
+        ("usage", false, &[], usage),
     ];
-    let trial =
-        |(name, needs, test): (&str, bool, Test)| Trial::test(name, test).with_ignored_flag(needs && refused.is_some());
+    let trial = |(name, inside, tools, test): (&str, bool, &[&str], Test)| {
+        let lacking = your_tools::lacking(tools);
+        if let Some(why) = &lacking {
+            say(&format!("{name} is ignored: {why}"));
+        }
+        Trial::test(name, test).with_ignored_flag(inside && refused.is_some() || lacking.is_some())
+    };
     libtest_mimic::run(&arguments, all.map(trial).into()).exit_code()
 }
 
@@ -142,7 +147,7 @@ fn ctrl_c() -> Result<(), Failed> {
 }
 
 fn interrupt(process: &Child) -> Result<(), Failed> {
-    let sent = Command::new("kill").args(["-INT", &process.id().to_string()]).status()?;
+    let sent = Command::new("sh").args(["-c", "kill \"$@\"", "kill", "-INT", &process.id().to_string()]).status()?;
     ensure(sent.success(), "kill")
 }
 

@@ -31,17 +31,24 @@ fn main() -> ExitCode {
     if env::var_os(ALONE).is_some() {
         let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
         assert!(up.expect("`ip` starts: it is in the package iproute2").success());
-        return run(&arguments, trials(&taps::ALONE, None));
+        return run(&arguments, trials(&taps::ALONE, false));
     }
-    // Where this is set, what a machine refuses is no reason to leave a test out.
-    let refused = user::refused().filter(|_| env::var_os("VISIT_E2E_REQUIRED").is_none());
-    if let Some(why) = refused {
-        say(&format!("every test in a namespace is ignored, since this machine refuses it: {why}"));
+    // Where that is set, what a machine refuses is no reason to leave a test out.
+    let required = env::var_os(your_tools::REQUIRED).is_some();
+    let refuses = || user::refused().filter(|_| !required).map(|why| format!("this machine refuses it: {why}"));
+    let left_out = your_tools::lacking(&["tshark", "unshare", "setpriv"]).or_else(refuses);
+    if let Some(why) = &left_out {
+        say(&format!("every test in a namespace is ignored: {why}"));
     }
-    let mut all = trials(&lab::TESTS, refused);
-    all.extend(trials(&taps::INSIDE, refused));
-    all.extend(trials(&[("on_loopback", alone)], refused));
-    all.extend(trials(&taps::REFUSED, user::not_ordinary()));
+    let mut all = trials(&lab::TESTS, left_out.is_some());
+    all.extend(trials(&taps::INSIDE, left_out.is_some()));
+    let lo = your_tools::lacking(&["ip"]);
+    if let Some(why) = &lo {
+        say(&format!("on_loopback is ignored: {why}"));
+    }
+    all.extend(trials(&[("on_loopback", alone)], left_out.is_some() || lo.is_some()));
+    let not_ordinary = || user::not_ordinary().is_some();
+    all.extend(trials(&taps::REFUSED, your_tools::lacking(&["setpriv"]).is_some() || not_ordinary()));
     run(&arguments, all)
 }
 
@@ -56,13 +63,13 @@ fn say(text: &str) {
     eprintln!("{text}");
 }
 
-fn trials(tests: &[(&'static str, fn())], refused: Option<&str>) -> Vec<Trial> {
+fn trials(tests: &[(&'static str, fn())], is_ignored: bool) -> Vec<Trial> {
     let trial = |&(name, test): &(&str, fn())| {
         let run = move || {
             test();
             Ok::<_, Failed>(())
         };
-        Trial::test(name, run).with_ignored_flag(refused.is_some())
+        Trial::test(name, run).with_ignored_flag(is_ignored)
     };
     tests.iter().map(trial).collect()
 }

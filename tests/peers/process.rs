@@ -54,7 +54,8 @@ impl Running {
         if self.child.try_wait().map_err(|error| error.to_string())?.is_some() {
             return Ok(());
         }
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let told =
+            Command::new("sh").args(["-c", "kill \"$@\"", "kill", "-TERM", &self.child.id().to_string()]).status();
         told.map_err(|error| format!("kill: {error}"))?;
         let end = Instant::now() + LIMIT;
         while self.child.try_wait().map_err(|error| error.to_string())?.is_none() {

@@ -81,6 +81,7 @@ const VERSIONS: [(&str, &str); 2] = [
     ("TLS 1.3", "c.minimum_version = ssl.TLSVersion.TLSv1_3"),
 ];
 
+#[needs::tools(python3, openssl)]
 #[test]
 fn what_browsers_accept_is_accepted_in_both_versions() {
     let pss = |hash: &'static str| [&[hash][..], &PSS].concat();
@@ -127,6 +128,7 @@ fn refused(openssl: &Openssl, reason: &str, words: &[&str]) {
     }
 }
 
+#[needs::tools(python3, openssl)]
 #[test]
 fn a_version_1_certificate_is_named_and_insecure_accepts_it() {
     let openssl = Openssl::new();
@@ -137,6 +139,7 @@ fn a_version_1_certificate_is_named_and_insecure_accepts_it() {
     refused(&openssl, "certificate_untrusted", &words);
 }
 
+#[needs::tools(python3, openssl)]
 #[test]
 fn sha_1_is_named() {
     let openssl = Openssl::new();
@@ -146,6 +149,7 @@ fn sha_1_is_named() {
     refused(&openssl, "certificate_refused", &words);
 }
 
+#[needs::tools(python3, openssl)]
 #[test]
 fn a_short_rsa_key_is_named() {
     let openssl = Openssl::new();
@@ -159,6 +163,7 @@ fn a_short_rsa_key_is_named() {
     refused(&openssl, "certificate_refused", &["the trusted certificate CN=root has an RSA key of 1024 bits"]);
 }
 
+#[needs::tools(python3, openssl)]
 #[test]
 fn an_unknown_critical_extension_is_named_and_insecure_accepts_it() {
     let openssl = Openssl::new();

@@ -79,6 +79,7 @@ fn nothing_listens() {
     check_order(&journey);
 }
 
+#[needs::tools(unshare)]
 #[test]
 fn there_is_no_way() {
     // In a network namespace with nothing in it.

@@ -43,6 +43,7 @@ fn inside(script: &str, runner: &str) -> Value {
         .arg(env!("CARGO_BIN_EXE_visit")))
 }
 
+#[needs::tools(unshare)]
 #[test]
 fn as_root_of_an_empty_network() {
     let found = inside("", "");
@@ -55,6 +56,7 @@ fn as_root_of_an_empty_network() {
     check(&found, "terminal", "absent", "no terminal");
 }
 
+#[needs::tools(ip, unshare)]
 #[test]
 fn with_a_network() {
     let found = inside(
@@ -69,6 +71,7 @@ fn with_a_network() {
     check(&found, "ipv6 route", "yes", "by left to the gateway fd10::1, from fd10::5");
 }
 
+#[needs::tools(unshare, setpriv)]
 #[test]
 fn as_a_user_who_may_nothing() {
     // Without a right of root, and with no user namespaces to have them in.

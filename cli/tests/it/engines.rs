@@ -101,6 +101,7 @@ fn tls_as_far_as_it_is_told() {
     assert_eq!(subject(&journey), subject(&ours));
 }
 
+#[needs::tools(python3)]
 #[test]
 fn failures_of_tls() {
     let pki = Pki::new();
@@ -269,6 +270,7 @@ fn by_curl(url: &str) -> Times {
 /// Who visits, and how.
 type Way = (&'static str, fn(&str) -> Times);
 
+#[needs::tools(curl)]
 #[test]
 fn both_engines_and_curl_tell_the_same_times() {
     let server = Server::start_with(|mut stream| {

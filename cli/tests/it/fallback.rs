@@ -31,6 +31,7 @@ fn flat(text: &[u8]) -> String {
 const WHY: &str = "unshare(CLONE_NEWUSER): No space left on device (ENOSPC); user.max_user_namespaces allows no more user \
                    namespaces";
 
+#[needs::tools(ip, unshare, setpriv)]
 #[test]
 fn the_lab_is_on_loopback_and_says_why() {
     let output = refused(&["--packets", "www.example.local"]);
@@ -49,6 +50,7 @@ fn the_lab_is_on_loopback_and_says_why() {
     assert!(journey["capture"]["how"].as_str().unwrap().contains("sysctl user.max_user_namespaces"), "{journey:#}");
 }
 
+#[needs::tools(ip, unshare)]
 #[test]
 fn what_is_refused_later_is_told_as_well() {
     // As in a container: namespaces, and no writing to /proc/sys.
@@ -70,6 +72,7 @@ fn what_is_refused_later_is_told_as_well() {
     assert!(screen.contains("Reached app1"), "{screen}");
 }
 
+#[needs::tools(python3, ip, unshare)]
 #[test]
 fn whoever_ignores_its_children_has_the_network_too() {
     // A shell's `trap` does not do it: what it ignores, the kernel does not for the program that it becomes.
@@ -83,6 +86,7 @@ fn whoever_ignores_its_children_has_the_network_too() {
     assert!(said.contains("✔ namespaces") && !said.contains("did not end within"), "{said}");
 }
 
+#[needs::tools(ip, unshare, setpriv)]
 #[test]
 fn what_needs_the_network_is_refused_with_the_reason() {
     let check = |args: &[&str], expected: &str| {

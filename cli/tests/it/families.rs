@@ -118,6 +118,7 @@ impl Seen {
 /// The second answer comes so much later than the first: more than is waited for.
 const LATE_MS: u64 = 600;
 
+#[needs::tools(ip, unshare)]
 #[test]
 fn every_order_of_answers_failures_and_silence() {
     if !inside(module_path!(), "every_order_of_answers_failures_and_silence", &[]) {
@@ -196,6 +197,7 @@ fn check(resolver: SocketAddr, port: u16, a: &str, aaaa: &str, a_first: bool, ho
     }
 }
 
+#[needs::tools(ip, unshare)]
 #[test]
 fn an_address_that_comes_late_is_tried_when_the_first_has_failed() {
     if !inside(module_path!(), "an_address_that_comes_late_is_tried_when_the_first_has_failed", &[]) {
@@ -217,6 +219,7 @@ fn an_address_that_comes_late_is_tried_when_the_first_has_failed() {
     assert_eq!(seen.stage("route")["ways"][1]["server"], "127.0.0.1", "{:#}", seen.stage("route"));
 }
 
+#[needs::tools(ip, unshare)]
 #[test]
 fn a_question_that_only_unusable_addresses_answer_breaks_the_visit() {
     if !inside(module_path!(), "a_question_that_only_unusable_addresses_answer_breaks_the_visit", &[]) {
@@ -232,6 +235,7 @@ fn a_question_that_only_unusable_addresses_answer_breaks_the_visit() {
     assert!(cause["what"].as_str().unwrap().contains("no route (ENETUNREACH) for 2001:db8::1"), "{cause:#}");
 }
 
+#[needs::tools(ip, unshare)]
 #[test]
 fn ipv4_mapped_addresses_are_connected_to_over_ipv4() {
     if !inside(module_path!(), "ipv4_mapped_addresses_are_connected_to_over_ipv4", &[]) {

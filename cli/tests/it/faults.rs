@@ -26,7 +26,13 @@ impl Waiting {
     /// Sends it a signal, and waits for its end.
     fn end(&mut self, signal: &str) -> Option<i32> {
         let pid = self.0.id().to_string();
-        assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("sh")
+                .args(["-c", "kill \"$@\"", "kill", signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         self.0.wait().unwrap().code()
     }
 }

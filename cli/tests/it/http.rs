@@ -409,6 +409,7 @@ fn nothing_listens() {
     assert_eq!(journey["hops"][0]["stages"][6]["duration_us"], Value::Null);
 }
 
+#[needs::tools(unshare)]
 #[test]
 fn there_is_no_way() {
     // In a network namespace with nothing in it: from here such an address could seem to answer.

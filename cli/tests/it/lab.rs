@@ -48,7 +48,10 @@ impl Served {
 
     /// Sends a signal and waits for the end.
     fn stop(mut self, signal: &str) -> Option<i32> {
-        let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap();
+        let sent = Command::new("sh")
+            .args(["-c", "kill \"$@\"", "kill", signal, &self.process.id().to_string()])
+            .status()
+            .unwrap();
         assert!(sent.success());
         self.process.wait().unwrap().code()
     }
@@ -106,6 +109,7 @@ fn events_of_one_kernel_are_in_the_order_of_cause_and_effect() {
     assert!(order.is_sorted(), "{order:?}\n{journey:#}");
 }
 
+#[needs::tools(dig, curl)]
 #[test]
 fn the_served_lab_answers_dig_curl_and_visits() {
     let lab = Served::start(&[]);

@@ -130,16 +130,19 @@ fn check(nth: usize, scheme: &str) {
     assert_eq!(output.status.code(), Some(0));
 }
 
+#[needs::tools(python3)]
 #[test]
 fn the_tcp_server() {
     check(0, "tcp");
 }
 
+#[needs::tools(python3)]
 #[test]
 fn the_udp_server() {
     check(2, "udp");
 }
 
+#[needs::tools(python3)]
 #[test]
 fn the_clients_and_the_servers() {
     let (_server, address) = serve(&program(0));
@@ -148,6 +151,7 @@ fn the_clients_and_the_servers() {
     assert_eq!(ask(&program(3), address), format!("(b'you said hello', ('127.0.0.1', {}))\n", address.port()));
 }
 
+#[needs::tools(python3)]
 #[test]
 fn the_labs_ports_answer_the_clients() {
     let lab = Lab::start(Options { data_dir: None, ..Options::default() }).unwrap();

@@ -333,6 +333,7 @@ fn rows(test: &'static str, rows: &[Row]) {
     section.check().unwrap_or_else(|wrong| panic!("{wrong}"));
 }
 
+#[needs::tools(python3, ip, unshare)]
 #[test]
 fn name_server_lines() {
     let nx: Script = |_, _, _| NX;
@@ -365,6 +366,7 @@ fn name_server_lines() {
     );
 }
 
+#[needs::tools(python3, ip, unshare)]
 #[test]
 fn options_and_environment() {
     let nx: Script = |_, _, _| NX;
@@ -444,6 +446,7 @@ fn options_and_environment() {
     );
 }
 
+#[needs::tools(python3, ip, unshare)]
 #[test]
 fn search_lists() {
     let nx: Script = |_, _, _| NX;
@@ -484,6 +487,7 @@ fn search_lists() {
     );
 }
 
+#[needs::tools(python3, ip, unshare)]
 #[test]
 fn lists_of_servers() {
     let row = |title, conf, script| Row { title, conf, script, ..ROW };
@@ -539,6 +543,7 @@ fn lists_of_servers() {
     );
 }
 
+#[needs::tools(python3, ip, unshare)]
 #[test]
 fn replies() {
     let row =
@@ -569,6 +574,7 @@ fn replies() {
     );
 }
 
+#[needs::tools(python3, ip, unshare)]
 #[test]
 fn hosts_files() {
     let row = |title, hosts, name| Row { title, hosts, name, ..ROW };
@@ -615,6 +621,7 @@ fn hosts_files() {
     );
 }
 
+#[needs::tools(python3, ip, unshare)]
 #[test]
 fn formerr_ends_the_list_as_in_glibc() {
     // Of EDNS glibc knows nothing: the query without it that follows a FORMERR is the one to compare.

@@ -84,6 +84,7 @@ fn http(answer: impl Fn(std::net::TcpStream) + Send + 'static) -> String {
     Server::start_with(answer).url("/")
 }
 
+#[needs::tools(curl)]
 #[test]
 fn a_slow_first_byte_is_waited_for() {
     let url = http(|mut stream| {
@@ -93,6 +94,7 @@ fn a_slow_first_byte_is_waited_for() {
     check(&[&url], "wait");
 }
 
+#[needs::tools(curl)]
 #[test]
 fn a_slow_content_is_received() {
     let url = http(|mut stream| {
@@ -103,6 +105,7 @@ fn a_slow_content_is_received() {
     check(&[&url], "receive");
 }
 
+#[needs::tools(curl)]
 #[test]
 fn a_slow_accept_is_waited_for() {
     // The kernel has answered long before: a connection is open when it says so, and not when a program takes it.
@@ -143,6 +146,7 @@ fn slow_tls(pki: &Pki) -> Running {
     python_https(&pki.issue(Kind::GOOD), &setup)
 }
 
+#[needs::tools(curl, python3)]
 #[test]
 fn a_slow_handshake_is_one() {
     let pki = Pki::new();

@@ -37,6 +37,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+#[needs::tools(dig, curl)]
 #[test]
 fn dig_and_curl_reach_what_is_published() {
     let folder = tempfile::tempdir().unwrap();
@@ -91,7 +92,8 @@ fn dig_and_curl_reach_what_is_published() {
     let visit = run(&["--world", file, "app2.example.local"]);
     assert!(visit.status.success(), "{visit:?}");
 
-    let sent = Command::new("kill").args(["-TERM", &lab.0.id().to_string()]).status().unwrap();
+    let sent =
+        Command::new("sh").args(["-c", "kill \"$@\"", "kill", "-TERM", &lab.0.id().to_string()]).status().unwrap();
     assert!(sent.success() && lab.0.wait().unwrap().success());
     assert!(!book.exists());
     let ready = run(&["lab", "ready", "--world", file]);

@@ -72,6 +72,7 @@ fn stage<'a>(journey: &'a Value, name: &str) -> &'a Value {
     stages.iter().find(|stage| stage["name"] == name).unwrap()
 }
 
+#[needs::tools(python3, ip, unshare)]
 #[test]
 fn through_a_gateway() {
     if !inside(module_path!(), "through_a_gateway", &[]) {
@@ -123,6 +124,7 @@ fn through_a_gateway() {
     }
 }
 
+#[needs::tools(python3, ip, unshare)]
 #[test]
 fn every_scheme_and_engine_asks() {
     if !inside(module_path!(), "every_scheme_and_engine_asks", &[]) {
@@ -146,6 +148,7 @@ fn every_scheme_and_engine_asks() {
     assert_eq!(stage(&journey, "close")["kernel"]["bytes_acked"], 6, "{journey:#}");
 }
 
+#[needs::tools(python3, ip, unshare)]
 #[test]
 fn no_way_to_any_of_them() {
     if !inside(module_path!(), "no_way_to_any_of_them", &[]) {

@@ -106,7 +106,8 @@ fn interrupted(args: &[&str], server_saw: &std::sync::mpsc::Receiver<()>, after:
     for _ in 0..after {
         server_saw.recv().unwrap();
     }
-    let sent = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();
+    let sent =
+        Command::new("sh").args(["-c", "kill \"$@\"", "kill", "-INT", &process.id().to_string()]).status().unwrap();
     assert!(sent.success());
     let mut said = String::new();
     process.stdout.take().unwrap().read_to_string(&mut said).unwrap();

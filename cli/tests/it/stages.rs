@@ -81,6 +81,7 @@ fn connect() {
     check(&["closed.example.local"], "connect", 7);
 }
 
+#[needs::tools(python3)]
 #[test]
 fn tls() {
     let pki = Pki::new();

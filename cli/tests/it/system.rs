@@ -32,6 +32,7 @@ fn name_stage(journey: &Value) -> &Value {
     &journey["hops"][0]["stages"][1]
 }
 
+#[needs::tools(ip, unshare)]
 #[test]
 fn the_hosts_file_goes_first() {
     if !with_files("the_hosts_file_goes_first", "nameserver 127.0.0.1\n") {
@@ -45,6 +46,7 @@ fn the_hosts_file_goes_first() {
     assert!(screen.contains("127.0.0.9  from /etc/hosts"), "{screen}");
 }
 
+#[needs::tools(ip, unshare)]
 #[test]
 fn the_search_list_and_the_second_resolver() {
     // Nothing listens on the first; the second knows the name below the second suffix alone.
@@ -91,6 +93,7 @@ fn the_search_list_and_the_second_resolver() {
     }
 }
 
+#[needs::tools(ip, unshare)]
 #[test]
 fn enough_dots_go_first() {
     let conf = "nameserver 127.0.0.1\nsearch lan\noptions ndots:2\n";
@@ -109,6 +112,7 @@ fn enough_dots_go_first() {
     check("http://web.a./", &["web.a."]);
 }
 
+#[needs::tools(ip, unshare)]
 #[test]
 fn every_transmission_is_shown() {
     if !with_files("every_transmission_is_shown", "nameserver 127.0.0.1\noptions timeout:1 attempts:3\n") {
@@ -131,6 +135,7 @@ fn every_transmission_is_shown() {
     assert!(exchanges[0]["duration_us"].as_u64().unwrap() >= 1_000_000, "{journey:#}");
 }
 
+#[needs::tools(ip, unshare)]
 #[test]
 fn a_silent_resolver_is_the_name_stages_time_out() {
     if !with_files(
@@ -175,6 +180,7 @@ fn check_fallback(found: Option<(Value, String)>, opts: &[Value], words: &str) {
     assert!(screen.contains(words), "{words:?}: {screen}");
 }
 
+#[needs::tools(ip, unshare)]
 #[test]
 fn edns_is_left_out_after_formerr() {
     let found = edns_fallback(
@@ -187,6 +193,7 @@ fn edns_is_left_out_after_formerr() {
     check_fallback(found, &[Value::Null, json!("absent")], words);
 }
 
+#[needs::tools(ip, unshare)]
 #[test]
 fn edns_options_are_left_out_first_where_the_reply_has_an_opt_record() {
     let test = "edns_options_are_left_out_first_where_the_reply_has_an_opt_record";
@@ -206,6 +213,7 @@ fn edns_options_are_left_out_first_where_the_reply_has_an_opt_record() {
     check_fallback(found, &[Value::Null, json!("bare")], words);
 }
 
+#[needs::tools(ip, unshare)]
 #[test]
 fn edns_is_left_out_after_servfail_without_an_opt_record() {
     let test = "edns_is_left_out_after_servfail_without_an_opt_record";
@@ -218,6 +226,7 @@ fn edns_is_left_out_after_servfail_without_an_opt_record() {
     check_fallback(found, &[Value::Null, json!("absent")], "127.0.0.1:53 replied SERVFAIL to a query with EDNS");
 }
 
+#[needs::tools(ip, unshare)]
 #[test]
 fn a_server_that_drops_edns_is_asked_without_it_in_the_same_attempt() {
     let test = "a_server_that_drops_edns_is_asked_without_it_in_the_same_attempt";
@@ -226,6 +235,7 @@ fn a_server_that_drops_edns_is_asked_without_it_in_the_same_attempt() {
     check_fallback(found, &[Value::Null, json!("absent")], words);
 }
 
+#[needs::tools(ip, unshare)]
 #[test]
 fn the_cost_of_the_search_list_is_told() {
     if !with_files(

@@ -20,6 +20,7 @@ fn stage<'a>(journey: &'a Value, name: &str) -> &'a Value {
     stages.iter().find(|stage| stage["name"] == name).unwrap()
 }
 
+#[needs::tools(python3, openssl)]
 #[test]
 fn what_was_agreed_on_and_who_it_is() {
     let pki = Pki::new();
@@ -97,12 +98,14 @@ fn check(kind: Kind, name: &str, code: i32, reason: &str, words: &[&str]) {
     assert!(screen.contains("NOT VERIFIED (--insecure)"), "{screen}");
 }
 
+#[needs::tools(python3)]
 #[test]
 fn expired() {
     let kind = Kind { from_days: -30, to_days: -4, ..Kind::GOOD };
     check(kind, "localhost", 60, "certificate_expired", &["the certificate of localhost expired 3 days ago"]);
 }
 
+#[needs::tools(python3)]
 #[test]
 fn not_valid_yet() {
     let kind = Kind { from_days: 5, ..Kind::GOOD };
@@ -115,6 +118,7 @@ fn not_valid_yet() {
     );
 }
 
+#[needs::tools(python3)]
 #[test]
 fn wrong_name() {
     let kind = Kind { name: "other.test", ..Kind::GOOD };
@@ -122,6 +126,7 @@ fn wrong_name() {
     check(Kind::GOOD, "127.0.0.1", 60, "certificate_wrong_name", &["is for localhost, and not for 127.0.0.1"]);
 }
 
+#[needs::tools(python3)]
 #[test]
 fn self_signed() {
     let kind = Kind { by: By::Itself, ..Kind::GOOD };
@@ -134,6 +139,7 @@ fn self_signed() {
     );
 }
 
+#[needs::tools(python3)]
 #[test]
 fn the_intermediate_is_missing() {
     let kind = Kind { by: By::IntermediateNotSent, ..Kind::GOOD };
@@ -146,6 +152,7 @@ fn the_intermediate_is_missing() {
     );
 }
 
+#[needs::tools(python3)]
 #[test]
 fn nobody_vouches_for_it() {
     let pki = Pki::new();
@@ -156,6 +163,7 @@ fn nobody_vouches_for_it() {
     assert_eq!(trust["source"], "this machine's store", "{trust}");
 }
 
+#[needs::tools(python3)]
 #[test]
 fn other_certificates_can_stand_for_the_store() {
     let pki = Pki::new();
@@ -170,6 +178,7 @@ fn other_certificates_can_stand_for_the_store() {
     assert_eq!(stage(&journey, "tls")["trust"]["source"], "SSL_CERT_FILE");
 }
 
+#[needs::tools(python3)]
 #[test]
 fn the_two_sides_cannot_agree() {
     let pki = Pki::new();
@@ -188,6 +197,7 @@ fn the_two_sides_cannot_agree() {
     );
 }
 
+#[needs::tools(python3)]
 #[test]
 fn an_older_version_is_named() {
     let pki = Pki::new();
@@ -198,6 +208,7 @@ fn an_older_version_is_named() {
     assert!(tls["cipher_suite"].as_str().unwrap().starts_with("TLS_ECDHE_ECDSA_WITH_"), "{tls:#}");
 }
 
+#[needs::tools(python3)]
 #[test]
 fn a_client_certificate_is_wanted() {
     let pki = Pki::new();
@@ -220,6 +231,7 @@ fn a_client_certificate_is_wanted() {
     assert!(outcome["verdict"].as_str().unwrap().contains(words), "{outcome:#}");
 }
 
+#[needs::tools(python3)]
 #[test]
 fn a_client_certificate_that_is_only_offered_to_be_shown_is_no_failure() {
     let pki = Pki::new();
@@ -264,6 +276,7 @@ fn it_does_not_speak_tls() {
     check(b"\x16\x03\x03\x00\x7a\x02\x00\x00", false, &["-m", "5"], 28, "max_time", "after 8 bytes");
 }
 
+#[needs::tools(python3, nginx)]
 #[test]
 fn http_2_where_the_server_agrees() {
     let pki = Pki::new();
@@ -317,6 +330,7 @@ fn http_2_where_the_server_agrees() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--http2 needs an https:// URL"));
 }
 
+#[needs::tools(curl, nginx)]
 #[test]
 fn curl_and_visit_read_the_same() {
     let pki = Pki::new();
@@ -347,6 +361,7 @@ fn curl_and_visit_read_the_same() {
     }
 }
 
+#[needs::tools(python3)]
 #[test]
 fn keys_are_logged_when_asked_for() {
     let pki = Pki::new();
@@ -367,6 +382,7 @@ fn keys_are_logged_when_asked_for() {
     }
 }
 
+#[needs::tools(python3)]
 #[test]
 fn a_file_of_keys_that_others_could_read_is_closed_to_them() {
     let pki = Pki::new();
@@ -384,6 +400,7 @@ fn a_file_of_keys_that_others_could_read_is_closed_to_them() {
     assert!(keys.starts_with("# earlier\n") && keys.contains("SERVER_TRAFFIC_SECRET_0 "), "{keys}");
 }
 
+#[needs::tools(python3)]
 #[test]
 fn keys_that_cannot_be_written_are_not_said_to_be() {
     let pki = Pki::new();
@@ -401,6 +418,7 @@ fn keys_that_cannot_be_written_are_not_said_to_be() {
     }
 }
 
+#[needs::tools(nginx)]
 #[test]
 fn http_2_alone_is_not_given_up_by_a_redirect() {
     let pki = Pki::new();
@@ -419,6 +437,7 @@ fn http_2_alone_is_not_given_up_by_a_redirect() {
     assert!(outcome["verdict"].as_str().unwrap().contains("--http2 asks for HTTP/2 alone"), "{outcome:#}");
 }
 
+#[needs::tools(python3, openssl)]
 #[test]
 fn a_certificate_of_an_authority_is_none_for_a_server() {
     // What `openssl req -x509` makes; trusting it does not make it one.

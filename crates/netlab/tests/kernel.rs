@@ -16,6 +16,7 @@ use netlink_packet_route::{
 };
 
 /// A user namespace must be the first thing that a process makes, so the checks are run by a process of their own.
+#[needs::tools(unshare)]
 #[test]
 fn in_a_network_of_its_own() {
     let test = std::env::current_exe().unwrap();

@@ -109,6 +109,7 @@ fn recorded(net: &Net, to: &str) -> (Vec<String>, Capture) {
     (tell(&capture), capture)
 }
 
+#[needs::tools(unshare)]
 #[test]
 fn a_datagram_over_the_router() {
     alone("a_datagram_over_the_router", || {
@@ -149,6 +150,7 @@ fn a_datagram_over_the_router() {
     });
 }
 
+#[needs::tools(unshare)]
 #[test]
 fn faults() {
     alone("faults", || {
@@ -194,6 +196,7 @@ fn faults() {
     });
 }
 
+#[needs::tools(unshare)]
 #[test]
 fn what_got_lost_on_its_way_in_was_never_heard() {
     alone("what_got_lost_on_its_way_in_was_never_heard", || {
@@ -214,6 +217,7 @@ fn what_got_lost_on_its_way_in_was_never_heard() {
     });
 }
 
+#[needs::tools(unshare)]
 #[test]
 fn an_open_connection_is_cut_and_a_full_record_counts() {
     alone("an_open_connection_is_cut_and_a_full_record_counts", || {
@@ -234,6 +238,7 @@ fn an_open_connection_is_cut_and_a_full_record_counts() {
     });
 }
 
+#[needs::tools(unshare)]
 #[test]
 fn hosts_are_alone_and_vanish() {
     alone("hosts_are_alone_and_vanish", || {

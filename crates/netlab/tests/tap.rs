@@ -45,6 +45,7 @@ fn converse(net: &Net, to: SocketAddr) -> io::Result<SocketAddr> {
     Ok(from)
 }
 
+#[needs::tools(tshark, unshare)]
 #[test]
 fn at_a_host_as_on_its_segment() {
     if std::env::var_os(ALONE).is_none() {

@@ -41,7 +41,13 @@ pub(crate) fn spawn(args: &[&str], stdin: impl Into<Stdio>) -> Child {
 
 /// Sends a signal to a process.
 pub(crate) fn signal(process: &Child, signal: &str) {
-    assert!(Command::new("kill").args([signal, &process.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("sh")
+            .args(["-c", "kill \"$@\"", "kill", signal, &process.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 /// The exit code and the journey of a visit that was told `--json`.

@@ -47,6 +47,7 @@ fn openssl(dir: &Path, leaf: &CertificateDer<'_>, name: &str) -> String {
     if output.status.success() { String::new() } else { String::from_utf8_lossy(&output.stderr).into_owned() }
 }
 
+#[needs::tools(openssl)]
 #[test]
 fn what_is_issued_is_trusted() {
     let dir = tempfile::tempdir().unwrap();
@@ -84,6 +85,7 @@ fn every_key_is_its_own() {
     assert_ne!(issue(), issue());
 }
 
+#[needs::tools(openssl)]
 #[test]
 fn a_stolen_key_is_good_for_the_lab_alone() {
     let dir = tempfile::tempdir().unwrap();
@@ -109,6 +111,7 @@ fn a_stolen_key_is_good_for_the_lab_alone() {
     assert_eq!(openssl(dir.path(), &forge("a.example.local"), "a.example.local"), "");
 }
 
+#[needs::tools(openssl)]
 #[test]
 fn what_something_is_wrong_with() {
     let dir = tempfile::tempdir().unwrap();

@@ -55,6 +55,7 @@ fn a_broken_authority_is_told_of() {
     assert!(error.contains("lab-ca.key") && error.contains("remove it"), "{error}");
 }
 
+#[needs::tools(curl)]
 #[test]
 fn curl_visits_both_servers() {
     let lab = start(None);
@@ -77,6 +78,7 @@ fn curl_visits_both_servers() {
     }
 }
 
+#[needs::tools(dig, curl)]
 #[test]
 fn dig_asks_the_resolver_over_tls_and_https() {
     let lab = start(None);

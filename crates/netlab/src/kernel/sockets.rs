@@ -80,6 +80,7 @@ mod tests {
         all.map(|socket| (socket.state, socket.remote, socket.receive_queue, socket.send_queue)).collect()
     }
 
+    #[needs::tools(unshare)]
     #[test]
     fn a_connection_through_its_states() {
         // In the network that tests share, others' closed connections may have had the same ports.
@@ -111,6 +112,7 @@ mod tests {
         });
     }
 
+    #[needs::tools(unshare)]
     #[test]
     fn udp_with_and_without_a_peer() {
         // In the network that tests share, others' closed connections may have had the same ports.

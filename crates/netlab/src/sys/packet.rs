@@ -249,6 +249,7 @@ mod tests {
     use super::*;
     use crate::testing;
 
+    #[needs::tools(unshare)]
     #[test]
     fn a_datagram_over_loopback() {
         testing::alone("sys::packet::tests::a_datagram_over_loopback", || {

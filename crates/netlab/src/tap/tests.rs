@@ -35,6 +35,7 @@ fn converse(listener: &TcpListener) -> (SocketAddr, SocketAddr) {
     (from, listener.local_addr().unwrap())
 }
 
+#[needs::tools(unshare)]
 #[test]
 fn a_connection_over_loopback() {
     testing::alone("tap::tests::a_connection_over_loopback", || {
@@ -68,6 +69,7 @@ fn a_connection_over_loopback() {
     });
 }
 
+#[needs::tools(unshare)]
 #[test]
 fn the_deadline() {
     testing::alone("tap::tests::the_deadline", || {
@@ -83,6 +85,7 @@ fn the_deadline() {
 }
 
 /// The end is waited for: it comes while the capture is being stopped.
+#[needs::tools(unshare)]
 #[test]
 fn the_end_is_waited_for() {
     testing::alone("tap::tests::the_end_is_waited_for", || {
@@ -103,6 +106,7 @@ fn the_end_is_waited_for() {
     });
 }
 
+#[needs::tools(unshare)]
 #[test]
 fn refused_and_unreachable() {
     testing::alone("tap::tests::refused_and_unreachable", || {
@@ -126,6 +130,7 @@ fn refused_and_unreachable() {
     });
 }
 
+#[needs::tools(unshare)]
 #[test]
 fn no_room() {
     testing::alone("tap::tests::no_room", || {
@@ -141,6 +146,7 @@ fn no_room() {
 }
 
 /// A connection that was there before takes no room from the visit's.
+#[needs::tools(unshare)]
 #[test]
 fn others_take_no_room() {
     testing::alone("tap::tests::others_take_no_room", || {
@@ -160,6 +166,7 @@ fn others_take_no_room() {
 }
 
 /// Where there is always one more frame, it ends all the same.
+#[needs::tools(unshare)]
 #[test]
 fn a_flood() {
     testing::alone("tap::tests::a_flood", || {
@@ -325,6 +332,7 @@ fn received(bytes: &[u8]) -> Received {
 }
 
 /// A VLAN tag is back where it was on the wire, and a frame's own interface is told.
+#[needs::tools(unshare)]
 #[test]
 fn tags() {
     testing::alone("tap::tests::tags", || {

@@ -234,6 +234,7 @@ fn tshark(file: &[u8], args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+#[needs::tools(tshark)]
 #[test]
 fn wireshark_reads_it() {
     let names = [("10.78.1.2".parse().unwrap(), "server.example.test".to_owned())];

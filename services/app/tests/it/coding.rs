@@ -40,6 +40,7 @@ fn head_is_as_get() {
     assert!(length(&head).abs_diff(length(&get)) < 50 && length(&head) > 500);
 }
 
+#[needs::tools(curl)]
 #[test]
 fn curl_reads_it() {
     let app = start();

@@ -6,6 +6,7 @@ fn curl(arguments: &[&str]) -> String {
     run("curl", &[&["--silent", "--show-error", "--noproxy", "*", "--max-time", "20"], arguments].concat())
 }
 
+#[needs::tools(curl)]
 #[test]
 fn head_equals_get() {
     let app = start();
@@ -22,6 +23,7 @@ fn head_equals_get() {
     }
 }
 
+#[needs::tools(curl)]
 #[test]
 fn keep_alive() {
     let app = start();
@@ -31,6 +33,7 @@ fn keep_alive() {
     assert_eq!(said, "1 200\n0 200\n");
 }
 
+#[needs::tools(curl)]
 #[test]
 fn redirects() {
     let app = start();
@@ -39,6 +42,7 @@ fn redirects() {
     assert_eq!(said, format!("5 http://{}/", app.http));
 }
 
+#[needs::tools(curl)]
 #[test]
 fn uploads() {
     let app = start_with(|config| config.limits.body_bytes = 3_000_000);
@@ -59,6 +63,7 @@ fn uploads() {
     assert_eq!(refused, "413");
 }
 
+#[needs::tools(curl)]
 #[test]
 fn old_and_odd() {
     let app = start();
@@ -72,6 +77,7 @@ fn old_and_odd() {
     assert_eq!(curl(&upgrade), "ABCDEFGHIJKLM");
 }
 
+#[needs::tools(curl)]
 #[test]
 fn names_of_others() {
     let app = start();

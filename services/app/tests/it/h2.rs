@@ -336,6 +336,7 @@ fn a_client_that_leaves_is_heard_out() {
     assert_eq!(app.stop().cut_off, 0);
 }
 
+#[needs::tools(curl)]
 #[test]
 fn drains_for_curl() {
     let app = start();

@@ -64,6 +64,7 @@ impl Drop for Running {
     }
 }
 
+#[needs::tools(curl)]
 #[test]
 fn from_start_to_sigterm() {
     let world = World::new(1, "http_port = 8000, https_port = 8443, talk_port = 8001, echo_port = 8002");
@@ -100,7 +101,7 @@ fn from_start_to_sigterm() {
         let events = Client::connect((world.ip, 9080).into()).get("/events").json();
         (events["events"].as_array().unwrap().len() == 2).then_some(())
     });
-    run("kill", &["-TERM", &running.0.id().to_string()]);
+    run("sh", &["-c", "kill \"$@\"", "kill", "-TERM", &running.0.id().to_string()]);
     assert_eq!(client.response().status, 503);
     assert_eq!(running.0.wait().unwrap().code(), Some(0));
     let mut rest = String::new();

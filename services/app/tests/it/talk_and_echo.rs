@@ -16,6 +16,7 @@ print(repr(data))
 soc.close()
 ";
 
+#[needs::tools(python3)]
 #[test]
 fn the_ten_line_client() {
     let app = start();

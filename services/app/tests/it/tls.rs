@@ -20,6 +20,7 @@ fn url(app: &Running, path: &str) -> String {
     format!("https://www.example.local:{}{path}", app.https.port())
 }
 
+#[needs::tools(curl)]
 #[test]
 fn curl_speaks_both() {
     let app = start();
@@ -43,6 +44,7 @@ fn curl_speaks_both() {
     assert_eq!(old, "ABC2");
 }
 
+#[needs::tools(curl)]
 #[test]
 fn names_that_the_certificate_has() {
     let app = start();
@@ -164,6 +166,7 @@ fn stalled_handshakes_hold_up_nobody() {
     app.metric_becomes("app_connections_open{port=\"https\"}", 0);
 }
 
+#[needs::tools(curl, openssl)]
 #[test]
 fn handshakes_that_come_to_nothing_are_counted() {
     let app = start();

@@ -69,7 +69,10 @@ impl Program {
     }
 
     fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        let status = Command::new("sh")
+            .args(["-c", "kill \"$@\"", "kill", "-s", name, &self.child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(status.success());
     }
 
