@@ -184,6 +184,7 @@ fn a_flood() {
 }
 
 /// Without the right to, the kernel's word is told, and what helps.
+#[needs::tools(unshare)]
 #[test]
 fn an_ordinary_user() {
     const ORDINARY: &str = "WIRE_TEST_ORDINARY";
