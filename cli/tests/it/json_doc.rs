@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
+#[needs::tools(jq)]
 #[test]
 fn each_question_in_docs_json_has_an_answer() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

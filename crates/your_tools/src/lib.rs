@@ -14,13 +14,14 @@ pub const REQUIRED: &str = "VISIT_E2E_REQUIRED";
 
 /// Every program that a test calls, and the Debian package that it is in. The C library, the shell and what a system cannot
 /// start without are not among them.
-pub const TOOLS: [(&str, &str); 18] = [
+pub const TOOLS: [(&str, &str); 19] = [
     ("dig", "bind9-dnsutils"),
     ("curl", "curl"),
     ("python3", "python3"),
     ("openssl", "openssl"),
     ("nginx", "nginx-light"),
     ("tshark", "tshark"),
+    ("jq", "jq"),
     ("ip", "iproute2"),
     ("unshare", "util-linux"),
     ("nsenter", "util-linux"),
