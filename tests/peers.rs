@@ -4,14 +4,11 @@
 //! | module | what |
 //! |---|---|
 //! | `vendor` | each vendor's program and its configuration |
-//! | `process` | a program that is started here, and ends with its test |
 //! | `stage` | the lab beside it, and visits |
 //! | `compatibility` | the same cases for ours and theirs |
 
 #[path = "compatibility/mod.rs"]
 mod compatibility;
-#[path = "peers/process.rs"]
-mod process;
 #[path = "peers/stage.rs"]
 mod stage;
 #[path = "peers/vendor.rs"]

@@ -4,12 +4,12 @@ use std::{
     fs,
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
-    process::Command,
     time::Duration,
 };
 
 use e2e::{
     compatibility::{Row, Section},
+    process::Running,
     way::root,
 };
 use hickory_proto::op::Message;
@@ -18,7 +18,6 @@ use serde::Deserialize;
 use world::Protocol;
 
 use crate::{
-    process::Running,
     stage::World,
     vendor::{BIND, NSD, Vendor},
 };
@@ -117,7 +116,7 @@ pub(crate) fn compare() -> Result<(), String> {
         })
     };
     let rows = cases.case.iter().map(row).collect::<Result<_, String>>()?;
-    let peers = vec![version("named", "-v", 2)?, version("nsd", "-v", 3)?];
+    let peers = vec![BIND.version("-v", 2)?, NSD.version("-v", 3)?];
     Section { name: "authority", input: "standard", ours: "nameserver", peers, rows }.check()
 }
 
@@ -129,17 +128,6 @@ fn start(vendor: &Vendor, mut world: World) -> Result<Peer, String> {
     let first = *sockets.first().ok_or("no socket")?;
     let running = vendor.start(&world, &[sockets])?;
     Ok(((running, world), first))
-}
-
-/// The first words of what a program says of its version.
-fn version(program: &str, argument: &str, words: usize) -> Result<String, String> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut command = Command::new(program);
-    let output = command.env("PATH", format!("{path}:/usr/sbin")).arg(argument).output();
-    let output = output.map_err(|error| format!("{program}: {error}"))?;
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    Ok(text.split_whitespace().take(words).collect::<Vec<_>>().join(" "))
 }
 
 impl Case {

@@ -1,17 +1,16 @@
 //! Each vendor's program and its configuration: the zones as they are, no logs of queries, no limits, no keys.
 
 use std::{
-    env, fs,
+    fs,
     net::{SocketAddr, UdpSocket},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
-use crate::{
-    process::Running,
-    stage::{Lab, World},
-};
+use e2e::process::{self, Running};
+
+use crate::stage::{Lab, World};
 
 /// A server of another vendor.
 #[derive(Debug)]
@@ -51,9 +50,6 @@ pub(crate) const NGINX: Vendor =
 /// What auth1 and auth2 of the lab serve.
 const ZONES: [&str; 3] = ["example.local", "example.test", "baidu.com"];
 
-/// Servers are often here, which an ordinary user's search path leaves out.
-const SYSTEM_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
-
 impl Vendor {
     /// Starts it on these sockets of each address family, and waits until it answers.
     pub(crate) fn start(&self, world: &World, sockets: &[Vec<SocketAddr>]) -> Result<Running, String> {
@@ -90,10 +86,12 @@ impl Vendor {
     }
 
     fn find(&self) -> Result<PathBuf, String> {
-        let path = env::var_os("PATH").unwrap_or_default();
-        let folders = env::split_paths(&path).chain(SYSTEM_FOLDERS.map(PathBuf::from));
-        let found = folders.map(|folder| folder.join(self.program)).find(|file| file.is_file());
-        found.ok_or_else(|| format!("{} is needed: apt-get install {}", self.program, self.package))
+        process::find(self.program, self.package)
+    }
+
+    /// The first words of what it says of its version.
+    pub(crate) fn version(&self, argument: &str, words: usize) -> Result<String, String> {
+        process::version(&self.find()?, argument, words)
     }
 }
 

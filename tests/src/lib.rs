@@ -3,6 +3,8 @@
 //! | module | what |
 //! |---|---|
 //! | [`compatibility`] | the sections of `docs/compatibility.md`, which tests generate |
+//! | [`inside`] | tests that run themselves once more, in namespaces of their own |
+//! | [`process`] | other vendors' programs, which are started here and end with their test |
 //! | [`runs`] | scenarios, played by `visit scenario` |
 //! | [`story`] | what two ways of running the world have to tell alike |
 //! | [`way`] | the ways to run the world: embedded, a running lab, namespaces, compose |
@@ -11,6 +13,8 @@
 //! the last.
 
 pub mod compatibility;
+pub mod inside;
+pub mod process;
 pub mod runs;
 pub mod story;
 pub mod way;

@@ -8,14 +8,14 @@ use std::{
     time::Duration,
 };
 
-use crate::peer::{dns::reply, visit};
+use e2e::inside::inside;
 use hickory_proto::{
     op::{Message, ResponseCode},
     rr::{RData, Record, RecordType},
 };
 use serde_json::Value;
 
-use crate::{inside::inside, peer};
+use crate::peer::{self, dns::reply, visit};
 
 /// A resolver that does with a question what the name says: `good-0.silent-0.dual.test` has an A answer at once and none for
 /// AAAA, `dual` has an IPv6 address that is there, `v4only` one that this machine has no way to, `mapped` an IPv4-mapped one.

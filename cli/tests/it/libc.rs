@@ -11,14 +11,17 @@ use std::{
     thread,
 };
 
-use e2e::compatibility::{self, Section};
+use e2e::{
+    compatibility::{self, Section},
+    inside::inside,
+};
 use hickory_proto::{
     op::{Edns, Message, MessageType, OpCode, ResponseCode},
     rr::{DNSClass, RData, Record, RecordType},
 };
 use serde_json::Value;
 
-use crate::{inside::inside, peer};
+use crate::peer;
 
 /// What a name server does with a question.
 #[derive(Clone, Copy, PartialEq, Eq)]

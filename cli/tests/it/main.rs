@@ -15,7 +15,6 @@ mod given;
 mod hostile_text;
 mod http;
 mod http2;
-mod inside;
 mod inside_tls;
 mod json_doc;
 mod kept;

@@ -6,10 +6,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::peer::{run, visit};
+use e2e::inside::inside;
 use serde_json::{Value, json};
 
-use crate::inside::inside;
+use crate::peer::{run, visit};
 
 /// The router, with an HTTP server on port 80 and a server that says one word on port 8080.
 const ROUTER: &str = "\

@@ -9,14 +9,14 @@ use std::{
     },
 };
 
+use e2e::inside::inside;
+use hickory_proto::op::{Edns, Message, ResponseCode};
+use serde_json::{Value, json};
+
 use crate::peer::{
     dns::{good, reply, serve},
     run, visit,
 };
-use hickory_proto::op::{Edns, Message, ResponseCode};
-use serde_json::{Value, json};
-
-use crate::inside::inside;
 
 /// Runs the rest of the test of this name with these files; true inside.
 fn with_files(test: &str, resolv_conf: &str) -> bool {

@@ -13,7 +13,7 @@ shift; exec \"$@\"";
 
 /// Runs the rest of this test with these files, by path and content, in a network that has `lo` alone; true inside. The
 /// module is `module_path!()`.
-pub(crate) fn inside(module: &str, test: &str, files: &[(&str, &str)]) -> bool {
+pub fn inside(module: &str, test: &str, files: &[(&str, &str)]) -> bool {
     if env::var_os(INSIDE).is_some() {
         return true;
     }
