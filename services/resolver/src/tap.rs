@@ -269,6 +269,11 @@ impl Fly {
     }
 
     fn route(&self, protocol: Protocol) -> Result<SocketAddr, NoReply> {
+        let Target { ip, zone } = &self.target;
+        // The root's addresses are in the hints, which are this resolver's own.
+        if is_nowhere(*ip) && self.tap.is_stranger(*ip) && !self.tap.0.book.contains(*ip) && !zone.is_root() {
+            return Err(NoReply::new(NoUse::Unreachable, "no other host can have this address"));
+        }
         match self.tap.0.book.route(protocol, self.server()) {
             Route::Direct => Ok(self.server()),
             Route::Via(socket) | Route::NothingListens(Some(socket)) => Ok(socket),
@@ -295,6 +300,15 @@ enum Came {
 fn is_against_edns(reply: &Message) -> bool {
     use ResponseCode::{BADVERS, FormErr, NotImp, ServFail};
     reply.edns.is_none() && matches!(reply.metadata.response_code, FormErr | NotImp | ServFail | BADVERS)
+}
+
+/// Whether this is no other host's address: with one that means this machine, a zone could have it ask its own services
+/// (RFC 1122 §3.2.1.3).
+fn is_nowhere(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.octets()[0] == 0 || ip.is_loopback() || ip.is_multicast() || ip.is_broadcast(),
+        IpAddr::V6(ip) => ip.is_unspecified() || ip.is_loopback() || ip.is_multicast(),
+    }
 }
 
 /// Over TCP only what was cut over UDP is asked; that nothing comes there either leaves the server without an answer that
@@ -361,6 +375,23 @@ mod tests {
         let (transmissions, with_edns): (Vec<_>, Vec<_>) = fly.transmissions(true).into_iter().unzip();
         let Reply { nth, .. } = exchange::over_udp(to, &transmissions, fly.limit(), |_| true, |_, _| ()).await?;
         Ok((nth, with_edns[nth]))
+    }
+
+    #[test]
+    fn addresses_of_this_machine_are_no_name_servers() {
+        let check = |ip: &str, zone: &str| {
+            let mut fly = fly(Duration::from_millis(100));
+            fly.target = Target { ip: ip.parse().unwrap(), zone: Name::from_ascii(zone).unwrap() };
+            fly.route(Protocol::Udp).is_ok()
+        };
+        for ip in ["127.0.0.1", "127.3.2.1", "0.0.0.0", "0.1.2.3", "224.0.0.251", "255.255.255.255"] {
+            assert!(!check(ip, "test."), "{ip}");
+        }
+        for ip in ["::1", "::", "ff02::fb", "::ffff:127.0.0.1"] {
+            assert!(!check(ip, "test."), "{ip}");
+        }
+        assert!(check("192.0.2.1", "test.") && check("2001:db8::1", "test.") && check("10.0.0.1", "test."));
+        assert!(check("127.0.0.1", "."), "the hints say so");
     }
 
     #[tokio::test]
