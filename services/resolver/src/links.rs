@@ -43,20 +43,20 @@ impl Link {
     /// What these records say of a question; those of other names are ignored.
     pub(crate) fn of(question: &Query, records: &[Record]) -> Option<Self> {
         let (name, rtype) = (question.name(), question.query_type());
-        let sets = |wanted| records.iter().filter(move |r| r.record_type() == wanted && r.name == *name);
-        let data = same_ttl(sets(rtype).cloned().collect());
-        if !data.is_empty() {
-            return Some(Self::Data(data));
+        let mut of_name = records.iter().filter(|record| record.name == *name);
+        // Nothing stands beside a CNAME record (RFC 2181 §10.1). Where something does, the first record counts.
+        let first = of_name.find(|record| [rtype, RecordType::CNAME].contains(&record.record_type()));
+        if first.is_some_and(|first| first.record_type() == rtype) {
+            let set = records.iter().filter(|record| record.name == *name && record.record_type() == rtype);
+            return Some(Self::Data(same_ttl(set.cloned().collect())));
         }
         if let Some(dname) = closest_dname(name, records) {
             return Some(Self::below(question, dname));
         }
-        let mut aliases = sets(RecordType::CNAME).filter_map(|record| match &record.data {
-            RData::CNAME(target) => Some((record, target.0.clone())),
+        match (first, first.map(|record| &record.data)) {
+            (Some(record), Some(RData::CNAME(target))) => Some(Self::Alias(vec![record.clone()], target.0.clone())),
             _ => None,
-        });
-        let (record, target) = aliases.next()?;
-        Some(Self::Alias(vec![record.clone()], target))
+        }
     }
 
     /// What a DNAME record makes of a name below it (RFC 6672 §2.2, §3.1). The CNAME record is made here even where the
@@ -285,7 +285,10 @@ mod tests {
         let expected = Link::Alias(vec![alias.clone()], name("y.test."));
         assert_eq!(of("x.test.", std::slice::from_ref(&alias)), Some(expected));
         let whole = Link::of(&question("x.test.", RecordType::CNAME), std::slice::from_ref(&alias));
-        assert_eq!(whole, Some(Link::Data(vec![alias])));
+        assert_eq!(whole, Some(Link::Data(vec![alias.clone()])));
+        let both = [alias.clone(), a("x.test.", 9, 1)];
+        assert_eq!(of("x.test.", &both), Some(Link::Alias(vec![alias.clone()], name("y.test."))));
+        assert_eq!(of("x.test.", &[a("x.test.", 9, 1), alias]), Some(Link::Data(vec![a("x.test.", 9, 1)])));
     }
 
     #[test]
