@@ -16,6 +16,7 @@ use crate::{
     answer::bare,
     limits::{LONGEST_TTL, MAX_ADDRESSES, MAX_ALIASES, MAX_NAMES},
     links::Link,
+    minimise::labels,
 };
 
 /// What a reply says.
@@ -165,15 +166,22 @@ impl ZoneReply<'_> {
             // Records of the name, but none that was asked for: there is no such type (RFC 2308 §2.2).
             return if self.knows_the_name() { Ok(no(None)) } else { Err(self.beside_the_question()) };
         }
-        let ns = self.reply.authorities.iter().find(|record| record.record_type() == RecordType::NS);
-        let Some(ns) = ns else {
+        let Some(owner) = self.owner_of_ns() else {
             let about = place(self.zone);
             return match authoritative {
                 true => Ok(no(None)),
                 false => Err(Objection::lame(format!("lame: its answer is not authoritative for {about}"))),
             };
         };
-        self.referral(&ns.name).unwrap_or_else(|| Ok(no(None)))
+        self.referral(owner).unwrap_or_else(|| Ok(no(None)))
+    }
+
+    /// Whose NS records the authority section has: of several owners the one that leads furthest towards the name asked.
+    fn owner_of_ns(&self) -> Option<&Name> {
+        let ns = self.reply.authorities.iter().filter(|record| record.record_type() == RecordType::NS);
+        let mut owners = ns.map(|record| &record.name);
+        let above = owners.clone().filter(|owner| owner.zone_of(self.question.name()));
+        above.max_by_key(|owner| labels(owner)).or_else(|| owners.next())
     }
 
     /// What NS records of this zone in the authority section are. None: those of the zone itself, from its authority.

@@ -76,7 +76,7 @@ pub(super) fn read(zone: &Name, name: &Name, rtype: RecordType, message: &Messag
     let (aliases, is_circle) = chain(zone, name, message);
     let end = &aliases[aliases.len() - 1];
     if message.answers.is_empty()
-        && let Some(owner) = delegated(message)
+        && let Some(owner) = delegated(name, message)
     {
         return if below(zone, owner) && owner.zone_of(name) {
             Meaning::Referral(referral(zone, owner, message))
@@ -161,12 +161,16 @@ fn chain(zone: &Name, name: &Name, message: &Message) -> (Vec<Name>, bool) {
     (chain, false)
 }
 
-/// The owner of the NS records in the authority section, where there is no SOA beside them.
-fn delegated(message: &Message) -> Option<&Name> {
+/// The owner of the NS records in the authority section, where there is no SOA beside them: of several the one that leads
+/// furthest towards this name.
+fn delegated<'m>(name: &Name, message: &'m Message) -> Option<&'m Name> {
     if has_soa(message) {
         return None;
     }
-    message.authorities.iter().find(|record| record.record_type() == RecordType::NS).map(|record| &record.name)
+    let ns = message.authorities.iter().filter(|record| record.record_type() == RecordType::NS);
+    let mut owners = ns.map(|record| &record.name);
+    let above = owners.clone().filter(|owner| owner.zone_of(name));
+    above.max_by_key(|owner| owner.iter().count()).or_else(|| owners.next())
 }
 
 fn has_soa(message: &Message) -> bool {

@@ -89,6 +89,18 @@ fn referrals_that_lead_on_and_such_that_do_not() {
 }
 
 #[test]
+fn a_referral_is_found_among_ns_records_of_other_zones() {
+    let to = |owners: &[&str]| {
+        let records: Vec<Record> = owners.iter().map(|owner| ns(owner, "ns.test.")).collect();
+        read_as("w.a.test.", RecordType::A, &reply(ResponseCode::NoError, "", &[], &records), "test.")
+    };
+    for owners in [["a.test.", "b.test.", "test."], ["b.test.", "test.", "a.test."]] {
+        assert_eq!(to(&owners), "referral a.test. ns.test.=0", "{owners:?}");
+    }
+    assert_eq!(to(&["b.test.", "c.test."]), "Lame: lame: it refers to b.test, which is not above the name asked");
+}
+
+#[test]
 fn glue_is_believed_within_the_zone_that_refers() {
     let mut told = reply(ResponseCode::NoError, "", &[], &[ns("a.test.", "ns.b.test."), ns("a.test.", "ns.other.")]);
     told.additionals = vec![a("ns.b.test.", 1), a("ns.other.", 2), a("bank.test.", 3)];

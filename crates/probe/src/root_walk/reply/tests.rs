@@ -105,6 +105,8 @@ fn referrals() {
     // The address of ns2.b.test. is not for a server of a.test. to tell.
     let expected = "referral www.a.test. ns1.www.a.test.[10.0.0.1, fd10::1] ns2.b.test.[]";
     check(&message(false, OK, [&[], ns, glue]), expected);
+    // NS records of a zone that the name is not in.
+    check(&message(false, OK, [&[], &[&["b.a.test. NS ns.b.test."], ns].concat(), glue]), expected);
     // Some servers set AA where they refer.
     check(&message(true, OK, [&[], ns, glue]), expected);
     let twice: &[&str] = &["www.a.test. NS ns1.www.a.test.", "www.a.test. NS NS1.www.a.test."];
