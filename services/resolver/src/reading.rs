@@ -132,6 +132,9 @@ impl ZoneReply<'_> {
         if self.reply.metadata.response_code == ResponseCode::YXDomain {
             return Ok(Said::Links(too_long(links)));
         }
+        if self.is_no_such_name() && matches!(links.last(), Some((_, Link::Data(_)))) {
+            return Err(Objection::new(NoUse::Other, "it says that there is no such name, and sends records of it"));
+        }
         // What the reply denies is the last name of the chain (RFC 6604 §2.1), where that is the zone's.
         if let Some((_, Link::Alias(_, target))) = links.last() {
             let end = Query::query(target.clone(), self.question.query_type());

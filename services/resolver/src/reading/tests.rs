@@ -176,6 +176,17 @@ fn what_is_denied_is_the_end_of_the_chain() {
 }
 
 #[test]
+fn a_name_that_is_denied_has_no_records() {
+    let with = |answers: &[Record]| {
+        let reply = reply(ResponseCode::NXDomain, "aa", answers, &[soa("a.test.")]);
+        read_as("w.a.test.", RecordType::A, &reply, "a.test.")
+    };
+    let denied = "Other: it says that there is no such name, and sends records of it";
+    assert_eq!(with(&[a("w.a.test.", 1)]), denied);
+    assert_eq!(with(&[cname("w.a.test.", "x.a.test."), a("x.a.test.", 1)]), denied);
+}
+
+#[test]
 fn a_delegation_in_the_answer_section_is_a_referral() {
     let told = |flags: &str| {
         let reply = reply(ResponseCode::NoError, flags, &[ns("a.test.", "ns.test.")], &[]);
