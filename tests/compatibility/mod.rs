@@ -6,7 +6,8 @@
 //! | `http` | `http.toml`: a server's bytes on a connection | curl |
 //! | `authority` | `authority.toml`: one query to a name server | BIND, NSD |
 //!
-//! The stub resolver next to glibc's is `cli/tests/libc.rs`.
+//! The stub resolver next to glibc's is `cli/tests/it/libc.rs`, the recursive resolver next to Unbound and BIND
+//! `services/resolver/tests/it/peers.rs`.
 
 pub(crate) mod authority;
 pub(crate) mod http;

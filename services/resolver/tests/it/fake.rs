@@ -30,7 +30,40 @@ pub(crate) enum Act {
     Drop,
     /// Says it later.
     Late(std::time::Duration, Message),
+    /// Sends this, with the id and question that it has.
+    AsItIs(Message),
+    /// The same over UDP, from another address.
+    Elsewhere(Message),
+    /// One after the other.
+    Each(Vec<Act>),
 }
+
+impl Act {
+    fn each(self) -> Vec<Self> {
+        if let Self::Each(acts) = self { acts } else { vec![self] }
+    }
+}
+
+/// Where name servers listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// At ports of loopback; the address book tells which.
+    Loopback,
+    /// At their own addresses, which are this machine's, on port 53.
+    Own,
+}
+
+impl Ground {
+    fn socket(self, ip: IpAddr) -> SocketAddr {
+        match self {
+            Self::Loopback => ([127, 0, 0, 1], 0).into(),
+            Self::Own => SocketAddr::new(ip, 53),
+        }
+    }
+}
+
+/// Where what is sent from elsewhere comes from, on the servers' own ground.
+const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 78, 2, 250));
 
 type Script = Arc<dyn Fn(&Message, Transport) -> Act + Send + Sync>;
 
@@ -44,20 +77,29 @@ pub(crate) struct Fake {
 }
 
 impl Fake {
-    /// Starts it.
+    /// Starts it on loopback.
     pub(crate) async fn new(ip: &str, script: impl Fn(&Message, Transport) -> Act + Send + Sync + 'static) -> Self {
-        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(Ground::Loopback, ip.parse().unwrap(), script).await
+    }
+
+    /// Starts it.
+    pub(crate) async fn on(
+        ground: Ground,
+        ip: IpAddr,
+        script: impl Fn(&Message, Transport) -> Act + Send + Sync + 'static,
+    ) -> Self {
+        let udp = UdpSocket::bind(ground.socket(ip)).await.unwrap();
+        let tcp = TcpListener::bind(ground.socket(ip)).await.unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let script: Script = Arc::new(script);
         let mut fake = Self {
-            ip: ip.parse().unwrap(),
+            ip,
             udp: udp.local_addr().unwrap(),
             tcp: tcp.local_addr().unwrap(),
             seen: Arc::clone(&seen),
             _tasks: JoinSet::new(),
         };
-        fake._tasks.spawn(datagrams(udp, Arc::clone(&script), Arc::clone(&seen)));
+        fake._tasks.spawn(datagrams(ground, udp, Arc::clone(&script), Arc::clone(&seen)));
         fake._tasks.spawn(streams(tcp, script, seen));
         fake
     }
@@ -93,37 +135,50 @@ impl Fake {
     }
 }
 
-async fn datagrams(socket: UdpSocket, script: Script, seen: Arc<Mutex<Vec<Message>>>) {
+async fn datagrams(ground: Ground, socket: UdpSocket, script: Script, seen: Arc<Mutex<Vec<Message>>>) {
     let socket = Arc::new(socket);
     let mut buffer = [0; 4096];
     loop {
         let Ok((length, peer)) = socket.recv_from(&mut buffer).await else { continue };
         let Ok(query) = Message::from_vec(&buffer[..length]) else { continue };
         seen.lock().unwrap().push(query.clone());
-        match script(&query, Transport::Udp) {
-            Act::Drop => {}
-            Act::Say(message) => {
-                let _ = socket.send_to(&fitted(message, &query), peer).await;
-            }
-            Act::Bytes(raw, message) => {
-                for mut bytes in raw {
-                    // A script that wants the right id writes zeros.
-                    if bytes.len() >= 2 && bytes[..2] == [0, 0] {
-                        bytes[..2].copy_from_slice(&query.metadata.id.to_be_bytes());
-                    }
-                    let _ = socket.send_to(&bytes, peer).await;
+        for act in script(&query, Transport::Udp).each() {
+            datagram(ground, act, &query, &socket, peer).await;
+        }
+    }
+}
+
+async fn datagram(ground: Ground, act: Act, query: &Message, socket: &Arc<UdpSocket>, peer: SocketAddr) {
+    match act {
+        Act::Drop | Act::Each(_) => {}
+        Act::Say(message) => {
+            let _ = socket.send_to(&fitted(message, query), peer).await;
+        }
+        Act::AsItIs(message) => {
+            let _ = socket.send_to(&message.to_vec().unwrap(), peer).await;
+        }
+        Act::Elsewhere(message) => {
+            let other = UdpSocket::bind(ground.socket(ELSEWHERE)).await.unwrap();
+            let _ = other.send_to(&message.to_vec().unwrap(), peer).await;
+        }
+        Act::Bytes(raw, message) => {
+            for mut bytes in raw {
+                // A script that wants the right id writes zeros.
+                if bytes.len() >= 2 && bytes[..2] == [0, 0] {
+                    bytes[..2].copy_from_slice(&query.metadata.id.to_be_bytes());
                 }
-                if let Some(message) = message {
-                    let _ = socket.send_to(&fitted(message, &query), peer).await;
-                }
+                let _ = socket.send_to(&bytes, peer).await;
             }
-            Act::Late(delay, message) => {
-                let (socket, bytes) = (Arc::clone(&socket), fitted(message, &query));
-                tokio::spawn(async move {
-                    tokio::time::sleep(delay).await;
-                    let _ = socket.send_to(&bytes, peer).await;
-                });
+            if let Some(message) = message {
+                let _ = socket.send_to(&fitted(message, query), peer).await;
             }
+        }
+        Act::Late(delay, message) => {
+            let (socket, bytes) = (Arc::clone(socket), fitted(message, query));
+            tokio::spawn(async move {
+                tokio::time::sleep(delay).await;
+                let _ = socket.send_to(&bytes, peer).await;
+            });
         }
     }
 }
@@ -138,8 +193,12 @@ async fn streams(listener: TcpListener, script: Script, seen: Arc<Mutex<Vec<Mess
         }
         let Ok(query) = Message::from_vec(&bytes) else { continue };
         seen.lock().unwrap().push(query.clone());
-        if let Act::Say(message) = script(&query, Transport::Tcp) {
-            let bytes = fitted(message, &query);
+        for act in script(&query, Transport::Tcp).each() {
+            let bytes = match act {
+                Act::Say(message) => fitted(message, &query),
+                Act::AsItIs(message) => message.to_vec().unwrap(),
+                _ => continue,
+            };
             let _ = stream.write_u16(bytes.len().try_into().unwrap()).await;
             let _ = stream.write_all(&bytes).await;
         }

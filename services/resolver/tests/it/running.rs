@@ -170,16 +170,22 @@ pub(crate) fn query(qname: &str, rtype: RecordType, trace: Option<TraceId>) -> M
 
 /// One datagram there and one back.
 pub(crate) async fn exchange(to: SocketAddr, query: &Message) -> Message {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    socket.connect(to).await.unwrap();
-    socket.send(&query.to_vec().unwrap()).await.unwrap();
-    let mut buffer = [0; 4096];
-    let length = tokio::time::timeout(PATIENCE, socket.recv(&mut buffer)).await.expect("an answer").unwrap();
-    let reply = Message::from_vec(&buffer[..length]).unwrap();
+    let reply = bytes_within(to, query, PATIENCE).await.expect("an answer");
+    let reply = Message::from_vec(&reply).unwrap();
     assert_eq!(reply.metadata.id, query.metadata.id);
     assert_eq!(reply.queries, query.queries);
     assert!(!reply.metadata.authoritative, "a resolver is no authority");
     reply
+}
+
+/// The bytes that come back, where any come in this time.
+pub(crate) async fn bytes_within(to: SocketAddr, query: &Message, patience: Duration) -> Option<Vec<u8>> {
+    let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+    socket.connect(to).await.unwrap();
+    socket.send(&query.to_vec().unwrap()).await.unwrap();
+    let mut buffer = [0; 4096];
+    let length = tokio::time::timeout(patience, socket.recv(&mut buffer)).await.ok()?.unwrap();
+    Some(buffer[..length].to_vec())
 }
 
 /// The same on a stream.
