@@ -172,6 +172,7 @@ fn play_all(cases: &[Case]) -> BTreeMap<(usize, usize), String> {
     cells.into_inner().unwrap()
 }
 
+#[needs::tools(unshare, ip, unbound, named)]
 #[test]
 fn next_to_other_resolvers() {
     if !inside(module_path!(), "next_to_other_resolvers", &[]) {
