@@ -202,20 +202,20 @@ fn extreme_numbers_everywhere() {
     }
 }
 
-/// Calls of a socket are summed up, also by a number that stands in a text.
+/// Calls of a socket are summed up, also by a number that stands in the record.
 #[test]
 fn extreme_numbers_of_calls() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/journeys/talk.json");
     let saved: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
-    let call = |at_us: u64, duration_us: u64, name: &str, with: &str| json!({ "name": name, "with": with, "gave": "", "at_us": at_us, "duration_us": duration_us });
+    let call = |at_us: u64, duration_us: u64, name: &str, stands_for: u64| json!({ "name": name, "with": "1", "gave": "", "at_us": at_us, "duration_us": duration_us, "stands_for": stands_for });
     for (last, shown) in [
-        (call(0, 0, "…", &format!("{} more", usize::MAX)), format!("… {} more calls", usize::MAX)),
-        (call(u64::MAX, u64::MAX, "recv", "1"), "… 12 more calls".to_owned()),
+        (call(0, 0, "…", u64::MAX), format!("… {} more calls", usize::MAX)),
+        (call(u64::MAX, u64::MAX, "recv", 0), "… 12 more calls".to_owned()),
     ] {
         let mut value = saved.clone();
         let stages = value.pointer_mut("/hops/0/stages").unwrap().as_array_mut().unwrap();
         let stage = stages.iter_mut().find(|stage| stage["calls"].as_array().is_some_and(|calls| calls.len() > 1));
-        let mut calls = vec![call(0, 0, "recv", "1"); 19];
+        let mut calls = vec![call(0, 0, "recv", 0); 19];
         calls.push(last);
         stage.unwrap()["calls"] = calls.into();
         let text = views(&record_file::parse(&value.to_string()).unwrap());

@@ -12,13 +12,13 @@
 //! | `metrics` | what is counted for `/metrics` |
 //!
 //! ```no_run
-//! use service::{Bound, Service, Signals, Told};
+//! use service::{Bound, Service, Signals, Configured};
 //! use world::{Files, Protocol, World};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let world = World::built_in();
 //! let host = world.hosts["app1"].clone();
-//! let config = app::App::configure(&Told { name: "app1".into(), host, world, files: Files::BuiltIn, authority: None })?;
+//! let config = app::App::configure(&Configured { name: "app1".into(), host, world, files: Files::BuiltIn, authority: None })?;
 //! let mut sockets = Bound::default();
 //! let address = sockets.bind("http", Protocol::Tcp, "127.0.0.1:0".parse()?, false)?;
 //! println!("http://{address}/");
