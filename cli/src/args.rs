@@ -75,7 +75,7 @@ Exit codes, curl's number for the stage where it has one:
   55 send failed                   52 closed without a byte
   56 receive failed                18 body cut
    8 no HTTP response              61 content cannot be decoded
-  63 response too large
+  63 response too large           92 HTTP/2 stream failed
   22 status >= 400 with --fail     47 too many redirects
   28 over --max-time
   23 output cannot be written     130 interrupted

@@ -35,7 +35,7 @@ pub(crate) enum Act {
     /// The same over UDP, from another address.
     Elsewhere(Message),
     /// One after the other.
-    Each(Vec<Act>),
+    Each(Vec<Self>),
 }
 
 impl Act {
