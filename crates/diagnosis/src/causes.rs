@@ -1,7 +1,7 @@
 //! What was at fault on a visit, concluded by rules that can be read one by one. Pure: the same evidence gives the same
 //! causes, whoever asks, and as often as one likes.
 //!
-//! No rule knows which faults were set in a lab: neither `Journey::faults` nor the network's are part of a [`Case`] that is
+//! No rule knows which faults were set in a lab: neither `Journey::faults` nor the network's are part of the [`Facts`] that are
 //! looked at, and of what became of a frame only where it was seen next is.
 //!
 //! | module | what |
