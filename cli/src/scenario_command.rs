@@ -63,7 +63,7 @@ pub fn run(args: &Scenarios) -> Result<u8, Stopped> {
     };
     let done = scenario::all(&scripts, &place, how, &runtime, &caller, &mut tell);
     let summary = Summary::of(&done, scripts.len(), began.elapsed());
-    // Whoever read the progress may have gone; the files are written all the same.
+    // Write the files even if stdout is closed.
     let written = written.and_then(|()| say(&screens::scenario_summary(&summary, &style)));
     save(args.junit.as_deref(), "--junit", || Ok(junit::xml(&done)?))?;
     save(args.json.as_deref(), "--json", || Ok(view::json(&done::records(&done))))?;

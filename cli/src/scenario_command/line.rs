@@ -1,5 +1,4 @@
-//! What a scenario types behind `visit`. A file of scenarios touches no other file of whoever plays it, and what it types is
-//! shown without credentials.
+//! The command lines of a scenario. They may neither read nor write files, and they are shown without credentials.
 
 use anyhow::{anyhow, ensure};
 use clap::{CommandFactory, FromArgMatches, parser::ValueSource};

@@ -47,8 +47,8 @@ pub struct How {
     pub keeps_journeys: bool,
 }
 
-/// Plays them. `tell` is handed each as soon as it is over; those
-/// that were finished are returned in their order. What was cut short by the caller is left out.
+/// Plays scenarios. `tell` is given each result as soon as its scenario ends. Returns the results of those that ended, in the
+/// order of the scenarios; one that the caller cut short is left out.
 pub fn all(
     scripts: &[Script],
     place: &Place,
